@@ -1,0 +1,17 @@
+# ps_add_fuzz(NAME [DEPS own...])  for tests/fuzz/NAME.c with its corpus in tests/fuzz/corpus/<name>.
+#   Fuzz builds: a libFuzzer program. All other builds: a test that replays the corpus.
+function(ps_add_fuzz name)
+  cmake_parse_arguments(ARG "" "" "DEPS;EXTERNAL" ${ARGN})
+  string(REGEX REPLACE "^fuzz_" "" corpus "${name}")
+  set(corpus "${CMAKE_CURRENT_SOURCE_DIR}/corpus/${corpus}")
+  if(PS_FUZZ)
+    add_executable(${name} "${CMAKE_CURRENT_SOURCE_DIR}/${name}.c")
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE ps_flags ${ARG_DEPS} ${ARG_EXTERNAL})
+  else()
+    add_executable(${name} "${CMAKE_CURRENT_SOURCE_DIR}/${name}.c" "${CMAKE_CURRENT_SOURCE_DIR}/replay.c")
+    target_link_libraries(${name} PRIVATE ps_flags ${ARG_DEPS} ${ARG_EXTERNAL})
+    add_test(NAME ${name} COMMAND ${name} "${corpus}")
+    set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  endif()
+endfunction()
