@@ -6,6 +6,8 @@
 
 #include <stdint.h>
 
+#include "replication/base/time.h"
+
 enum { PS_HISTOGRAM_SUB_BITS = 7, PS_HISTOGRAM_BUCKETS = (64 - PS_HISTOGRAM_SUB_BITS + 1) << PS_HISTOGRAM_SUB_BITS };
 
 /** Zeroed = empty. 58 KiB: allocate it. */
@@ -13,7 +15,7 @@ struct ps_histogram {
     uint64_t count;
     uint64_t min; /* valid when count > 0 */
     uint64_t max;
-    unsigned __int128 sum;
+    ps_u128 sum;
     uint64_t buckets[PS_HISTOGRAM_BUCKETS];
 };
 

@@ -14,6 +14,9 @@
 typedef uint64_t ps_time_ns; /* an instant of cluster time, unless a name says otherwise */
 typedef uint64_t ps_dur_ns;  /* a length of time */
 
+/* Wide enough for any product of two 64-bit numbers. */
+__extension__ typedef unsigned __int128 ps_u128;
+
 #define PS_NEVER UINT64_MAX
 #define PS_US ((ps_dur_ns)1000)
 #define PS_MS ((ps_dur_ns)1000000)

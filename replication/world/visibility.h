@@ -18,9 +18,10 @@
  * its closed time first, so that a decision never depends on how fast a message was.
  *
  * The cache policy is the one Workers KV documents. A pin is an instant: "this PoP shows this key as
- * home had it at as_of_ns, until as_of_ns + ttl_ns". A fetch at t that takes a round trip r pins
- * as_of = t + r/2 and is ready at t + r; reads in between join it. A write acknowledged through the
- * PoP pins its own commit time. The upper tier, where a policy has one, is taken to be warm and
+ * home had it at as_of_ns, until filled_ns + ttl_ns". A fetch at t that takes a round trip r reads home
+ * at filled = t + r/2 and is ready at t + r; reads in between join it; without a tier as_of is filled, so
+ * that nothing is ever shown for longer than its ttl. A write acknowledged through the PoP pins its own
+ * commit time. The upper tier, where a policy has one, is taken to be warm and
  * revalidated with a fixed period or a fixed lag: its content is a pure function of time, so no state
  * is shared between PoPs. */
 #ifndef PS_REPLICATION_WORLD_VISIBILITY_H
@@ -88,14 +89,17 @@ struct ps_replica {
 
 /** One key's cache entry at one PoP. Zeroed = empty. */
 struct ps_pin {
-    ps_time_ns as_of_ns;      /* the instant of home's state that reads are given */
-    ps_time_ns ready_ns;      /* the fetch's end; a read before it joins and waits */
-    ps_dur_ns ttl_ns;         /* 0 = empty; the entry ends at as_of_ns + ttl_ns */
+    ps_time_ns as_of_ns;  /* the instant of home's state that reads are given */
+    ps_time_ns filled_ns; /* when that was read, at home or in the tier: life counts from here; as_of_ns
+                             without a tier */
+    ps_time_ns ready_ns;  /* the fetch's end; a read before it joins and waits */
+    ps_dur_ns ttl_ns;     /* 0 = empty; the entry ends at filled_ns + ttl_ns */
     ps_time_ns next_as_of_ns; /* a refresh on its way (ahead_milli); next_ready_ns 0 = none */
+    ps_time_ns next_filled_ns;
     ps_time_ns next_ready_ns;
 };
 
-/** The end of an entry's life for a reader who asks for no shorter one: as_of + ttl; 0 if empty. */
+/** The end of an entry's life for a reader who asks for no shorter one: filled + ttl; 0 if empty. */
 ps_time_ns ps_pin_until(const struct ps_pin *pin);
 
 /** Decide a read of one key at `t` under the cache policy, and change the entry as the read does.
