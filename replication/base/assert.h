@@ -19,6 +19,6 @@ _Noreturn void ps_assert_failed(const char *expression, const char *file, int li
 
 #define PS_ASSERT(expression) \
     ((expression) ? (void)0 : ps_assert_failed(#expression, __FILE__, __LINE__))
-#define PS_UNREACHABLE() ps_assert_failed("unreachable", __FILE__, __LINE__)
+#define PS_NOT_REACHED() ps_assert_failed("not reached", __FILE__, __LINE__)
 
 #endif
