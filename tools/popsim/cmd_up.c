@@ -1,0 +1,319 @@
+/* popsim up: start a cluster. */
+#include "replication/base/memory.h"
+#include "sim/scenario/scenario.h"
+#include "tools/popsim/cli.h"
+#include "tools/popsim/cluster_options.h"
+#include "tools/popsim/state_folder.h"
+#include "tools/popsim/supervisor.h"
+#include "tools/popsim/tables.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    OPTION_POPS = CLI_OPTION,
+    OPTION_STORE,
+    OPTION_HOME,
+    OPTION_SPEED,
+    OPTION_SEED,
+    OPTION_LATENCY,
+    OPTION_DURABILITY,
+    OPTION_PORT,
+    OPTION_DETACH,
+    OPTION_FRESH,
+    OPTION_QUIET,
+    STORE_OPTIONS_MAX = 64
+};
+
+struct up_options {
+    const char *file;
+    const char *pops;
+    const char *stores[STORE_OPTIONS_MAX];
+    size_t store_count;
+    const char *home;
+    const char *speed;
+    const char *seed;
+    const char *latency;
+    const char *durability;
+    const char *state;
+    int port;
+    bool port_given;
+    bool detach;
+    bool fresh;
+    bool quiet;
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct up_options *options = state->input;
+    switch (key) {
+    case OPTION_POPS:
+        options->pops = argument;
+        break;
+    case OPTION_STORE:
+        if (options->store_count == STORE_OPTIONS_MAX) {
+            argp_error(state, "too many --store options");
+        }
+        options->stores[options->store_count++] = argument;
+        break;
+    case OPTION_HOME:
+        options->home = argument;
+        break;
+    case OPTION_SPEED:
+        options->speed = argument;
+        break;
+    case OPTION_SEED:
+        options->seed = argument;
+        break;
+    case OPTION_LATENCY:
+        options->latency = argument;
+        break;
+    case OPTION_DURABILITY:
+        options->durability = argument;
+        break;
+    case OPTION_PORT:
+        options->port = atoi(argument);
+        options->port_given = true;
+        if (options->port < 0 || options->port > 65000) {
+            argp_error(state, "--port %s: a port number is expected, or 0 for free ones", argument);
+        }
+        break;
+    case OPTION_DETACH:
+        options->detach = true;
+        break;
+    case OPTION_FRESH:
+        options->fresh = true;
+        break;
+    case OPTION_QUIET:
+        options->quiet = true;
+        break;
+    case CLI_OPTION_STATE:
+        options->state = argument;
+        break;
+    case ARGP_KEY_ARG:
+        if (options->file != NULL) {
+            argp_error(state, "one FILE at most");
+        }
+        options->file = argument;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const struct argp_option argp_options[] = {
+    {"pops", OPTION_POPS, "LIST", 0, "PoPs: codes (fra,iad,sin), a number, or all (default 3)", 0},
+    {"store", OPTION_STORE, "NAME=TYPE[:PROFILE]", 0,
+     "A store; may be given several times (default CACHE=kv)", 0},
+    {"home", OPTION_HOME, "POP", 0, "The home PoP (default: the first)", 0},
+    {"speed", OPTION_SPEED, "X", 0, "Cluster time runs X times faster than the wall (default 1)",
+     0},
+    {"seed", OPTION_SEED, "N", 0, "Seed of all delays (default 1)", 0},
+    {"latency", OPTION_LATENCY, "profile|none|X", 0, "Emulated latency of answers", 0},
+    {"durability", OPTION_DURABILITY, "sync|relaxed", 0, "fsync before a write is acknowledged", 0},
+    {"port", OPTION_PORT, "N", 0, "First API port (default 8700); 0 takes free ones", 0},
+    {"detach", OPTION_DETACH, NULL, 0, "Return once every PoP serves", 0},
+    {"fresh", OPTION_FRESH, NULL, 0, "Throw away what an earlier cluster left in the state folder",
+     0},
+    {"quiet", OPTION_QUIET, NULL, 0, "Print only errors", 0},
+    CLI_STATE_OPTION,
+    {0},
+};
+
+static const struct argp argp = {argp_options,
+                                 parse_option,
+                                 "[FILE]",
+                                 "Start one process per PoP and serve until Ctrl-C.\v"
+                                 "FILE is a scenario whose cluster and stores are taken. Without "
+                                 "FILE and options, a cluster that was "
+                                 "stopped goes on where it stopped.",
+                                 NULL,
+                                 NULL,
+                                 NULL};
+
+/* What the command line asks for. */
+static enum ps_status cluster_of(const struct up_options *options, struct ps_cluster *cluster,
+                                 struct ps_error *err)
+{
+    if (options->file != NULL) {
+        struct ps_scenario *scenario;
+        enum ps_status status = ps_scenario_load(options->file, NULL, 0, &scenario, err);
+        if (status != PS_OK) {
+            return status;
+        }
+        *cluster = scenario->cluster;
+        scenario->cluster = (struct ps_cluster){0};
+        ps_scenario_destroy(scenario);
+    } else {
+        ps_cluster_init(cluster);
+    }
+    enum ps_status status = PS_OK;
+    if (options->pops != NULL && cluster->pop_count > 0) {
+        return ps_fail(err, PS_INVALID, "--pops does not go with a FILE");
+    }
+    if (options->pops != NULL || cluster->pop_count == 0) {
+        status = cluster_options_pops(cluster, options->pops == NULL ? "3" : options->pops, err);
+    }
+    if (status == PS_OK && options->home != NULL) {
+        int home = ps_cluster_find_pop(cluster, ps_slice_of(options->home));
+        if (home < 0) {
+            return ps_fail(err, PS_INVALID, "--home %s: it is none of the cluster's PoPs",
+                           options->home);
+        }
+        cluster->home = (uint16_t)home;
+    }
+    if (options->store_count == 0 && cluster->store_count == 0 && status == PS_OK) {
+        status = cluster_options_store(cluster, "CACHE=kv", err);
+    }
+    for (size_t i = 0; i < options->store_count && status == PS_OK; i++) {
+        status = cluster_options_store(cluster, options->stores[i], err);
+    }
+    if (status == PS_OK && options->speed != NULL) {
+        status = cluster_options_speed(cluster, options->speed, err);
+    }
+    if (status == PS_OK && options->latency != NULL) {
+        status = cluster_options_latency(cluster, options->latency, err);
+    }
+    if (status == PS_OK && options->seed != NULL) {
+        char *end;
+        errno = 0;
+        cluster->seed = strtoull(options->seed, &end, 10);
+        if (errno != 0 || *end != '\0' || end == options->seed || options->seed[0] == '-') {
+            return ps_fail(err, PS_INVALID, "--seed %s: a whole number is expected", options->seed);
+        }
+    }
+    if (status == PS_OK && options->durability != NULL) {
+        bool relaxed = strcmp(options->durability, "relaxed") == 0;
+        if (!relaxed && strcmp(options->durability, "sync") != 0) {
+            return ps_fail(err, PS_INVALID, "--durability %s: sync or relaxed is expected",
+                           options->durability);
+        }
+        cluster->durability = relaxed ? PS_DURABILITY_RELAXED : PS_DURABILITY_SYNC;
+    }
+    return status;
+}
+
+static bool asks_for_a_cluster(const struct up_options *options)
+{
+    return options->file != NULL || options->pops != NULL || options->store_count > 0 ||
+           options->home != NULL || options->seed != NULL;
+}
+
+static void print_ready(const struct ps_cluster_state *state)
+{
+    tables_print_cluster(stdout, state);
+    const char *first = state->cluster.pops[0]->code;
+    const char *last = state->cluster.pops[state->cluster.pop_count - 1]->code;
+    const char *store = state->cluster.stores[0].name;
+    (void)printf("\nTry, in another terminal:\n"
+                 "  popsim kv put --pop %s %s user:1 hello\n"
+                 "  popsim kv get --pop %s %s user:1\n"
+                 "  curl -i -H 'popsim-store: %s' 'http://%s:%u/user:1?urlencoded=true'\n"
+                 "  popsim status\n"
+                 "  popsim logs -f %s\n"
+                 "Stop it with Ctrl-C or popsim down.\n",
+                 first, store, last, store, store, state->bind, state->nodes[0].api_port, last);
+    (void)fflush(stdout);
+}
+
+/* The child becomes the supervisor; the parent returns once it says that every PoP serves. */
+static int detach(struct supervisor_options *supervisor, struct ps_cluster_state *state, bool quiet)
+{
+    int ready[2];
+    if (pipe2(ready, O_CLOEXEC) != 0) {
+        return cli_usage("pipe: %s", strerror(errno));
+    }
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0) {
+        return cli_usage("fork: %s", strerror(errno));
+    }
+    if (pid == 0) {
+        (void)close(ready[0]);
+        (void)setsid();
+        char path[4096];
+        (void)snprintf(path, sizeof path, "%s/supervisor.log", supervisor->folder);
+        int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (log >= 0 && null >= 0) {
+            (void)dup2(null, STDIN_FILENO);
+            (void)dup2(log, STDOUT_FILENO);
+        }
+        supervisor->ready_fd = ready[1];
+        struct ps_error err = {0};
+        /* Errors before the cluster serves go to the terminal of whoever waits. */
+        enum ps_status status = supervisor_run(supervisor, state, NULL, &err);
+        exit(status == PS_OK ? CLI_OK : cli_fail(&err));
+    }
+    (void)close(ready[1]);
+    char byte;
+    ssize_t got = read(ready[0], &byte, 1);
+    (void)close(ready[0]);
+    if (got != 1) {
+        int status = 0;
+        (void)waitpid(pid, &status, 0);
+        return WIFEXITED(status) && WEXITSTATUS(status) != 0 ? WEXITSTATUS(status) : CLI_FAILED;
+    }
+    struct ps_error err = {0};
+    struct ps_cluster_state running;
+    if (cli_running(supervisor->folder, &running, &err) != PS_OK) {
+        return cli_fail(&err);
+    }
+    if (!quiet) {
+        print_ready(&running);
+    }
+    ps_cluster_state_fini(&running);
+    return CLI_OK;
+}
+
+int cmd_up(int argc, char **argv)
+{
+    struct up_options options = {0};
+    if (cli_parse(&argp, argc, argv, &options) != 0) {
+        return CLI_BAD_INPUT;
+    }
+    struct ps_error err = {0};
+    const char *folder = cli_state_folder(options.state);
+    struct ps_cluster asked = {0};
+    bool asks = asks_for_a_cluster(&options);
+    struct ps_cluster_state state;
+    enum ps_status status = PS_OK;
+    if (asks || !state_folder_exists(folder) || options.fresh) {
+        status = cluster_of(&options, &asked, &err);
+        asks = true;
+    }
+    if (status == PS_OK) {
+        struct state_folder_request request = {.folder = folder,
+                                               .asked = asks ? &asked : NULL,
+                                               .fresh = options.fresh,
+                                               .first_port =
+                                                   options.port_given ? options.port : 8700};
+        status = state_folder_open(&request, &state, &err);
+    }
+    ps_cluster_fini(&asked);
+    if (status != PS_OK) {
+        return cli_fail(&err);
+    }
+    struct supervisor_options supervisor = {
+        .folder = folder, .quiet = options.quiet, .ready_fd = -1};
+    int code = CLI_OK;
+    if (options.detach) {
+        code = detach(&supervisor, &state, options.quiet);
+    } else if (supervisor_run(&supervisor, &state, options.quiet ? NULL : print_ready, &err) !=
+               PS_OK) {
+        code = cli_fail(&err);
+    }
+    ps_cluster_state_fini(&state);
+    return code;
+}

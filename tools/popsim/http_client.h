@@ -1,0 +1,27 @@
+/* One HTTP request to a node, blocking: what the commands use. */
+#ifndef PS_TOOLS_POPSIM_HTTP_CLIENT_H
+#define PS_TOOLS_POPSIM_HTTP_CLIENT_H
+
+#include "replication/base/slice.h"
+
+#include <stdint.h>
+
+struct http_reply {
+    int status;
+    char phrase[512];
+    struct ps_buf headers; /* "name: value\n" lines, names in lower case */
+    struct ps_buf body;
+};
+
+void http_reply_fini(struct http_reply *reply);
+/** The value of a header (lower-case name), or empty. */
+struct ps_slice http_reply_header(const struct http_reply *reply, const char *name);
+
+/** Send `method target` with `headers` ("Name: value\r\n" lines, may be empty) and wait for the
+ *  answer, 60 s at most. Errors: PS_UNREACHABLE, PS_TIMEOUT, PS_CORRUPT, with the address. */
+PS_MUST_CHECK enum ps_status http_call(const char *address, uint16_t port, const char *method,
+                                       struct ps_slice target, const char *headers,
+                                       struct ps_slice body, struct http_reply *ret,
+                                       struct ps_error *err);
+
+#endif

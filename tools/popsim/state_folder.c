@@ -1,0 +1,191 @@
+#include "tools/popsim/state_folder.h"
+
+#include "replication/base/memory.h"
+#include "tools/popsim/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+bool state_folder_exists(const char *folder)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/cluster.json", folder);
+    return access(path, F_OK) == 0;
+}
+
+static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *at)
+{
+    (void)info;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+enum ps_status state_folder_remove(const char *folder, struct ps_error *err)
+{
+    if (!state_folder_exists(folder)) {
+        return PS_OK; /* not a state folder: nothing of ours to remove */
+    }
+    if (nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0) {
+        return ps_fail(err, PS_IO, "remove %s: %s", folder, strerror(errno));
+    }
+    return PS_OK;
+}
+
+/* Free ports for all PoPs: bound together so that they differ, then released. */
+static enum ps_status take_free_ports(struct ps_cluster_node *nodes, size_t count,
+                                      struct ps_error *err)
+{
+    int *sockets = PS_NEW_ARRAY(int, count);
+    enum ps_status status = PS_OK;
+    size_t taken = 0;
+    for (; taken < count && status == PS_OK; taken++) {
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        socklen_t size = sizeof address;
+        sockets[taken] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (sockets[taken] < 0 ||
+            bind(sockets[taken], (const struct sockaddr *)&address, size) != 0 ||
+            getsockname(sockets[taken], (struct sockaddr *)&address, &size) != 0) {
+            status = ps_fail(err, PS_IO, "find a free port: %s", strerror(errno));
+        }
+        nodes[taken].api_port = ntohs(address.sin_port);
+    }
+    for (size_t i = 0; i < taken; i++) {
+        if (sockets[i] >= 0) {
+            (void)close(sockets[i]);
+        }
+    }
+    free(sockets);
+    return status;
+}
+
+static enum ps_status assign_ports(struct ps_cluster_state *state, int first_port,
+                                   struct ps_error *err)
+{
+    if (first_port == 0) {
+        return take_free_ports(state->nodes, state->cluster.pop_count, err);
+    }
+    if ((size_t)first_port + state->cluster.pop_count > UINT16_MAX) {
+        return ps_fail(err, PS_INVALID, "--port %d: %zu PoPs do not fit above it", first_port,
+                       state->cluster.pop_count);
+    }
+    for (size_t i = 0; i < state->cluster.pop_count; i++) {
+        state->nodes[i].api_port = (uint16_t)((size_t)first_port + i);
+    }
+    return PS_OK;
+}
+
+/* Do two clusters differ in anything that their data depends on? */
+static bool same_cluster(const struct ps_cluster *a, const struct ps_cluster *b)
+{
+    struct ps_buf texts[2] = {{0}};
+    const struct ps_cluster *clusters[2] = {a, b};
+    for (size_t i = 0; i < 2; i++) {
+        struct ps_cluster copy = *clusters[i];
+        copy.speed_milli = 1000;
+        copy.epoch_unix_s = 0;
+        copy.latency = PS_LATENCY_PROFILE;
+        copy.latency_scale_milli = 0;
+        copy.durability = PS_DURABILITY_SYNC;
+        ps_cluster_encode(&texts[i], &copy);
+    }
+    bool same = ps_slice_eq(ps_buf_slice(&texts[0]), ps_buf_slice(&texts[1]));
+    ps_buf_fini(&texts[0]);
+    ps_buf_fini(&texts[1]);
+    return same;
+}
+
+/* Time goes on from where it stood; a machine that was started again has a younger clock. */
+static void resume_time(struct ps_cluster_state *state)
+{
+    uint64_t now_ns = cli_monotonic_ns();
+    ps_time_ns stood_ns = now_ns > state->timeline.origin_ns
+                              ? ps_timeline_at(&state->timeline, now_ns)
+                              : ps_time_add(state->timeline.base_ns, PS_DAY);
+    state->timeline.base_ns = stood_ns;
+    state->timeline.origin_ns = now_ns;
+}
+
+static enum ps_status resume(const struct state_folder_request *request,
+                             struct ps_cluster_state *ret, struct ps_error *err)
+{
+    enum ps_status status = ps_cluster_state_load(request->folder, ret, err);
+    if (status != PS_OK) {
+        return status;
+    }
+    if (cli_is_up(ret)) {
+        ps_cluster_state_fini(ret);
+        return ps_fail(err, PS_BUSY, "a cluster is already up in %s; stop it with: popsim down",
+                       request->folder);
+    }
+    if (request->asked != NULL && !same_cluster(request->asked, &ret->cluster)) {
+        ps_cluster_state_fini(ret);
+        return ps_fail(
+            err, PS_EXISTS,
+            "%s holds another cluster's data; go on with it (popsim up without options), "
+            "throw it away (--fresh), or choose another folder (--state)",
+            request->folder);
+    }
+    resume_time(ret);
+    if (request->asked != NULL) {
+        ret->cluster.speed_milli = request->asked->speed_milli;
+        ret->cluster.latency = request->asked->latency;
+        ret->cluster.latency_scale_milli = request->asked->latency_scale_milli;
+        ret->cluster.durability = request->asked->durability;
+    }
+    ret->timeline.speed_milli = ret->cluster.speed_milli;
+    return PS_OK;
+}
+
+static enum ps_status create(const struct state_folder_request *request,
+                             struct ps_cluster_state *ret, struct ps_error *err)
+{
+    if (mkdir(request->folder, 0700) != 0 && errno != EEXIST) {
+        return ps_fail(err, PS_IO, "%s: %s", request->folder, strerror(errno));
+    }
+    *ret = (struct ps_cluster_state){.cluster = *request->asked, .bind = "127.0.0.1"};
+    *request->asked = (struct ps_cluster){0};
+    ret->cluster.epoch_unix_s = (int64_t)time(NULL);
+    ret->timeline = (struct ps_timeline){.origin_ns = cli_monotonic_ns(),
+                                         .speed_milli = ret->cluster.speed_milli};
+    ret->nodes = PS_NEW_ARRAY(struct ps_cluster_node, ret->cluster.pop_count);
+    enum ps_status status = assign_ports(ret, request->first_port, err);
+    if (status == PS_OK) {
+        status = ps_cluster_state_save(request->folder, ret, err);
+    }
+    if (status != PS_OK) {
+        ps_cluster_state_fini(ret);
+    }
+    return status;
+}
+
+enum ps_status state_folder_open(const struct state_folder_request *request,
+                                 struct ps_cluster_state *ret, struct ps_error *err)
+{
+    if (state_folder_exists(request->folder) && request->fresh) {
+        struct ps_cluster_state old;
+        if (ps_cluster_state_load(request->folder, &old, NULL) == PS_OK) {
+            bool up = cli_is_up(&old);
+            ps_cluster_state_fini(&old);
+            if (up) {
+                return ps_fail(err, PS_BUSY, "a cluster is up in %s; stop it with: popsim down",
+                               request->folder);
+            }
+        }
+        enum ps_status status = state_folder_remove(request->folder, err);
+        if (status != PS_OK) {
+            return status;
+        }
+    }
+    return state_folder_exists(request->folder) ? resume(request, ret, err)
+                                                : create(request, ret, err);
+}

@@ -1,0 +1,26 @@
+/* The state folder of a cluster: made new, or taken up again where it stopped. */
+#ifndef PS_TOOLS_POPSIM_STATE_FOLDER_H
+#define PS_TOOLS_POPSIM_STATE_FOLDER_H
+
+#include "node/cluster/cluster_file.h"
+
+struct state_folder_request {
+    const char *folder;
+    struct ps_cluster *asked; /* NULL = what the folder holds; else taken over (left empty) */
+    bool fresh;               /* remove what an earlier cluster left */
+    int first_port;           /* 0 = free ones */
+};
+
+bool state_folder_exists(const char *folder);
+
+/** Make the folder ready for a supervisor and give the state to run with: time line, ports, no
+ * pids. A folder whose cluster differs from `asked` is refused (PS_EXISTS) unless fresh; one that
+ * is in use, too (PS_BUSY). */
+PS_MUST_CHECK enum ps_status state_folder_open(const struct state_folder_request *request,
+                                               struct ps_cluster_state *ret, struct ps_error *err);
+
+/** Remove the folder's clusters files: cluster.json, logs, pop-* folders; then the folder if it is
+ * empty. */
+PS_MUST_CHECK enum ps_status state_folder_remove(const char *folder, struct ps_error *err);
+
+#endif
