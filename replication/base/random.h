@@ -44,7 +44,7 @@ uint64_t ps_rng_u64(struct ps_rng *rng);
 double ps_rng_unit(struct ps_rng *rng);
 uint64_t ps_rng_below(struct ps_rng *rng, uint64_t bound);
 
-/** ln(x), x > 0; exp(x); x^y, x > 0: within 2 ulp, the same bits everywhere. */
+/** ln(x), x > 0; exp(x): within 2 ulp; x^y, x > 0: within 2 + |y ln x| ulp. The same bits everywhere. */
 double ps_log(double x);
 double ps_exp(double x);
 double ps_pow(double x, double y);
