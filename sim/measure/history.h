@@ -5,15 +5,27 @@
  * the value, hex; reads and writes), found (reads), refresh_ns (writes: when the PoP refreshed its own entry), late and
  * have_lsn (reads answered while home was away), and on the first line only `run`: everything that
  * is needed to compute the history again (cluster, links as they were, records of no operation).
- * Lines are ordered by (complete_ns, id). */
+ * Lines are ordered by (complete_ns, id). The format of a line:
+ *
+ *   {"id":1,"session":"readers/fra","pop":"fra","store":"CACHE","op":"kv.get","key":"user:1",
+ *    "invoke_ns":0,"complete_ns":0,"eval_ns":0,"lsn":0,"ok":true,"error":null,"boot":1,
+ *    "found":false,"digest":"0000000000000000"}
+ *
+ * and behind these, when they are not zero: refresh_ns, cache_ttl_ns, expires_unix_s, list_limit,
+ * late, have_lsn, http_status; then `run`. `found` is there for gets, `digest` for all but deletes.
+ *
+ * The digest of a list is ps_slice_hash of the names listed, in order, each with a NUL behind it. */
 #ifndef PS_SIM_MEASURE_HISTORY_H
 #define PS_SIM_MEASURE_HISTORY_H
 
-#include <stdio.h>
-
 #include "replication/world/cluster.h"
 
+#include <stdio.h>
+
 enum ps_op_kind { PS_OP_KV_GET, PS_OP_KV_PUT, PS_OP_KV_DELETE, PS_OP_KV_LIST };
+enum { PS_OP_KINDS = PS_OP_KV_LIST + 1 };
+/** "kv.get". */
+const char *ps_op_kind_name(enum ps_op_kind kind);
 
 /** One completed operation. `session`, `store`, `key` are indices into the history's tables. */
 struct ps_op {
@@ -62,8 +74,10 @@ struct ps_downtime {
 /** Interned strings: equal text, equal number; numbers from 0 in order of first use. */
 struct ps_intern;
 struct ps_intern *ps_intern_create(void);
-void ps_intern_destroy(struct ps_intern *intern);
+void ps_intern_destroy(struct ps_intern *intern); /* NULL accepted */
+/** The text's number; a new text is copied. */
 uint32_t ps_intern_put(struct ps_intern *intern, struct ps_slice text);
+/** Lifetime: until the next put. number < count. */
 struct ps_slice ps_intern_text(const struct ps_intern *intern, uint32_t number);
 size_t ps_intern_count(const struct ps_intern *intern);
 
@@ -85,17 +99,25 @@ struct ps_history {
     size_t op_capacity;
 };
 
+/** Empty, with an empty cluster (ps_cluster_init) and no links: the maker sets them. */
 struct ps_history *ps_history_create(void);
+/** NULL accepted. links: one per PoP of the cluster, or NULL. */
 void ps_history_destroy(struct ps_history *history);
 /** Append; the order is restored by ps_history_sort. */
 void ps_history_add(struct ps_history *history, const struct ps_op *op);
+/** By (complete_ns, id); takes no time when it is in order already. */
 void ps_history_sort(struct ps_history *history);
 
-/** Write all lines to `file` (NULL: only hash) and give the SHA-256 of the bytes in hex.
+/** Write all lines to `file` (NULL: only hash) and give the SHA-256 of the bytes in hex. A history
+ *  without operations has no line, and so loses its `run`.
  *  Errors: PS_IO. */
 PS_MUST_CHECK enum ps_status ps_history_write(const struct ps_history *history, FILE *file,
                                               char ret_sha256[65], struct ps_error *err);
-/** Read a history file. Errors name the line: PS_INVALID, PS_IO, PS_LIMIT. */
+/** Read a history file. Members that are not known are passed over. Errors name the line:
+ *  PS_INVALID, PS_IO, PS_LIMIT. Ownership: *ret is the caller's. */
 PS_MUST_CHECK enum ps_status ps_history_read(const char *path, struct ps_history **ret, struct ps_error *err);
+/** The same from bytes; `name` is for messages. */
+PS_MUST_CHECK enum ps_status ps_history_parse(struct ps_slice bytes, const char *name,
+                                              struct ps_history **ret, struct ps_error *err);
 
 #endif

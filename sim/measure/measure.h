@@ -57,7 +57,16 @@ struct ps_measures {
 };
 
 struct ps_measures *ps_measures_create(const struct ps_cluster *cluster);
-void ps_measures_destroy(struct ps_measures *measures);
+void ps_measures_destroy(struct ps_measures *measures); /* NULL accepted */
+
+/** The curve's step for a read `since_ns` after the key's newest write. */
+size_t ps_curve_step(ps_dur_ns since_ns);
+
+/** Count one answered get. All is as of the read's eval_ns: `behind` is how many versions of the key
+ *  newer than the one returned were committed at or before it, age_ns how long ago the first of these
+ *  was, since_ns how long ago the newest version was (written: there is one). */
+void ps_measures_read(struct ps_store_measures *store, uint64_t behind, ps_dur_ns age_ns,
+                      bool written, ps_dur_ns since_ns);
 
 /** Measure a history: reads, violations, and visibility (by walking each PoP's pins or arrivals).
  *  Errors: PS_INVALID (the history contradicts itself). */

@@ -1,0 +1,104 @@
+#include "replication/base/assert.h"
+#include "replication/base/memory.h"
+#include "sim/measure/measure.h"
+
+const char *ps_violation_name(enum ps_violation violation)
+{
+    switch (violation) {
+    case PS_VIOLATION_READ_YOUR_WRITES:
+        return "read_your_writes";
+    case PS_VIOLATION_MONOTONIC_READS:
+        return "monotonic_reads";
+    case PS_VIOLATION_MONOTONIC_WRITES:
+        return "monotonic_writes";
+    case PS_VIOLATION_WRITES_FOLLOW_READS:
+        return "writes_follow_reads";
+    case PS_VIOLATION_LINEARIZABLE:
+        return "linearizable";
+    case PS_VIOLATION_KINDS:
+        break;
+    }
+    PS_NOT_REACHED();
+}
+
+/* Ends of the curve's steps: close where replication by push happens, then around the minute that a
+ * cache holds an entry. */
+static const ps_dur_ns curve_ends_ns[PS_CURVE_POINTS] = {
+    1 * PS_MS,       2 * PS_MS,       5 * PS_MS,       10 * PS_MS,      20 * PS_MS,
+    50 * PS_MS,      100 * PS_MS,     200 * PS_MS,     500 * PS_MS,     1 * PS_SECOND,
+    2 * PS_SECOND,   5 * PS_SECOND,   10 * PS_SECOND,  20 * PS_SECOND,  30 * PS_SECOND,
+    40 * PS_SECOND,  50 * PS_SECOND,  60 * PS_SECOND,  75 * PS_SECOND,  90 * PS_SECOND,
+    120 * PS_SECOND, 180 * PS_SECOND, 300 * PS_SECOND, 600 * PS_SECOND, PS_NEVER};
+
+size_t ps_curve_step(ps_dur_ns since_ns)
+{
+    size_t low = 0;
+    size_t high = PS_CURVE_POINTS - 1;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (since_ns <= curve_ends_ns[middle]) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+struct ps_measures *ps_measures_create(const struct ps_cluster *cluster)
+{
+    struct ps_measures *measures = PS_NEW(struct ps_measures);
+    measures->store_count = cluster->store_count;
+    measures->pop_count = cluster->pop_count;
+    measures->stores = PS_NEW_ARRAY(struct ps_store_measures, cluster->store_count);
+    for (size_t i = 0; i < measures->store_count; i++) {
+        struct ps_store_measures *store = &measures->stores[i];
+        store->visibility = PS_NEW(struct ps_histogram);
+        store->age = PS_NEW(struct ps_histogram);
+        store->visibility_by_pop = PS_NEW_ARRAY(struct ps_histogram *, cluster->pop_count);
+        for (size_t p = 0; p < cluster->pop_count; p++) {
+            store->visibility_by_pop[p] = PS_NEW(struct ps_histogram);
+        }
+        for (size_t c = 0; c < PS_CURVE_POINTS; c++) {
+            store->curve[c].until_ns = curve_ends_ns[c];
+        }
+    }
+    return measures;
+}
+
+void ps_measures_destroy(struct ps_measures *measures)
+{
+    if (measures == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < measures->store_count; i++) {
+        struct ps_store_measures *store = &measures->stores[i];
+        for (size_t p = 0; p < measures->pop_count; p++) {
+            free(store->visibility_by_pop[p]);
+        }
+        free(store->visibility_by_pop);
+        free(store->visibility);
+        free(store->age);
+    }
+    free(measures->stores);
+    free(measures);
+}
+
+void ps_measures_read(struct ps_store_measures *store, uint64_t behind, ps_dur_ns age_ns,
+                      bool written, ps_dur_ns since_ns)
+{
+    store->reads++;
+    store->behind[behind < PS_BEHIND_MAX ? behind : PS_BEHIND_MAX]++;
+    if (behind > store->behind_max) {
+        store->behind_max = behind;
+    }
+    if (behind > 0) {
+        store->stale_reads++;
+        ps_histogram_record(store->age, age_ns, 1);
+    }
+    if (written) {
+        size_t step = ps_curve_step(since_ns);
+        store->curve[step].reads++;
+        store->curve[step].fresh += behind == 0;
+    }
+}
