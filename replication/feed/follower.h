@@ -31,9 +31,14 @@ struct ps_follower {
     uint64_t announced_lsn; /* the newest LSN home has told of */
     ps_time_ns announced_closed_ns;
     uint64_t home_boot;
-    uint64_t heard_mono_ns; /* when home was last heard; 0 = never */
+    uint64_t heard_mono_ns; /* when home was last heard; 0 = never. A node that starts sets it to
+                               now, which gives home its first second */
+    /* the run that ps_follower_batch gave: once it is applied, have is run_lsn and closed at least
+       run_closed_ns */
+    uint64_t run_lsn;
+    ps_time_ns run_closed_ns;
     /* the request on its way; kind 0 = none */
-    int asked;
+    int asked; /* enum ps_message_kind */
     uint64_t asked_mono_ns;
     ps_time_ns asked_need_ns;
     /* the snapshot being taken */
@@ -53,17 +58,26 @@ void ps_follower_fini(struct ps_follower *follower);
 /** A batch came, published or as an answer. Gives the run of its records to apply (maybe empty): the
  *  caller applies them durably enough for its store, then calls ps_follower_applied. Records that
  *  are already here are skipped; a gap applies nothing and turns to CATCHING_UP.
- *  Errors: PS_CORRUPT (LSNs inside the batch have gaps): the batch is dropped. */
+ *  Order:  nothing else is called between this and ps_follower_applied, except again this one when
+ *          the run could not be applied (it then comes again by catching up).
+ *  Errors: PS_CORRUPT: the batch is dropped. Its LSNs have gaps or go beyond last_lsn, its commit
+ *          times do not increase, or a new record lies within a closed time that home promised. */
 PS_MUST_CHECK enum ps_status ps_follower_batch(struct ps_follower *follower, const struct ps_batch *batch,
                                                bool is_answer, uint64_t mono_ns, size_t *ret_first,
                                                size_t *ret_count);
-/** The run given by ps_follower_batch is in the map (also call for an empty run). */
+/** The run given by ps_follower_batch is in the map (also call for an empty run): `have_lsn` is the
+ *  map's newest LSN now. */
 void ps_follower_applied(struct ps_follower *follower, uint64_t have_lsn);
 
-/** An error answered the request on its way. */
+/** An error answered the request on its way. PS_TOO_OLD turns to a snapshot; after any other the request
+ *  is sent again when its time is over. */
 void ps_follower_error(struct ps_follower *follower, enum ps_status status, uint64_t mono_ns);
 
-/** A snapshot part was installed in the map. */
+/** Is this the part that was asked for? A part that is late, or of a snapshot that was given up, is not
+ *  installed. */
+bool ps_follower_wants_part(const struct ps_follower *follower, const struct ps_message *part);
+
+/** A snapshot part was installed in the map. One that is not wanted changes nothing. */
 void ps_follower_part(struct ps_follower *follower, const struct ps_message *part, uint64_t mono_ns);
 
 /** What to ask home now, if anything. `need_ns`: the latest instant that a waiting read needs (0 =
@@ -72,10 +86,10 @@ void ps_follower_part(struct ps_follower *follower, const struct ps_message *par
 bool ps_follower_ask(struct ps_follower *follower, ps_time_ns need_ns, uint64_t mono_ns,
                      struct ps_message *ret);
 
-/** When ps_follower_ask must be called again although nothing came; PS_NEVER = no need. */
+/** When ps_follower_ask must be called again although nothing came; 0 = at once, PS_NEVER = no need. */
 uint64_t ps_follower_deadline(const struct ps_follower *follower, ps_time_ns need_ns);
 
-/** Has home been silent for PS_FOLLOWER_SILENCE_MS? */
+/** Has home been silent for PS_FOLLOWER_SILENCE_MS, or never been heard? */
 bool ps_follower_home_away(const struct ps_follower *follower, uint64_t mono_ns);
 
 #endif

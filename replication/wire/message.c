@@ -22,10 +22,11 @@ static void pack_batch(msgpack_packer *packer, const struct ps_batch *batch)
 
 static void pack_part(msgpack_packer *packer, const struct ps_message *message)
 {
-    ps_pack_array(packer, 5);
+    ps_pack_array(packer, 6);
     ps_pack_u64(packer, message->part.home_boot);
     ps_pack_u64(packer, message->part.at_lsn);
     ps_pack_u64(packer, message->part.at_commit_ns);
+    ps_pack_bin(packer, message->part.after_key);
     ps_pack_bool(packer, message->part.last);
     ps_pack_array(packer, message->part.entry_count);
     for (size_t i = 0; i < message->part.entry_count; i++) {
@@ -136,6 +137,7 @@ static void read_part(struct ps_reader *fields, struct ps_message *message)
     message->part.home_boot = ps_read_u64(fields, 0, UINT64_MAX);
     message->part.at_lsn = ps_read_u64(fields, 0, UINT64_MAX - 1);
     message->part.at_commit_ns = ps_read_u64(fields, 0, PS_NEVER - 1);
+    message->part.after_key = ps_read_bin(fields, 0, PS_KEY_SIZE_MAX);
     message->part.last = ps_read_bool(fields);
     const msgpack_object *array = ps_read_array(fields);
     if (array == NULL) {

@@ -65,7 +65,8 @@ struct ps_message {
             uint64_t home_boot;
             uint64_t at_lsn;
             ps_time_ns at_commit_ns;
-            bool last; /* no part follows */
+            struct ps_slice after_key; /* repeats the request's: the part starts behind it */
+            bool last;                 /* no part follows */
             struct ps_snapshot_entry *entries; /* ascending by key */
             size_t entry_count;
         } part;
