@@ -113,7 +113,10 @@ struct ps_slice ps_read_bin(struct ps_reader *reader, size_t min, size_t max)
 
 void ps_read_token(struct ps_reader *reader, struct ps_token *ret)
 {
-    struct ps_slice bytes = ps_read_bin(reader, PS_TOKEN_SIZE, PS_TOKEN_SIZE);
+    struct ps_slice bytes = ps_read_bin(reader, PS_TOKEN_SIZE, PS_VALUE_SIZE_MAX);
+    if (reader->status == PS_OK && bytes.size != PS_TOKEN_SIZE) {
+        fail(reader, PS_CORRUPT);
+    }
     if (reader->status == PS_OK) {
         memcpy(ret->bytes, bytes.data, PS_TOKEN_SIZE);
     }
