@@ -2,12 +2,12 @@
 #include "replication/base/random.h"
 #include "replication/world/link.h"
 
-#include <cmocka.h>
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 static struct ps_interval span(ps_time_ns from_s, ps_time_ns until_s)
 {

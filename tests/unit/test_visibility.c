@@ -3,12 +3,12 @@
 #include "replication/base/random.h"
 #include "replication/world/visibility.h"
 
-#include <cmocka.h>
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 enum { RTT_MS = 100 };
 

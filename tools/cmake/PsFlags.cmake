@@ -34,7 +34,7 @@ target_compile_options(ps_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
   -Wmissing-prototypes -Wold-style-definition -Wvla -Wundef -Wformat=2 -Wnull-dereference
   -Wcast-align -Wwrite-strings -Wswitch-enum -Wimplicit-fallthrough -Wdouble-promotion
-  -Wno-gnu-statement-expression)
+  )
 if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   target_compile_options(ps_flags INTERFACE -Wlogical-op -Wduplicated-cond -Wduplicated-branches
                                             -Wjump-misses-init)
