@@ -48,7 +48,7 @@ struct ps_workload {
     ps_dur_ns think_ns;       /* CLIENTS: between completion and the next invocation */
     ps_time_ns from_ns;       /* the first instant; default 0 */
     ps_time_ns until_ns;      /* exclusive; default: the scenario's duration */
-    uint64_t count;           /* at most so many operations per stream; 0 = no limit */
+    uint64_t count;           /* at most so many operations per session; 0 = no limit */
     enum ps_where where;
     uint16_t *pops;           /* owned; for LIST */
     size_t pop_count;
@@ -107,5 +107,9 @@ PS_MUST_CHECK enum ps_status ps_scenario_parse(struct ps_slice yaml, const char 
                                                const struct ps_setting *settings, size_t setting_count,
                                                struct ps_scenario **ret, struct ps_error *err);
 void ps_scenario_destroy(struct ps_scenario *scenario);
+
+/** Append the plan in words, a few lines a part: cluster, stores with their policies, workloads, faults,
+ *  expectations. */
+void ps_scenario_describe(struct ps_buf *buf, const struct ps_scenario *scenario);
 
 #endif

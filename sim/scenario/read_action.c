@@ -1,0 +1,346 @@
+#include "replication/base/memory.h"
+#include "sim/scenario/number.h"
+#include "sim/scenario/read.h"
+
+#include <string.h>
+
+/* One key each; the index is enum ps_verb. */
+static const char *const VERBS[] = {"kv.get", "kv.put", "kv.delete", "kv.list"};
+
+/** What later versions will know, so that a file for one gets a plain answer. */
+static const char *const LATER[] = {"d1.query", "d1.batch",  "r2.get",  "r2.put",
+                                    "r2.head",  "r2.delete", "r2.list", "flow"};
+
+static const char *const GET_KEYS[] = {"store", "key", "cacheTtl"};
+static const char *const PUT_KEYS[] = {"store",         "key",        "value",
+                                       "expirationTtl", "expiration", "metadata"};
+static const char *const DELETE_KEYS[] = {"store", "key"};
+static const char *const LIST_KEYS[] = {"store", "prefix", "limit"};
+
+static const struct verb_keys {
+    const char *const *keys;
+    size_t count;
+} VERB_KEYS[] = {
+    {GET_KEYS, PS_COUNT(GET_KEYS)},
+    {PUT_KEYS, PS_COUNT(PUT_KEYS)},
+    {DELETE_KEYS, PS_COUNT(DELETE_KEYS)},
+    {LIST_KEYS, PS_COUNT(LIST_KEYS)},
+};
+
+void ps_action_fini(struct ps_action *action)
+{
+    ps_text_fini(&action->key);
+    ps_text_fini(&action->value);
+    ps_text_fini(&action->metadata);
+}
+
+static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml *node,
+                                 struct ps_action *action)
+{
+    const struct ps_yaml *name = NULL;
+    const struct ps_cluster *cluster = &reader->scenario->cluster;
+    enum ps_status status = ps_read_member(reader, node, "store", "the name of a store", &name);
+    struct ps_slice text;
+    if (status == PS_OK) {
+        status = ps_read_text(reader, name, "the name of a store", &text);
+    }
+    if (status != PS_OK) {
+        return status;
+    }
+    int index = ps_cluster_find_store(cluster, text);
+    if (index >= 0) {
+        action->store = (uint16_t)index;
+        return PS_OK;
+    }
+    const char *names[PS_STORES_MAX];
+    for (size_t i = 0; i < cluster->store_count; i++) {
+        names[i] = cluster->stores[i].name;
+    }
+    size_t ignored;
+    return ps_read_choice(reader, name, names, cluster->store_count, &ignored);
+}
+
+/** A text whose draws all have from `least` to `most` bytes. */
+static enum ps_status read_bounded(struct ps_reader *reader, const struct ps_yaml *node,
+                                   const char *what, size_t least, size_t most, struct ps_text *ret)
+{
+    size_t shortest = 0, longest = 0;
+    enum ps_status status = ps_read_template(reader, node, what, ret);
+    if (status == PS_OK) {
+        ps_text_sizes(ret, &shortest, &longest);
+        if (shortest < least) {
+            status = ps_refuse(reader, node, "found an empty text, expected %s", what);
+        } else if (longest > most) {
+            status = ps_refuse(reader, node,
+                               "found a text of up to %zu bytes, expected %s of at most %zu",
+                               longest, what, most);
+        }
+    }
+    return status;
+}
+
+static enum ps_status read_key(struct ps_reader *reader, const struct ps_yaml *node,
+                               struct ps_action *action)
+{
+    const struct ps_yaml *key = NULL;
+    enum ps_status status = ps_read_member(reader, node, "key", "a key", &key);
+    if (status == PS_OK) {
+        status = read_bounded(reader, key, "a key", 1, PS_SCENARIO_KEY_MAX, &action->key);
+    }
+    if (status == PS_OK && action->key.count == 1 &&
+        action->key.pieces[0].kind == PS_PIECE_LITERAL) {
+        struct ps_slice text = {action->key.pieces[0].literal, action->key.pieces[0].literal_size};
+        if (ps_slice_eq(text, PS_LIT(".")) || ps_slice_eq(text, PS_LIT(".."))) {
+            status = ps_found(reader, key, "a key other than . and ..");
+        }
+    }
+    return status;
+}
+
+/** Seconds as the Workers API takes them, or a duration with a unit; whole seconds. */
+static enum ps_status read_seconds(struct ps_reader *reader, const struct ps_yaml *node,
+                                   uint64_t least_s, const char *expected, ps_dur_ns *ret)
+{
+    uint64_t seconds;
+    if (node->kind == PS_YAML_SCALAR && ps_number_u64(ps_yaml_slice(node), &seconds) &&
+        seconds <= 100 * 365 * (PS_DAY / PS_SECOND)) {
+        *ret = seconds * PS_SECOND;
+    } else if (node->kind != PS_YAML_SCALAR || ps_dur_parse(ps_yaml_slice(node), ret) != PS_OK) {
+        return ps_found(reader, node, expected);
+    }
+    if (*ret < least_s * PS_SECOND || *ret % PS_SECOND != 0) {
+        return ps_found(reader, node, expected);
+    }
+    return PS_OK;
+}
+
+/** Append JSON in which texts may hold generators. The pieces are parsed afterwards from one
+ * source, so JSON's own braces are doubled. */
+static void append_json(struct ps_buf *buf, const struct ps_yaml *node)
+{
+    double number;
+    if (node->kind == PS_YAML_MAP || node->kind == PS_YAML_LIST) {
+        bool map = node->kind == PS_YAML_MAP;
+        ps_buf_append_text(buf, map ? "{{" : "[");
+        for (size_t i = 0; i < node->count; i++) {
+            ps_buf_append_text(buf, i > 0 ? "," : "");
+            if (map) {
+                ps_buf_append_json(buf, ps_yaml_slice(node->keys[i]));
+                ps_buf_append_char(buf, ':');
+            }
+            append_json(buf, node->items[i]); /* as deep as PS_YAML_NESTING_MAX */
+        }
+        ps_buf_append_text(buf, map ? "}}" : "]");
+    } else if (ps_yaml_is_null(node)) {
+        ps_buf_append_text(buf, "null");
+    } else if (node->plain &&
+               (ps_number_double(ps_yaml_slice(node), &number) || strcmp(node->text, "true") == 0 ||
+                strcmp(node->text, "false") == 0)) {
+        ps_buf_append_slice(buf, ps_yaml_slice(node));
+    } else {
+        ps_buf_append_json(buf, ps_yaml_slice(node));
+    }
+}
+
+static enum ps_status read_metadata(struct ps_reader *reader, const struct ps_yaml *node,
+                                    struct ps_action *action)
+{
+    struct ps_buf json = {0};
+    struct ps_error err = {0};
+    size_t at = 0, least = 0, most = 0;
+    append_json(&json, node);
+    enum ps_status status = ps_text_parse(ps_buf_slice(&json), &action->metadata, &at, &err);
+    ps_buf_fini(&json);
+    if (status != PS_OK) {
+        return ps_refuse(reader, node, "%s", err.text);
+    }
+    ps_text_sizes(&action->metadata, &least, &most);
+    if (most > PS_SCENARIO_METADATA_MAX) {
+        return ps_refuse(reader, node,
+                         "found metadata of up to %zu bytes as JSON, expected at most %d", most,
+                         (int)PS_SCENARIO_METADATA_MAX);
+    }
+    return PS_OK;
+}
+
+static enum ps_status read_put(struct ps_reader *reader, const struct ps_yaml *node,
+                               struct ps_action *action)
+{
+    const struct ps_yaml *member = NULL;
+    enum ps_status status = ps_read_member(reader, node, "value", "a value", &member);
+    if (status == PS_OK) {
+        status = read_bounded(reader, member, "a value", 0, PS_SCENARIO_VALUE_MAX, &action->value);
+    }
+    member = ps_yaml_get(node, "expirationTtl");
+    if (status == PS_OK && member != NULL) {
+        status = read_seconds(reader, member, PS_SCENARIO_TTL_S_MIN,
+                              "an expirationTtl of whole seconds, at least 60s",
+                              &action->expiration_ttl_ns);
+    }
+    member = ps_yaml_get(node, "expiration");
+    if (status == PS_OK && member != NULL) {
+        uint64_t seconds = 0;
+        /* The service wants it 60 s ahead of the put; the earliest put comes at cluster time 0. */
+        status = ps_read_u64(reader, member, 1, (uint64_t)253402300799,
+                             "an expiration in Unix seconds", &seconds);
+        action->expiration_s = (int64_t)seconds;
+        if (status == PS_OK &&
+            action->expiration_s < reader->scenario->cluster.epoch_unix_s + PS_SCENARIO_TTL_S_MIN) {
+            status = ps_refuse(reader, member,
+                               "found %s, expected an expiration at least 60 s after the run's "
+                               "begin, which is %lld",
+                               member->text, (long long)reader->scenario->cluster.epoch_unix_s);
+        }
+    }
+    member = ps_yaml_get(node, "metadata");
+    if (status == PS_OK && member != NULL) {
+        status = read_metadata(reader, member, action);
+    }
+    return status;
+}
+
+static enum ps_status read_list(struct ps_reader *reader, const struct ps_yaml *node,
+                                struct ps_action *action)
+{
+    enum ps_status status = PS_OK;
+    const struct ps_yaml *member = ps_yaml_get(node, "prefix");
+    if (member != NULL) {
+        status = read_bounded(reader, member, "a prefix", 0, PS_SCENARIO_KEY_MAX, &action->key);
+    }
+    member = ps_yaml_get(node, "limit");
+    if (status == PS_OK && member != NULL) {
+        uint64_t limit = 0;
+        status =
+            ps_read_u64(reader, member, 1, PS_SCENARIO_LIST_MAX, "a limit from 1 to 1000", &limit);
+        action->limit = (uint32_t)limit;
+    }
+    return status;
+}
+
+const char *ps_verb_name(enum ps_verb verb)
+{
+    return VERBS[verb];
+}
+
+static enum ps_status read_operation(struct ps_reader *reader, const struct ps_yaml *node,
+                                     enum ps_verb verb, struct ps_action *action)
+{
+    const struct verb_keys *known = &VERB_KEYS[verb];
+    action->verb = verb;
+    enum ps_status status = ps_read_keys(reader, node, VERBS[verb], known->keys, known->count);
+    if (status == PS_OK) {
+        status = read_store(reader, node, action);
+    }
+    if (status == PS_OK && verb != PS_VERB_KV_LIST) {
+        status = read_key(reader, node, action);
+    }
+    if (status != PS_OK) {
+        return status;
+    }
+    const struct ps_yaml *cache_ttl = NULL;
+    switch (verb) {
+    case PS_VERB_KV_GET:
+        cache_ttl = ps_yaml_get(node, "cacheTtl");
+        return cache_ttl == NULL ? PS_OK
+                                 : read_seconds(reader, cache_ttl, PS_SCENARIO_CACHE_TTL_S_MIN,
+                                                "a cacheTtl of whole seconds, at least 30s",
+                                                &action->cache_ttl_ns);
+    case PS_VERB_KV_PUT:
+        return read_put(reader, node, action);
+    case PS_VERB_KV_LIST:
+        return read_list(reader, node, action);
+    case PS_VERB_KV_DELETE:
+        break;
+    }
+    return PS_OK;
+}
+
+/** The one operation among the keys of `entry`. */
+static enum ps_status read_one(struct ps_reader *reader, const struct ps_yaml *entry,
+                               struct ps_action *action)
+{
+    const struct ps_yaml *found = NULL;
+    size_t verb = 0;
+    for (size_t i = 0; i < PS_COUNT(VERBS); i++) {
+        const struct ps_yaml *member = ps_yaml_get(entry, VERBS[i]);
+        if (member != NULL && found != NULL) {
+            return ps_refuse(reader, entry,
+                             "found both %s and %s, expected one operation "
+                             "(mix: [...] for several)",
+                             VERBS[verb], VERBS[i]);
+        }
+        if (member != NULL) {
+            found = member;
+            verb = i;
+        }
+    }
+    if (found == NULL) {
+        return ps_refuse(reader, entry,
+                         "found no operation, expected one of kv.get, kv.put, kv.delete, kv.list");
+    }
+    action->weight = 1;
+    return read_operation(reader, found, (enum ps_verb)verb, action);
+}
+
+static enum ps_status read_mix(struct ps_reader *reader, const struct ps_yaml *mix,
+                               struct ps_workload *workload)
+{
+    static const char *const KEYS[] = {"weight", "kv.get", "kv.put", "kv.delete", "kv.list"};
+    if (mix->kind != PS_YAML_LIST || mix->count == 0 || mix->count > 64) {
+        return ps_found(reader, mix,
+                        "a list of 1 to 64 operations, as in [{weight: 9, kv.get: {...}}, ...]");
+    }
+    workload->actions = PS_NEW_ARRAY(struct ps_action, mix->count);
+    workload->action_count = mix->count;
+    enum ps_status status = PS_OK;
+    for (size_t i = 0; i < mix->count && status == PS_OK; i++) {
+        const struct ps_yaml *item = mix->items[i];
+        status = ps_check_later(reader, item);
+        if (status == PS_OK) {
+            status = ps_read_keys(reader, item, "an operation with a weight", KEYS, PS_COUNT(KEYS));
+        }
+        if (status == PS_OK) {
+            status = read_one(reader, item, &workload->actions[i]);
+        }
+        const struct ps_yaml *weight = ps_yaml_get(item, "weight");
+        if (status == PS_OK && weight != NULL) {
+            status = ps_read_double(reader, weight, 1e-9, 1e9, "a weight over 0",
+                                    &workload->actions[i].weight);
+        }
+    }
+    return status;
+}
+
+enum ps_status ps_check_later(struct ps_reader *reader, const struct ps_yaml *entry)
+{
+    for (size_t i = 0; i < entry->count; i++) {
+        for (size_t j = 0; j < PS_COUNT(LATER); j++) {
+            if (strcmp(entry->keys[i]->text, LATER[j]) == 0) {
+                return ps_refuse(
+                    reader, entry->keys[i],
+                    "operation %s is not available in this version; available: kv.get, "
+                    "kv.put, kv.delete, kv.list",
+                    LATER[j]);
+            }
+        }
+    }
+    return PS_OK;
+}
+
+enum ps_status ps_read_actions(struct ps_reader *reader, const struct ps_yaml *entry,
+                               struct ps_workload *workload)
+{
+    const struct ps_yaml *mix = ps_yaml_get(entry, "mix");
+    if (mix == NULL) {
+        workload->actions = PS_NEW(struct ps_action);
+        workload->action_count = 1;
+        return read_one(reader, entry, &workload->actions[0]);
+    }
+    for (size_t i = 0; i < PS_COUNT(VERBS); i++) {
+        if (ps_yaml_get(entry, VERBS[i]) != NULL) {
+            return ps_refuse(reader, entry, "found both mix and %s, expected one of them",
+                             VERBS[i]);
+        }
+    }
+    return read_mix(reader, mix, workload);
+}
