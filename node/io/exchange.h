@@ -1,0 +1,47 @@
+/* One HTTP request under way, and its answer. */
+#ifndef PS_NODE_IO_EXCHANGE_H
+#define PS_NODE_IO_EXCHANGE_H
+
+#include "node/http/http.h"
+#include "node/io/node_internal.h"
+
+struct ps_conn;
+
+/** Lives from the request's last byte until its answer is written, or, when the client went away
+ *  first, until its calls are done. */
+struct ps_exchange {
+    struct ps_node *node;
+    struct ps_conn *conn;         /* NULL once the client is gone */
+    struct ps_exchange *next;     /* of the connection, in the order of the requests */
+    struct ps_exchange *all_next; /* of the server */
+    struct ps_exchange **all_prev;
+    struct ps_http_request request; /* borrows from storage */
+    void *storage;                  /* what holds the request's bytes; released by free_storage */
+    void (*free_storage)(void *storage);
+    struct ps_http_response response;
+    bool close; /* the connection ends after the answer */
+    bool head;  /* the answer goes without its body */
+    bool http10;
+    bool complete; /* the answer can be written */
+    bool started;
+    void *calls; /* what api.c keeps of it */
+    void (*free_calls)(void *calls);
+};
+
+/** Find out what the request asks for and begin it; ps_exchange_complete is called then or later.
+ */
+void ps_exchange_start(struct ps_exchange *exchange);
+/** The response is whole. Never writes by itself: the server does, later in the turn. */
+void ps_exchange_complete(struct ps_exchange *exchange);
+void ps_exchange_destroy(struct ps_exchange *exchange);
+
+/** Answer with a JSON body. */
+void ps_exchange_json(struct ps_exchange *exchange, int status);
+/** Answer with {"error": text}. */
+void ps_exchange_fail(struct ps_exchange *exchange, int status, const char *format, ...)
+    PS_PRINTF(3, 4);
+
+/** Serve /popsim/..., /metrics, /healthz. Returns false if the path is none of them. */
+bool ps_control_start(struct ps_exchange *exchange);
+
+#endif

@@ -1,0 +1,266 @@
+/* What the files of node/io share: the node, its stores, and the calls that are under way.
+ *
+ * All of it belongs to the loop's thread, but for the jobs that run on the writer thread
+ * (worker.h).
+ *
+ *   server.c, conn.c   sockets and HTTP/1.1 connections
+ *   exchange.c         one request: which call it makes, and its answer
+ *   reads.c            reads: decided, waiting for the log or for the time, resolved
+ *   writes.c           writes: at home into the primary, elsewhere forwarded; their answers' time
+ *   home.c             what home does: group commit, publishing, heartbeats, requests of other
+ * nodes feed_glue.c        what a follower does: batches and snapshots into the map, what to ask
+ * next control.c          /popsim/... metrics.c          /metrics house.c            sweeping and
+ * forgetting node.c             start, the loop's turn, stop */
+#ifndef PS_NODE_IO_NODE_INTERNAL_H
+#define PS_NODE_IO_NODE_INTERNAL_H
+
+#include "node/cluster/cluster_file.h"
+#include "node/io/heap.h"
+#include "node/io/metrics.h"
+#include "node/io/worker.h"
+#include "node/kv/kv.h"
+#include "node/kv/primary.h"
+#include "node/kv/replica.h"
+#include "node/map/map.h"
+#include "replication/feed/follower.h"
+#include "replication/feed/transport.h"
+
+#include <ev.h>
+
+#include <time.h>
+
+enum {
+    PS_HEARTBEAT_MS = 50,
+    PS_WRITE_RETRY_MS = 250, /* a forwarded write without an answer is sent again after this */
+    PS_WRITE_BUSY_MS = 20,   /* ... and after this when the peer's pipe was not there */
+    PS_WRITE_WALL_MS = 2000, /* least wall time before a forwarded write is given up */
+    PS_POLL_BUDGET = 256     /* messages of one loop turn */
+};
+
+struct ps_node;
+struct ps_server;
+
+/** Something that is called at an instant of the monotonic clock. */
+struct ps_alarm {
+    struct ps_heap_item item; /* first member */
+    void (*ring)(struct ps_alarm *alarm);
+};
+
+/** A batch's bytes and what is in them, on their way into the map. */
+struct ps_intake;
+struct ps_forward;
+struct ps_parked_sync;
+struct ps_write_call;
+
+struct ps_node_store {
+    struct ps_node *node;
+    const struct ps_store *config;
+    struct ps_store *owned_config; /* of a namespace made at run time; else NULL */
+    ps_map_store map_store;
+    struct ps_link link;
+    struct ps_replica view;
+    struct ps_store_replica *replica;
+    struct ps_primary *primary;  /* at home, else NULL */
+    struct ps_follower follower; /* elsewhere */
+    uint32_t peer;               /* home's number in the transport */
+    uint64_t have_lsn;           /* in the map, as far as the loop was told */
+    ps_time_ns closed_ns;        /* the log is complete here up to this */
+    struct ps_heap waiting;      /* reads, by the instant that they need */
+    /* follower: accepted from home, not yet in the map */
+    struct ps_intake *intake;
+    struct ps_intake **intake_tail;
+    bool applying;
+    /* writes made here that wait to be sent to home at the end of the turn */
+    struct ps_write_call *unsent;
+    struct ps_write_call **unsent_tail;
+    /* home */
+    struct ps_parked_sync *parked; /* requests that wait for the commit under way */
+    uint64_t published_mono_ns;
+    bool in_commit;
+    size_t commit_count;
+    const struct ps_record *commit_records;
+    struct ps_store_metrics metrics;
+};
+
+struct ps_node {
+    struct ev_loop *loop;
+    struct ps_cluster_state state;
+    uint16_t pop;
+    const char *code;
+    char folder[4096]; /* the PoP's own */
+    struct ps_map *map;
+    struct ps_worker *worker;
+    struct ps_transport *transport;
+    struct ps_server *server;
+    uint64_t boot;
+    uint64_t process_boot; /* boot at start: what peers are told */
+    struct ps_eval_clock eval;
+    struct ps_link link;     /* only its outages and slows: the same for all stores */
+    ps_time_ns fetch_end_ns; /* the latest end of a round trip that was decided to succeed */
+    struct ps_node_store **stores;
+    size_t store_count;
+    size_t store_capacity;
+    struct ps_heap alarms;
+    int timer_fd;
+    ev_io timer;
+    uint64_t timer_mono_ns; /* what timer_fd is set to */
+    ev_prepare prepare;
+    ev_io *feed_watchers;
+    size_t feed_watcher_count;
+    ev_idle feed_idle; /* active while the transport may hold more than one turn's budget */
+    struct ps_forward *forwards; /* by request id */
+    uint32_t next_request_id;
+    struct ps_alarm heartbeat;
+    struct ps_alarm house;
+    size_t house_turn;
+    bool house_busy;
+    bool committing;
+    bool stopping;
+    uint64_t token_seed;
+    uint64_t token_count;
+    uint64_t late_records;
+};
+
+/* ---- clock ---- */
+static inline uint64_t ps_mono_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+static inline ps_time_ns ps_node_now(const struct ps_node *node)
+{
+    return ps_timeline_at(&node->state.timeline, ps_mono_ns());
+}
+
+/* ---- log.c ---- */
+enum ps_log_level { PS_LOG_ERROR, PS_LOG_WARN, PS_LOG_INFO, PS_LOG_DEBUG };
+
+/** One line to stderr: time level pop subsystem message. */
+void ps_node_log(const struct ps_node *node, enum ps_log_level level, const char *subsystem,
+                 const char *format, ...) PS_PRINTF(4, 5);
+
+/* ---- node.c ---- */
+void ps_node_alarm(struct ps_node *node, struct ps_alarm *alarm, uint64_t mono_ns);
+void ps_node_alarm_stop(struct ps_node *node, struct ps_alarm *alarm);
+/** The monotonic instant of a cluster time. */
+uint64_t ps_node_when(const struct ps_node *node, ps_time_ns t);
+struct ps_node_store *ps_node_store_find(struct ps_node *node, struct ps_slice name);
+struct ps_node_store *ps_node_store_by_id(struct ps_node *node, struct ps_slice id);
+/** Write the node's outages and boot count, then call done(context). */
+void ps_node_save_meta(struct ps_node *node, void (*done)(void *context, enum ps_status status),
+                       void *context);
+
+/* ---- reads.c ---- */
+
+/** One read: of some keys, or a list. Who starts it owns it and its slices until `done`. */
+struct ps_read_key {
+    struct ps_slice key;
+    struct ps_view view;
+};
+
+struct ps_read_call {
+    struct ps_heap_item waiting; /* first member: in the store's heap */
+    struct ps_alarm alarm;       /* for the emulated latency */
+    struct ps_node_store *store;
+    struct ps_read_key *keys;
+    size_t key_count;
+    ps_dur_ns ttl_ns; /* 0 = not named */
+    bool fresh;
+    /* from here on the call's own */
+    ps_time_ns eval_ns;
+    ps_time_ns need_ns;
+    ps_time_ns ready_ns;
+    enum ps_cache_status cache;
+    bool late;
+    bool failed;
+    /** The answer's time has come. PS_OK: called within a map read; ps_read_get and ps_read_bound
+     *  give the results. Else the read failed (PS_UNREACHABLE, PS_IO). Owns the call again. */
+    void (*done)(struct ps_read_call *call, enum ps_status status);
+};
+
+void ps_read_start(struct ps_read_call *call);
+/** Key i as this read sees it; *ret_found is false for a deleted, expired or unknown key (ret then
+ *  has the version's LSN, or 0). */
+PS_MUST_CHECK enum ps_status ps_read_get(struct ps_read_call *call, size_t i,
+                                         struct ps_version *ret, bool *ret_found,
+                                         struct ps_kv_staleness *ret_staleness);
+struct ps_bound ps_read_bound(struct ps_read_call *call, size_t i);
+/** What the PoP tells of a read as a whole (a list). */
+void ps_read_staleness(const struct ps_read_call *call, struct ps_kv_staleness *ret);
+/** Wake the reads that the log is now complete for, or that home's absence ends. */
+void ps_reads_wake(struct ps_node_store *store);
+/** Is the log complete here for commit times <= need_ns? */
+bool ps_store_complete(struct ps_node_store *store, ps_time_ns need_ns);
+/** The bytes under which a list's cache entry stands: no key of a user can be equal to them. */
+void ps_list_pin_key(struct ps_buf *buf, struct ps_slice prefix);
+
+/* ---- writes.c ---- */
+
+/** Whoever the primary must tell a result. */
+struct ps_writer {
+    struct ps_writer *next;
+    struct ps_written result;
+    void (*done)(struct ps_writer *writer);
+};
+
+/** One write made at this PoP. Who starts it owns it and its slices until `done`. */
+struct ps_write_call {
+    struct ps_writer writer; /* first member */
+    struct ps_alarm alarm;
+    struct ps_write_call *next;
+    struct ps_node_store *store;
+    struct ps_write write; /* a zero token gets one */
+    bool fresh; /* of the REST API: no emulated round trip, no refresh of this PoP's entry */
+    /* from here on the call's own; lsn and commit are in writer.result */
+    ps_time_ns invoke_ns;
+    ps_time_ns refresh_ns;
+    uint64_t invoke_mono_ns;
+    /** The answer's time has come; its status says how it went. Owns the call again. */
+    void (*done)(struct ps_write_call *call, enum ps_status status);
+};
+
+void ps_write_start(struct ps_write_call *call);
+/** Send what was gathered in this turn. */
+void ps_writes_forward(struct ps_node_store *store);
+/** Home answered a WRITE. */
+void ps_writes_answered(struct ps_node *node, uint32_t request_id,
+                        const struct ps_message *message);
+/** Home refused a request: returns false if it was no WRITE. */
+bool ps_writes_answered_error(struct ps_node *node, uint32_t request_id,
+                              const struct ps_message *message);
+/** Give up all that is on its way; at the end of the process. */
+void ps_writes_fini(struct ps_node *node);
+
+/* ---- home.c ---- */
+
+/** Start the next group commit if there is something to commit and none is under way. */
+void ps_home_turn(struct ps_node *node);
+/** A request of another node. */
+void ps_home_requested(struct ps_node *node, const struct ps_reply_to *from, struct ps_slice bytes);
+void ps_home_start_heartbeat(struct ps_node *node);
+/** Answer parked SYNC requests whose time has come; returns the earliest cluster time that one of
+ * the rest waits for, PS_NEVER if none. */
+ps_time_ns ps_home_answer_parked(struct ps_node_store *store);
+void ps_home_fini(struct ps_node_store *store);
+
+/* ---- feed_glue.c ---- */
+void ps_feed_published(struct ps_node *node, uint32_t peer, struct ps_slice bytes);
+void ps_feed_answered(struct ps_node *node, uint32_t peer, uint32_t request_id,
+                      struct ps_slice bytes);
+/** Ask home what is to be asked, and hand over what was accepted in this turn. Returns when to come
+ *  again at the latest. */
+uint64_t ps_feed_turn(struct ps_node_store *store, uint64_t mono_ns);
+void ps_feed_init(struct ps_node_store *store);
+void ps_feed_fini(struct ps_node_store *store);
+
+/* ---- control.c: link ---- */
+
+/** Give a store's link the node's outages and slows. */
+PS_MUST_CHECK enum ps_status ps_node_link_copy(const struct ps_link *from, struct ps_link *to);
+
+/* ---- house.c ---- */
+void ps_house_start(struct ps_node *node);
+
+#endif

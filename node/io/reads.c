@@ -1,0 +1,236 @@
+/* Reads: decided at once, resolved when the log is complete and the emulated round trip is over. */
+#include "node/io/node_internal.h"
+#include "replication/base/assert.h"
+
+static struct ps_read_call *of_item(struct ps_heap_item *item)
+{
+    return (struct ps_read_call *)(void *)item;
+}
+
+static struct ps_read_call *of_alarm(struct ps_alarm *alarm)
+{
+    return (struct ps_read_call *)(void *)((char *)alarm - offsetof(struct ps_read_call, alarm));
+}
+
+void ps_list_pin_key(struct ps_buf *buf, struct ps_slice prefix)
+{
+    /* Longer than any key of a user can be, whatever the prefix is. */
+    static const char mark[PS_KV_KEY_SIZE_MAX + 1] = "list";
+    ps_buf_append(buf, mark, sizeof mark);
+    ps_buf_append_slice(buf, prefix);
+}
+
+bool ps_store_complete(struct ps_node_store *store, ps_time_ns need_ns)
+{
+    if (store->primary == NULL) {
+        return store->closed_ns >= need_ns;
+    }
+    struct ps_node *node = store->node;
+    ps_time_ns now_ns = ps_time_max(ps_node_now(node), node->eval.last_ns);
+    uint64_t last_lsn;
+    return ps_primary_closed(store->primary, now_ns, &last_lsn) >= need_ns;
+}
+
+static void finish(struct ps_read_call *call, enum ps_status status)
+{
+    struct ps_node_store *store = call->store;
+    if (status == PS_OK) {
+        status = ps_map_read_begin(store->node->map);
+        if (status == PS_OK) {
+            call->done(call, PS_OK);
+            ps_map_read_end(store->node->map);
+            return;
+        }
+    }
+    store->metrics.reads_failed += call->key_count;
+    call->done(call, status);
+}
+
+static void on_ready(struct ps_alarm *alarm)
+{
+    struct ps_read_call *call = of_alarm(alarm);
+    if (!call->failed && !call->late && !ps_store_complete(call->store, call->need_ns)) {
+        /* A snapshot replaced the log meanwhile. */
+        ps_heap_push(&call->store->waiting, &call->waiting, call->need_ns);
+        return;
+    }
+    finish(call, call->failed ? PS_UNREACHABLE : PS_OK);
+}
+
+/* The log is complete, or will not be: what is left is the emulated latency. */
+static void answer_when_ready(struct ps_read_call *call)
+{
+    struct ps_node *node = call->store->node;
+    if (call->ready_ns <= call->eval_ns || ps_node_now(node) >= call->ready_ns) {
+        on_ready(&call->alarm);
+    } else {
+        ps_node_alarm(node, &call->alarm, ps_node_when(node, call->ready_ns));
+    }
+}
+
+/* Home is away: a push policy's replica answers from what it has, all others cannot. */
+static void give_up(struct ps_read_call *call)
+{
+    bool has_own = !call->fresh && call->store->config->policy.kind == PS_POLICY_PUSH;
+    call->late = has_own;
+    if (has_own) {
+        call->store->metrics.reads_late += call->key_count;
+    }
+    call->failed = !has_own;
+    answer_when_ready(call);
+}
+
+static bool home_is_away(const struct ps_node_store *store)
+{
+    return store->primary == NULL && ps_follower_home_away(&store->follower, ps_mono_ns());
+}
+
+static enum ps_status decide(struct ps_read_call *call)
+{
+    struct ps_node_store *store = call->store;
+    enum ps_status status = PS_OK;
+    for (size_t i = 0; i < call->key_count && status == PS_OK; i++) {
+        struct ps_view *view = &call->keys[i].view;
+        if (call->fresh) {
+            *view = (struct ps_view){.kind = PS_VIEW_AS_OF,
+                                     .at_ns = call->eval_ns,
+                                     .ready_ns = call->eval_ns,
+                                     .need_ns = call->eval_ns};
+        } else {
+            status = ps_store_replica_decide(store->replica, call->keys[i].key, call->eval_ns,
+                                             call->ttl_ns, view);
+        }
+        call->ready_ns = ps_time_max(call->ready_ns, view->ready_ns);
+        call->need_ns = ps_time_max(call->need_ns, view->need_ns);
+        call->cache = view->cache;
+    }
+    return status;
+}
+
+static void note_round_trip(struct ps_read_call *call)
+{
+    struct ps_node *node = call->store->node;
+    ps_time_ns end_ns = call->ready_ns;
+    if (call->cache == PS_CACHE_REVALIDATE || call->key_count > 1) {
+        const struct ps_link *link = &call->store->link;
+        ps_dur_ns longest_ns = ps_time_max(link->rtt_ns, link->tier_rtt_ns);
+        end_ns = ps_time_max(
+            end_ns, ps_time_add(call->eval_ns, ps_link_stretch(link, call->eval_ns, longest_ns)));
+    }
+    node->fetch_end_ns = ps_time_max(node->fetch_end_ns, end_ns);
+}
+
+void ps_read_start(struct ps_read_call *call)
+{
+    struct ps_node_store *store = call->store;
+    struct ps_node *node = store->node;
+    call->alarm.ring = on_ready;
+    call->eval_ns = ps_eval_clock_next(&node->eval, ps_node_now(node));
+    call->ready_ns = call->eval_ns;
+    enum ps_status status = ps_map_read_begin(node->map);
+    if (status != PS_OK) {
+        call->done(call, status);
+        return;
+    }
+    status = decide(call);
+    call->failed = status != PS_OK;
+    bool complete = !call->failed && ps_store_complete(store, call->need_ns);
+    if (complete && call->ready_ns <= call->eval_ns) {
+        /* The usual case, a cache hit, takes one map read. */
+        call->done(call, PS_OK);
+        ps_map_read_end(node->map);
+        return;
+    }
+    ps_map_read_end(node->map);
+    if (call->failed) {
+        answer_when_ready(call);
+        return;
+    }
+    note_round_trip(call);
+    if (complete) {
+        answer_when_ready(call);
+    } else if (home_is_away(store)) {
+        give_up(call);
+    } else {
+        store->metrics.reads_waited += call->key_count;
+        ps_heap_push(&store->waiting, &call->waiting, call->need_ns);
+    }
+}
+
+void ps_reads_wake(struct ps_node_store *store)
+{
+    struct ps_heap_item *item = ps_heap_first(&store->waiting);
+    if (item == NULL) {
+        return;
+    }
+    bool away = home_is_away(store);
+    for (; item != NULL; item = ps_heap_first(&store->waiting)) {
+        bool complete = ps_store_complete(store, item->key);
+        if (!complete && !away) {
+            return;
+        }
+        ps_heap_remove(&store->waiting, item);
+        if (complete) {
+            answer_when_ready(of_item(item));
+        } else {
+            give_up(of_item(item));
+        }
+    }
+}
+
+struct ps_bound ps_read_bound(struct ps_read_call *call, size_t i)
+{
+    uint64_t have_lsn = call->late ? call->store->have_lsn : UINT64_MAX;
+    if (call->fresh) {
+        return (struct ps_bound){.lsn_max = have_lsn, .commit_max = call->keys[i].view.at_ns};
+    }
+    return ps_store_replica_bound(call->store->replica, &call->keys[i].view, have_lsn);
+}
+
+void ps_read_staleness(const struct ps_read_call *call, struct ps_kv_staleness *ret)
+{
+    *ret = (struct ps_kv_staleness){.eval_ns = call->eval_ns,
+                                    .boot = call->store->node->boot,
+                                    .late = call->late,
+                                    .have_lsn = call->late ? call->store->have_lsn : 0,
+                                    .cache = call->cache};
+}
+
+enum ps_status ps_read_get(struct ps_read_call *call, size_t i, struct ps_version *ret,
+                           bool *ret_found, struct ps_kv_staleness *ret_staleness)
+{
+    struct ps_node_store *store = call->store;
+    struct ps_node *node = store->node;
+    struct ps_slice key = call->keys[i].key;
+    struct ps_bound bound = ps_read_bound(call, i);
+    enum ps_status status = ps_map_get(node->map, store->map_store, key, &bound, ret);
+    if (status != PS_OK) {
+        *ret = (struct ps_version){.deleted = true};
+        if (status != PS_NOT_FOUND) {
+            return status;
+        }
+    }
+    *ret_found =
+        ret->lsn != 0 && !ps_kv_absent(ret, ps_kv_unix_s(&node->state.cluster, call->eval_ns));
+    ps_read_staleness(call, ret_staleness);
+    ret_staleness->lsn = ret->lsn;
+    ret_staleness->cache = call->keys[i].view.cache;
+    struct ps_freshness fresh;
+    status = ps_map_freshness(node->map, store->map_store, key, ret->lsn, call->eval_ns, &fresh);
+    if (status != PS_OK) {
+        return status;
+    }
+    ret_staleness->latest_lsn = fresh.newest_lsn;
+    ret_staleness->behind = fresh.behind;
+    if (fresh.superseded_ns != PS_NEVER) {
+        ret_staleness->stale_ns = ps_time_sub(call->eval_ns, fresh.superseded_ns);
+    }
+    store->metrics.reads++;
+    store->metrics.reads_stale += fresh.behind > 0 ? 1 : 0;
+    store->metrics.cache_hits +=
+        call->keys[i].view.cache == PS_CACHE_HIT || call->keys[i].view.cache == PS_CACHE_REVALIDATE
+            ? 1
+            : 0;
+    ps_metrics_stale(&store->metrics, ret_staleness->stale_ns);
+    return PS_OK;
+}
