@@ -130,7 +130,11 @@ static enum ps_status read_line(struct ps_reader *reader, const struct ps_yaml *
     }
     struct ps_buf quoted = {0};
     if (found == PS_COUNT(COMPARISONS)) {
-        ps_yaml_quote(&quoted, rest);
+        if (rest.size > 0) {
+            ps_yaml_quote(&quoted, rest);
+        } else {
+            ps_buf_append_text(&quoted, "nothing behind the name");
+        }
         status = ps_refuse_at(reader, node, at, "found %s, expected one of <= < == != >= >",
                               ps_buf_text(&quoted));
         ps_buf_fini(&quoted);

@@ -39,10 +39,12 @@ static enum ps_status read_head(struct ps_reader *reader, const struct ps_yaml *
 {
     struct ps_scenario *scenario = reader->scenario;
     struct ps_slice name = base_name(reader->path);
-    if (ps_yaml_get(root, "flows") != NULL) {
-        return ps_refuse(reader, root,
-                         "flows are not available in this version; available: kv.get, "
-                         "kv.put, kv.delete, kv.list");
+    for (size_t i = 0; i < root->count && root->kind == PS_YAML_MAP; i++) {
+        if (strcmp(root->keys[i]->text, "flows") == 0) {
+            return ps_refuse(reader, root->keys[i],
+                             "flows are not available in this version; available: kv.get, kv.put, "
+                             "kv.delete, kv.list");
+        }
     }
     enum ps_status status = ps_read_keys(reader, root, "a scenario", KEYS, PS_COUNT(KEYS));
     const struct ps_yaml *node = ps_yaml_get(root, "name");

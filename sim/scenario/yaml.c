@@ -153,10 +153,11 @@ static enum ps_status on_scalar(struct reader *reader, struct fy_event *event)
     if (token != NULL) {
         const struct fy_mark *from = fy_token_start_mark(token);
         const struct fy_mark *to = fy_token_end_mark(token);
-        size_t quotes = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED ? 2 : 0;
-        node->exact = from != NULL && to != NULL && from->line == to->line &&
-                      (to->input_pos - from->input_pos == node->size ||
-                       to->input_pos - from->input_pos == node->size + quotes);
+        bool quoted = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+        /* libfyaml's marks leave the quotes out: ours name the opening one. */
+        node->column -= quoted && node->column > 1;
+        node->exact = (quoted || node->plain) && from != NULL && to != NULL &&
+                      from->line == to->line && to->input_pos - from->input_pos == node->size;
     }
     if (memchr(node->text, '\0', node->size) != NULL) {
         status = refuse(reader, PS_INVALID, node->line, node->column,
@@ -173,19 +174,24 @@ static enum ps_status on_scalar(struct reader *reader, struct fy_event *event)
 }
 
 static enum ps_status check_properties(struct reader *reader, struct fy_event *event,
-                                       const struct fy_token *anchor, const struct fy_token *tag)
+                                       struct fy_token *anchor, struct fy_token *tag)
 {
     int line, column;
+    struct fy_token *token = anchor != NULL ? anchor : tag;
+    if (token == NULL) {
+        return PS_OK;
+    }
     place(reader, event, &line, &column);
-    if (anchor != NULL) {
-        return refuse(reader, PS_INVALID, line, column,
-                      "found an anchor, expected plain YAML without anchors and aliases");
+    const struct fy_mark *mark = fy_token_start_mark(token);
+    if (mark != NULL) {
+        line = mark->line + 1;
+        /* The mark of an anchor stands behind its &. */
+        column = mark->column + (anchor != NULL && mark->column > 0 ? 0 : 1);
     }
-    if (tag != NULL) {
-        return refuse(reader, PS_INVALID, line, column,
-                      "found a tag, expected plain YAML without tags");
-    }
-    return PS_OK;
+    return refuse(reader, PS_INVALID, line, column,
+                  anchor != NULL
+                      ? "found an anchor, expected plain YAML without anchors and aliases"
+                      : "found a tag, expected plain YAML without tags");
 }
 
 static enum ps_status on_event(struct reader *reader, struct fy_event *event)
@@ -219,7 +225,8 @@ static enum ps_status on_event(struct reader *reader, struct fy_event *event)
         return status != PS_OK ? status : on_scalar(reader, event);
     case FYET_ALIAS:
         place(reader, event, &line, &column);
-        return refuse(reader, PS_INVALID, line, column,
+        /* The mark stands behind the *. */
+        return refuse(reader, PS_INVALID, line, column > 1 ? column - 1 : column,
                       "found an alias, expected plain YAML without anchors and aliases");
     default:
         return PS_OK;
@@ -285,7 +292,9 @@ static enum ps_status read_events(struct reader *reader, struct fy_diag *diag)
         status = syntax_error(reader, diag);
     }
     if (status == PS_OK && reader->root == NULL) {
-        status = refuse(reader, PS_INVALID, 1, 1, "found nothing, expected a scenario");
+        status = refuse(reader, PS_INVALID, 1, 1,
+                        reader->setting != NULL ? "found nothing, expected a value"
+                                                : "found nothing, expected a scenario");
     }
     return status;
 }

@@ -60,8 +60,8 @@ bool ps_yaml_is_null(const struct ps_yaml *node);
 PS_MUST_CHECK enum ps_status ps_yaml_set(struct ps_yaml *root, const char *path, const char *value,
                                          struct ps_error *err);
 
-/** Append a node as errors name what they found: "\"abc\"" (cut after 40 bytes), "a list", "a map",
- *  "nothing". */
+/** Append a node as errors name what they found: "\"abc\"" (cut after 40 bytes), "a list",
+ *  "an empty map", "nothing". */
 void ps_yaml_describe(struct ps_buf *buf, const struct ps_yaml *node);
 
 /** Append bytes for a message: quoted, cut, with unprintable ones as \xNN. */

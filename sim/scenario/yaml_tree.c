@@ -96,7 +96,8 @@ void ps_yaml_describe(struct ps_buf *buf, const struct ps_yaml *node)
     } else if (node->kind == PS_YAML_SCALAR) {
         ps_yaml_quote(buf, (struct ps_slice){node->text, node->size});
     } else {
-        ps_buf_append_text(buf, node->kind == PS_YAML_LIST ? "a list" : "a map");
+        ps_buf_append_text(buf, node->count == 0 ? "an empty " : "a ");
+        ps_buf_append_text(buf, node->kind == PS_YAML_LIST ? "list" : "map");
     }
 }
 
