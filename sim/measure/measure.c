@@ -1,0 +1,311 @@
+#include "sim/measure/measure.h"
+
+#include "replication/base/assert.h"
+#include "replication/base/memory.h"
+#include "sim/measure/sessions.h"
+#include "sim/measure/store_log.h"
+
+/* One store under measure. */
+struct subject {
+    const struct ps_history *history;
+    const struct ps_store *store;
+    struct ps_store_log log;
+    struct ps_store_measures *ret;
+    uint16_t number;
+};
+
+/* ---- reads and sessions ---- */
+
+/* All as of the read's decision: what a client could have known then. */
+static void measure_get(struct subject *subject, const struct ps_op *op)
+{
+    const struct ps_store_log *log = &subject->log;
+    size_t newest = ps_store_log_upto(log, op->key, op->eval_ns);
+    size_t returned = newest; /* versions up to and with the one returned */
+    while (returned > 0 && ps_store_log_version(log, op->key, returned - 1)->lsn > op->lsn) {
+        returned--;
+    }
+    ps_time_ns superseded_ns =
+        returned < newest ? ps_store_log_version(log, op->key, returned)->commit_ns : op->eval_ns;
+    ps_time_ns newest_ns =
+        newest > 0 ? ps_store_log_version(log, op->key, newest - 1)->commit_ns : op->eval_ns;
+    ps_measures_read(subject->ret, newest - returned, op->eval_ns - superseded_ns, newest > 0,
+                     op->eval_ns - newest_ns);
+}
+
+static enum ps_status measure_op(struct subject *subject, struct ps_sessions *sessions,
+                                 const struct ps_op *op, struct ps_error *err)
+{
+    struct ps_store_measures *ret = subject->ret;
+    const struct ps_store_log *log = &subject->log;
+    uint64_t last_lsn = log->count == 0 ? 0 : log->records[log->count - 1].lsn;
+    if (op->lsn > last_lsn && op->kind == PS_OP_KV_GET) {
+        return ps_fail(err, PS_INVALID, "operation %llu returned LSN %llu, which nobody wrote",
+                       (unsigned long long)op->id, (unsigned long long)op->lsn);
+    }
+    if (op->error != PS_OK) {
+        ret->errors++;
+    } else if (op->kind == PS_OP_KV_GET) {
+        measure_get(subject, op);
+    } else if (op->kind == PS_OP_KV_LIST) {
+        ret->lists++;
+    } else {
+        ret->writes++;
+    }
+    ps_sessions_feed(sessions, op);
+    return PS_OK;
+}
+
+static enum ps_status measure_ops(struct subject *subject, struct ps_error *err)
+{
+    const struct ps_history *history = subject->history;
+    const struct ps_store_log *log = &subject->log;
+    struct ps_sessions *sessions = ps_sessions_create(log->count == 0 ? 1 : log->records[0].lsn);
+    enum ps_status status = PS_OK;
+    for (size_t i = 0; i < history->op_count && status == PS_OK; i++) {
+        if (history->ops[i].store == subject->number) {
+            status = measure_op(subject, sessions, &history->ops[i], err);
+        }
+    }
+    if (status == PS_OK) {
+        ps_sessions_result(sessions, history->cluster, history->sessions, history->keys,
+                           subject->ret->violations);
+    }
+    ps_sessions_destroy(sessions);
+    return status;
+}
+
+/* ---- visibility ---- */
+
+/* Writes since the run began count; older records are only there to be superseded. */
+static size_t first_counted(struct ps_commits commits, ps_time_ns begin_ns)
+{
+    size_t at = 0;
+    while (at < commits.count && commits.at_ns[at] < begin_ns) {
+        at++;
+    }
+    return at;
+}
+
+static void record(struct ps_visibility_sink *sink, ps_time_ns commit_ns, ps_time_ns visible_ns)
+{
+    if (visible_ns == PS_NEVER) {
+        sink->never++;
+    } else if (visible_ns > commit_ns) {
+        ps_histogram_record(sink->histogram, visible_ns - commit_ns, 1);
+    }
+}
+
+static void walk_push(struct subject *subject, struct ps_visibility_sink *sink)
+{
+    const struct ps_store_log *log = &subject->log;
+    ps_time_ns begin_ns = subject->history->begin_ns;
+    if (sink->replica.policy->push.order == PS_ORDER_FIFO) {
+        ps_time_ns visible_ns = 0;
+        for (size_t i = 0; i < log->count; i++) {
+            const struct ps_log_record *it = &log->records[i];
+            visible_ns =
+                ps_time_max(visible_ns, ps_push_arrival(&sink->replica, it->lsn, it->commit_ns));
+            if (it->commit_ns >= begin_ns) {
+                record(sink, it->commit_ns, visible_ns);
+            }
+        }
+        return;
+    }
+    /* Order none: a version shows when it or any newer one of its key has arrived. */
+    size_t key_count = ps_intern_count(subject->history->keys);
+    for (uint32_t key = 0; key < key_count; key++) {
+        ps_time_ns soonest_ns = PS_NEVER;
+        for (size_t n = ps_store_log_commits(log, key).count; n > 0; n--) {
+            const struct ps_log_record *it = ps_store_log_version(log, key, n - 1);
+            soonest_ns =
+                ps_time_min(soonest_ns, ps_push_arrival(&sink->replica, it->lsn, it->commit_ns));
+            if (it->commit_ns >= begin_ns) {
+                record(sink, it->commit_ns, ps_time_max(soonest_ns, it->commit_ns));
+            }
+        }
+    }
+}
+
+static void walk_strong(struct subject *subject, struct ps_visibility_sink *sink)
+{
+    for (size_t i = 0; i < subject->log.count; i++) {
+        ps_time_ns commit_ns = subject->log.records[i].commit_ns;
+        if (commit_ns >= subject->history->begin_ns) {
+            record(sink, commit_ns, ps_visibility_gap(&sink->replica, 0, commit_ns, commit_ns));
+        }
+    }
+}
+
+/* One PoP's pins, by key. */
+struct pins {
+    struct ps_pin *pins;
+    struct ps_visibility_meter *meters;
+    uint64_t *hashes;
+    size_t count;
+    uint32_t boot;
+};
+
+/* When did the PoP lose its cache, if it did so in (from, to]? */
+static ps_time_ns lost_at(const struct ps_history *history, uint16_t pop, ps_time_ns from_ns,
+                          ps_time_ns to_ns)
+{
+    ps_time_ns lost_ns = to_ns;
+    for (size_t i = 0; i < history->downtime_count; i++) {
+        const struct ps_downtime *down = &history->downtimes[i];
+        if (down->pop == pop && down->when.from_ns >= from_ns) {
+            lost_ns = ps_time_min(lost_ns, down->when.from_ns);
+        }
+    }
+    return lost_ns;
+}
+
+static void drop_pins(struct subject *subject, struct ps_visibility_sink *sink, struct pins *pins,
+                      ps_time_ns t)
+{
+    for (uint32_t key = 0; key < pins->count; key++) {
+        if (pins->pins[key].ttl_ns != 0) {
+            ps_visibility_drop(&pins->meters[key], sink, pins->hashes[key],
+                               ps_store_log_commits(&subject->log, key), &pins->pins[key], t);
+            pins->pins[key] = (struct ps_pin){0};
+        }
+    }
+}
+
+static void walk_event(struct subject *subject, struct ps_visibility_sink *sink, struct pins *pins,
+                       const struct ps_pop_event *event)
+{
+    const struct ps_op *op = event->op;
+    if (op->kind == PS_OP_KV_LIST || (!event->refresh && op->eval_ns == 0)) {
+        return;
+    }
+    struct ps_pin *pin = &pins->pins[op->key];
+    struct ps_pin before = *pin;
+    if (event->refresh) {
+        ps_pin_acknowledge(sink->replica.policy, pin, op->eval_ns, op->refresh_ns);
+    } else {
+        /* A fetch that fails leaves the entry as it was. */
+        struct ps_view view;
+        enum ps_status ignored = ps_view_cache(&sink->replica, pin, pins->hashes[op->key],
+                                               op->eval_ns, op->cache_ttl_ns, false, &view);
+        (void)ignored;
+    }
+    ps_visibility_observe(&pins->meters[op->key], sink, pins->hashes[op->key],
+                          ps_store_log_commits(&subject->log, op->key), &before, pin, event->at_ns);
+}
+
+static void walk_cache(struct subject *subject, struct ps_visibility_sink *sink, uint16_t pop,
+                       const struct ps_pop_event *events, size_t count)
+{
+    const struct ps_history *history = subject->history;
+    struct pins pins = {.count = ps_intern_count(history->keys)};
+    pins.pins = PS_NEW_ARRAY(struct ps_pin, pins.count + 1);
+    pins.meters = PS_NEW_ARRAY(struct ps_visibility_meter, pins.count + 1);
+    pins.hashes = PS_NEW_ARRAY(uint64_t, pins.count + 1);
+    for (uint32_t key = 0; key < pins.count; key++) {
+        pins.hashes[key] = ps_slice_hash(ps_intern_text(history->keys, key));
+        pins.meters[key].next =
+            first_counted(ps_store_log_commits(&subject->log, key), history->begin_ns);
+    }
+    ps_time_ns last_ns = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t boot = events[i].op->boot;
+        if (boot != 0 && boot != pins.boot) {
+            if (pins.boot != 0) {
+                drop_pins(subject, sink, &pins, lost_at(history, pop, last_ns, events[i].at_ns));
+            }
+            pins.boot = boot;
+        }
+        walk_event(subject, sink, &pins, &events[i]);
+        last_ns = events[i].at_ns;
+    }
+    for (uint32_t key = 0; key < pins.count; key++) {
+        ps_visibility_finish(&pins.meters[key], sink, pins.hashes[key],
+                             ps_store_log_commits(&subject->log, key), &pins.pins[key]);
+    }
+    free(pins.pins);
+    free(pins.meters);
+    free(pins.hashes);
+}
+
+static uint64_t counted_writes(const struct subject *subject)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < subject->log.count; i++) {
+        count += subject->log.records[i].commit_ns >= subject->history->begin_ns;
+    }
+    return count;
+}
+
+static void measure_pop(struct subject *subject, uint16_t pop, const struct ps_pop_event *events,
+                        size_t count)
+{
+    const struct ps_history *history = subject->history;
+    struct ps_link link = {0};
+    if (history->links != NULL) {
+        link = history->links[pop];
+    }
+    ps_cluster_link(history->cluster, subject->store, pop, &link);
+    struct ps_visibility_sink sink = {
+        .replica = ps_cluster_replica(history->cluster, subject->store, pop, &link),
+        .histogram = subject->ret->visibility_by_pop[pop]};
+    switch (subject->store->policy.kind) {
+    case PS_POLICY_PUSH:
+        walk_push(subject, &sink);
+        break;
+    case PS_POLICY_STRONG:
+        walk_strong(subject, &sink);
+        break;
+    case PS_POLICY_CACHE:
+        walk_cache(subject, &sink, pop, events, count);
+        break;
+    }
+    ps_visibility_zeros(&sink, counted_writes(subject));
+    ps_histogram_merge(subject->ret->visibility, sink.histogram);
+    subject->ret->never_visible += sink.never;
+}
+
+static void measure_visibility(struct subject *subject)
+{
+    size_t count = 0;
+    struct ps_pop_event *events = ps_pop_events(subject->history, subject->number, &count);
+    size_t from = 0;
+    for (uint16_t pop = 0; pop < subject->history->cluster->pop_count; pop++) {
+        size_t to = from;
+        while (to < count && events[to].op->pop == pop) {
+            to++;
+        }
+        measure_pop(subject, pop, events == NULL ? NULL : events + from, to - from);
+        from = to;
+    }
+    free(events);
+}
+
+enum ps_status ps_measure(const struct ps_history *history, struct ps_measures *ret,
+                          struct ps_error *err)
+{
+    PS_ASSERT(ret->store_count == history->cluster->store_count);
+    PS_ASSERT(ret->pop_count == history->cluster->pop_count);
+    ret->operations += history->op_count;
+    for (size_t i = 0; i < history->cluster->store_count; i++) {
+        struct subject subject = {.history = history,
+                                  .store = &history->cluster->stores[i],
+                                  .ret = &ret->stores[i],
+                                  .number = (uint16_t)i};
+        ps_store_log_init(&subject.log, history, subject.number);
+        enum ps_status status = PS_OK;
+        if (subject.log.problems > 0) {
+            status = ps_fail(err, PS_INVALID, "%s", subject.log.problem);
+        } else {
+            status = measure_ops(&subject, err);
+        }
+        if (status == PS_OK) {
+            measure_visibility(&subject);
+        }
+        ps_store_log_fini(&subject.log);
+        if (status != PS_OK) {
+            return status;
+        }
+    }
+    return PS_OK;
+}

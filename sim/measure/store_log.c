@@ -1,0 +1,232 @@
+#include "sim/measure/store_log.h"
+
+#include "replication/base/memory.h"
+
+static int compare_records(const void *left, const void *right)
+{
+    const struct ps_log_record *a = left;
+    const struct ps_log_record *b = right;
+    if (a->lsn != b->lsn) {
+        return a->lsn < b->lsn ? -1 : 1;
+    }
+    if (a->commit_ns != b->commit_ns) {
+        return a->commit_ns < b->commit_ns ? -1 : 1;
+    }
+    return 0;
+}
+
+static bool is_version(const struct ps_op *op, uint16_t store)
+{
+    return op->store == store && op->lsn != 0 &&
+           (op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE);
+}
+
+static void collect(struct ps_store_log *log, const struct ps_history *history, uint16_t store)
+{
+    size_t capacity = 0;
+    for (size_t i = 0; i < history->op_count; i++) {
+        const struct ps_op *op = &history->ops[i];
+        if (is_version(op, store)) {
+            log->records = ps_grow(log->records, log->count, &capacity, sizeof *log->records);
+            log->records[log->count++] =
+                (struct ps_log_record){.lsn = op->lsn,
+                                       .commit_ns = op->eval_ns,
+                                       .expires_unix_s = op->expires_unix_s,
+                                       .digest = op->digest,
+                                       .op = op,
+                                       .key = op->key,
+                                       .deleted = op->kind == PS_OP_KV_DELETE};
+        }
+    }
+    for (size_t i = 0; i < history->foreign_count; i++) {
+        const struct ps_foreign *foreign = &history->foreign[i];
+        if (foreign->store == store) {
+            log->records = ps_grow(log->records, log->count, &capacity, sizeof *log->records);
+            log->records[log->count++] =
+                (struct ps_log_record){.lsn = foreign->lsn,
+                                       .commit_ns = foreign->commit_ns,
+                                       .expires_unix_s = foreign->expires_unix_s,
+                                       .digest = foreign->digest,
+                                       .key = foreign->key,
+                                       .deleted = foreign->deleted};
+        }
+    }
+}
+
+static void describe(struct ps_buf *text, const struct ps_log_record *record)
+{
+    if (record->op == NULL) {
+        ps_buf_printf(text, "a foreign record (committed at %llu ns)",
+                      (unsigned long long)record->commit_ns);
+    } else {
+        ps_buf_printf(text, "operation %llu (committed at %llu ns)",
+                      (unsigned long long)record->op->id, (unsigned long long)record->commit_ns);
+    }
+}
+
+static void problem(struct ps_store_log *log, const char *name, const struct ps_log_record *at,
+                    const struct ps_log_record *before, const char *what)
+{
+    if (log->problems++ > 0) {
+        return;
+    }
+    struct ps_buf text = {0};
+    ps_buf_printf(&text, "store %s, LSN %llu, ", name, (unsigned long long)at->lsn);
+    describe(&text, at);
+    ps_buf_printf(&text, ": %s", what);
+    if (before != NULL) {
+        ps_buf_printf(&text, " LSN %llu, ", (unsigned long long)before->lsn);
+        describe(&text, before);
+    }
+    snprintf(log->problem, sizeof log->problem, "%s", ps_buf_text(&text));
+    ps_buf_fini(&text);
+}
+
+static void check(struct ps_store_log *log, const char *name)
+{
+    if (log->count > 0 && log->records[0].lsn != 1 && log->records[0].op != NULL) {
+        problem(log, name, &log->records[0], NULL,
+                "it is the first known, and the records before it are missing");
+    }
+    for (size_t i = 1; i < log->count; i++) {
+        const struct ps_log_record *a = &log->records[i - 1];
+        const struct ps_log_record *b = &log->records[i];
+        if (b->lsn == a->lsn) {
+            problem(log, name, b, a, "this LSN was given twice, first to");
+        } else if (b->lsn != a->lsn + 1) {
+            problem(log, name, b, a, "records are missing between it and");
+        } else if (b->commit_ns <= a->commit_ns) {
+            problem(log, name, b, a, "it was not committed later than");
+        }
+    }
+}
+
+static void index_keys(struct ps_store_log *log, size_t key_count)
+{
+    log->key_ends = PS_NEW_ARRAY(size_t, key_count + 2);
+    log->by_key = PS_NEW_ARRAY(size_t, log->count + 1);
+    log->key_commits = PS_NEW_ARRAY(ps_time_ns, log->count + 1);
+    for (size_t i = 0; i < log->count; i++) {
+        log->key_ends[log->records[i].key + 2]++;
+    }
+    for (size_t k = 2; k < key_count + 2; k++) {
+        log->key_ends[k] += log->key_ends[k - 1];
+    }
+    /* Now key_ends[k + 1] is where key k starts; filling moves it to where key k ends. */
+    for (size_t i = 0; i < log->count; i++) {
+        size_t at = log->key_ends[log->records[i].key + 1]++;
+        log->by_key[at] = i;
+        log->key_commits[at] = log->records[i].commit_ns;
+    }
+}
+
+void ps_store_log_init(struct ps_store_log *log, const struct ps_history *history, uint16_t store)
+{
+    *log = (struct ps_store_log){0};
+    collect(log, history, store);
+    if (log->count > 1) {
+        qsort(log->records, log->count, sizeof *log->records, compare_records);
+    }
+    check(log, history->cluster->stores[store].name);
+    index_keys(log, ps_intern_count(history->keys));
+}
+
+void ps_store_log_fini(struct ps_store_log *log)
+{
+    free(log->records);
+    free(log->key_ends);
+    free(log->by_key);
+    free(log->key_commits);
+    *log = (struct ps_store_log){0};
+}
+
+struct ps_commits ps_store_log_commits(const struct ps_store_log *log, uint32_t key)
+{
+    size_t from = log->key_ends[key];
+    return (struct ps_commits){log->key_commits + from, log->key_ends[key + 1] - from};
+}
+
+size_t ps_store_log_upto(const struct ps_store_log *log, uint32_t key, ps_time_ns t)
+{
+    struct ps_commits commits = ps_store_log_commits(log, key);
+    size_t low = 0;
+    size_t high = commits.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (commits.at_ns[middle] <= t) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+const struct ps_log_record *ps_store_log_version(const struct ps_store_log *log, uint32_t key,
+                                                 size_t index)
+{
+    return &log->records[log->by_key[log->key_ends[key] + index]];
+}
+
+uint64_t ps_store_log_lsn_at(const struct ps_store_log *log, ps_time_ns t)
+{
+    size_t low = 0;
+    size_t high = log->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (log->records[middle].commit_ns <= t) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low == 0 ? 0 : log->records[low - 1].lsn;
+}
+
+const char *ps_op_pop(const struct ps_history *history, const struct ps_op *op)
+{
+    return history->cluster->pops[op->pop]->code;
+}
+
+/* By PoP, then time; a PoP's instants are unique, and where a forged history breaks that, the
+ * order is still total. */
+static int compare_events(const void *left, const void *right)
+{
+    const struct ps_pop_event *a = left;
+    const struct ps_pop_event *b = right;
+    if (a->op->pop != b->op->pop) {
+        return a->op->pop < b->op->pop ? -1 : 1;
+    }
+    if (a->at_ns != b->at_ns) {
+        return a->at_ns < b->at_ns ? -1 : 1;
+    }
+    if (a->op->id != b->op->id) {
+        return a->op->id < b->op->id ? -1 : 1;
+    }
+    return (int)a->refresh - (int)b->refresh;
+}
+
+struct ps_pop_event *ps_pop_events(const struct ps_history *history, uint16_t store,
+                                   size_t *ret_count)
+{
+    bool cached = history->cluster->stores[store].policy.kind == PS_POLICY_CACHE;
+    struct ps_pop_event *events = NULL;
+    size_t count = 0;
+    size_t capacity = 0;
+    for (size_t i = 0; i < history->op_count; i++) {
+        const struct ps_op *op = &history->ops[i];
+        bool refresh = op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE;
+        if (op->store != store || (refresh && (op->refresh_ns == 0 || !cached))) {
+            continue;
+        }
+        ps_time_ns at_ns = op->eval_ns != 0 ? op->eval_ns : op->invoke_ns;
+        events = ps_grow(events, count, &capacity, sizeof *events);
+        events[count++] = (struct ps_pop_event){
+            .at_ns = refresh ? op->refresh_ns : at_ns, .op = op, .refresh = refresh};
+    }
+    if (count > 1) {
+        qsort(events, count, sizeof *events, compare_events);
+    }
+    *ret_count = count;
+    return events;
+}

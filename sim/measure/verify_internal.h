@@ -1,0 +1,50 @@
+/* The parts of verify: events in a PoP's order, views resolved on the log, differences in words. */
+#ifndef PS_SIM_MEASURE_VERIFY_INTERNAL_H
+#define PS_SIM_MEASURE_VERIFY_INTERNAL_H
+
+#include "sim/measure/store_log.h"
+#include "sim/measure/verify.h"
+
+/** One store under check. */
+struct ps_verify_store {
+    const struct ps_history *history;
+    struct ps_verify_result *result;
+    struct ps_store_log log;
+    const struct ps_store *store;
+    uint16_t number;
+    uint32_t *sorted_keys; /* owned: keys with versions, in byte order; made for the first list */
+    size_t sorted_key_count;
+};
+
+/** A view made definite: which versions of any key it lets through. */
+struct ps_verify_bound {
+    const struct ps_replica *replica;
+    ps_time_ns commit_max; /* versions committed later are not seen */
+    uint64_t lsn_max;
+    ps_time_ns arrived_ns; /* order none: only records that arrived by then; PS_NEVER: all */
+};
+
+/** The version of the key within the bound; NULL if there is none. */
+const struct ps_log_record *ps_verify_resolve(const struct ps_store_log *log, uint32_t key,
+                                              const struct ps_verify_bound *bound);
+/** Is it shown as a value at `t`: neither deleted nor expired? NULL is not. */
+bool ps_verify_present(const struct ps_history *history, const struct ps_log_record *version,
+                       ps_time_ns t);
+/** Digest of the names that the list operation had to give. */
+uint64_t ps_verify_list_digest(struct ps_verify_store *store, const struct ps_op *op,
+                               const struct ps_verify_bound *bound);
+
+/** Count a difference; the first is kept: the operation, then the text. */
+void ps_verify_differs(struct ps_verify_store *store, const struct ps_op *op, const char *format,
+                       ...) PS_PRINTF(3, 4);
+
+/** Was PoP `pop` down, or about to be found down, somewhere in [from, until]? A node counts its
+ * home as away only a while after it fell silent, and is found again a while after it came back. */
+bool ps_verify_down(const struct ps_history *history, uint16_t pop, ps_time_ns from_ns,
+                    ps_time_ns until_ns);
+
+/** Check the reads of the store at one PoP: `events` ascending by time. */
+void ps_verify_pop(struct ps_verify_store *store, uint16_t pop, const struct ps_pop_event *events,
+                   size_t count);
+
+#endif
