@@ -383,7 +383,7 @@ static enum ps_status read_line(struct reader *reader, const char *data, size_t 
         return PS_LIMIT;
     }
     json_error_t error;
-    json_t *json = json_loadb(data, size, JSON_REJECT_DUPLICATES, &error);
+    json_t *json = json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
     if (json == NULL) {
         return ps_fail(reader->err, PS_INVALID, "%s:%llu:%d: %s", reader->name,
                        (unsigned long long)reader->line, error.column, error.text);
