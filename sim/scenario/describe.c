@@ -7,7 +7,11 @@ enum { POPS_SHOWN_MAX = 12 };
 static void add_duration(struct ps_buf *buf, const char *before, ps_dur_ns duration_ns)
 {
     ps_buf_append_text(buf, before);
-    ps_dur_format(buf, duration_ns);
+    if (duration_ns == 0) {
+        ps_buf_append_text(buf, "0s");
+    } else {
+        ps_dur_format(buf, duration_ns);
+    }
 }
 
 static void add_pops(struct ps_buf *buf, const struct ps_cluster *cluster, const uint16_t *pops,
