@@ -49,17 +49,20 @@ struct ps_transport *ps_transport_memory_create(struct ps_memory_hub *hub, const
 void ps_transport_destroy(struct ps_transport *transport); /* NULL accepted */
 
 /** Connect to a peer: subscribe to its publications and be able to ask it. Gives its number (0, 1,
- *  ...). The peer need not be up yet; nanomsg reconnects by itself. */
+ *  ...). The peer need not be up yet; nanomsg reconnects by itself. Errors: PS_IO (nanomsg has 512
+ *  sockets a process, so 255 peers), PS_INVALID (an address that is too long). */
 PS_MUST_CHECK enum ps_status ps_transport_connect(struct ps_transport *transport, const char *publish_url,
                                                   const char *answer_url, uint32_t *ret_peer,
                                                   struct ps_error *err);
 
 /** Send to all subscribers. Never blocks, may lose. */
 void ps_transport_publish(struct ps_transport *transport, struct ps_slice bytes);
-/** Ask a peer. PS_BUSY: the peer's pipe is full or not connected: try later. */
+/** Ask a peer. Errors: PS_BUSY (the peer's pipe is full or not connected: try later), PS_LIMIT (more than
+ *  PS_MESSAGE_SIZE_MAX), PS_IO. */
 PS_MUST_CHECK enum ps_status ps_transport_request(struct ps_transport *transport, uint32_t peer,
                                                   uint32_t request_id, struct ps_slice bytes);
-/** Answer a request; lost if the asker is gone. */
+/** Answer a request. Lost without notice if the asker is gone or its pipe is full (nanomsg holds what the
+ *  kernel's socket buffer takes, and one message more): the asker asks again. */
 void ps_transport_answer(struct ps_transport *transport, const struct ps_reply_to *to,
                          struct ps_slice bytes);
 
