@@ -61,10 +61,12 @@ static void on_ready(struct ps_alarm *alarm)
 static void answer_when_ready(struct ps_read_call *call)
 {
     struct ps_node *node = call->store->node;
-    if (call->ready_ns <= call->eval_ns || ps_node_now(node) >= call->ready_ns) {
+    ps_time_ns at_ns = call->failed ? call->ready_ns
+                                    : ps_node_answer_at(node, call->eval_ns, call->ready_ns);
+    if (at_ns <= call->eval_ns || ps_node_now(node) >= at_ns) {
         on_ready(&call->alarm);
     } else {
-        ps_node_alarm(node, &call->alarm, ps_node_when(node, call->ready_ns));
+        ps_node_alarm(node, &call->alarm, ps_node_when(node, at_ns));
     }
 }
 
@@ -233,4 +235,54 @@ enum ps_status ps_read_get(struct ps_read_call *call, size_t i, struct ps_versio
             : 0;
     ps_metrics_stale(&store->metrics, ret_staleness->stale_ns);
     return PS_OK;
+}
+
+static bool note_commit(void *context, const struct ps_record *record)
+{
+    *(ps_time_ns *)context = record->commit_ns;
+    return false;
+}
+
+/* The newest record committed at or before `at_ns`: commit times ascend with the LSN. */
+static uint64_t lsn_at(struct ps_node_store *store, ps_time_ns at_ns)
+{
+    struct ps_map *map = store->node->map;
+    struct ps_log_state log;
+    if (ps_map_log_state(map, store->map_store, &log) != PS_OK || log.last_lsn == 0) {
+        return 0;
+    }
+    if (log.last_commit_ns <= at_ns) {
+        return log.last_lsn;
+    }
+    uint64_t low = log.first_lsn - 1; /* is within; its predecessors are forgotten */
+    uint64_t high = log.last_lsn;     /* is not */
+    while (high - low > 1) {
+        uint64_t middle = low + (high - low) / 2;
+        ps_time_ns commit_ns = PS_NEVER;
+        if (ps_map_log_marks(map, store->map_store, middle, note_commit, &commit_ns) != PS_OK) {
+            return 0;
+        }
+        if (commit_ns <= at_ns) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+uint64_t ps_read_store_lsn(struct ps_read_call *call)
+{
+    struct ps_bound bound = ps_read_bound(call, 0);
+    switch (call->keys[0].view.kind) {
+    case PS_VIEW_AS_OF: {
+        uint64_t lsn = lsn_at(call->store, bound.commit_max);
+        return lsn < bound.lsn_max ? lsn : bound.lsn_max;
+    }
+    case PS_VIEW_FIFO:
+        return bound.lsn_max;
+    case PS_VIEW_ARRIVED:
+        return 0;
+    }
+    PS_NOT_REACHED();
 }

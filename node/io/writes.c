@@ -60,6 +60,9 @@ static void on_time(struct ps_alarm *alarm)
     ps_time_ns end_ns;
     enum ps_status way = ps_round_trip(&store->view, call->invoke_ns, &home_ns, &end_ns);
     ps_time_ns now_ns = ps_node_now(node);
+    if (way == PS_OK) {
+        end_ns = ps_node_answer_at(node, call->invoke_ns, end_ns);
+    }
     if (now_ns < end_ns) {
         ps_node_alarm(node, alarm, ps_node_when(node, end_ns));
         return;

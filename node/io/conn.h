@@ -1,0 +1,44 @@
+/* One HTTP/1.1 connection. */
+#ifndef PS_NODE_IO_CONN_H
+#define PS_NODE_IO_CONN_H
+
+#include "node/io/server.h"
+
+struct ps_conn;
+struct ps_exchange;
+
+/** What connections share, and how they hang in the server. */
+struct ps_server {
+    struct ps_node *node;
+    int fd;
+    uint16_t port;
+    ev_io accept;
+    ev_timer sweep;
+    struct ps_conn *conns; /* all of them, newest first */
+    struct ps_conn *ready; /* those with answers to write or input to go on with */
+    struct ps_exchange *exchanges;
+    size_t conn_count;
+    size_t conn_max;
+    size_t under_way; /* exchanges that are started and not yet written or dropped */
+    uint64_t accepted;
+    uint64_t requests;
+    bool stopping;
+    bool destroying;
+    char input[128 << 10]; /* what one read can take */
+};
+
+/** Take over the socket. */
+void ps_conn_open(struct ps_server *server, int fd);
+/** Close now; exchanges whose calls are under way go on without a client. */
+void ps_conn_close(struct ps_conn *conn);
+/** Close when the answers under way are written (at once if there are none). */
+void ps_conn_finish(struct ps_conn *conn);
+/** Write, and go on with input that was held back. */
+void ps_conn_turn(struct ps_conn *conn);
+/** Is one of its time limits over? */
+bool ps_conn_expired(const struct ps_conn *conn, double now_s);
+void ps_conn_ready(struct ps_conn *conn);
+struct ps_conn *ps_conn_next(const struct ps_conn *conn);
+struct ps_conn *ps_conn_take_ready(struct ps_server *server);
+
+#endif
