@@ -22,7 +22,8 @@ enum {
     PS_SCENARIO_CLIENTS_MAX = 1000000, /* clients of one entry, over all PoPs */
     PS_SCENARIO_FILE_MAX = 256 << 20,  /* bytes of a trace or of a file of samples */
     PS_SCENARIO_LINE_MAX = 1 << 20,    /* bytes of one line of such a file */
-    PS_SCENARIO_TRACE_MAX = 1000000    /* operations of one trace */
+    PS_SCENARIO_TRACE_MAX = 1000000,   /* operations of one trace */
+    PS_SCENARIO_PREPARED_MAX = 1000    /* texts that are prepared for fast draws */
 };
 
 #define PS_SCENARIO_OPERATIONS_MAX 1e10 /* expected operations of one entry */
@@ -30,6 +31,7 @@ enum {
 struct ps_reader {
     const char *path; /* as messages name it; also where files named inside are looked for */
     bool files;       /* may it name files? */
+    size_t prepared; /* texts */
     struct ps_scenario *scenario;
     struct ps_error *err;
 };

@@ -340,6 +340,17 @@ static enum ps_status add_times(struct ps_reader *reader, const struct ps_yaml *
     return status;
 }
 
+/** Entries that repeat draw often; what is drawn once is not worth a table. */
+static void prepare(struct ps_reader *reader, struct ps_workload *workload)
+{
+    for (size_t i = 0; i < workload->action_count; i++) {
+        if (reader->prepared < PS_SCENARIO_PREPARED_MAX) {
+            ps_text_prepare(&workload->actions[i].key);
+            reader->prepared++;
+        }
+    }
+}
+
 static enum ps_status read_entry(struct ps_reader *reader, const struct ps_yaml *entry,
                                  size_t index, struct list *list)
 {
@@ -374,6 +385,7 @@ static enum ps_status read_entry(struct ps_reader *reader, const struct ps_yaml 
         if (status == PS_OK) {
             status = ps_read_actions(reader, entry, &workload);
         }
+        prepare(reader, &workload);
     }
     if (status == PS_OK) {
         status = add(reader, entry, list, &workload);

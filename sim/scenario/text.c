@@ -244,10 +244,20 @@ void ps_text_init_literal(struct ps_text *text, struct ps_slice literal)
     }
 }
 
+void ps_text_prepare(struct ps_text *text)
+{
+    for (size_t i = 0; i < text->count; i++) {
+        if (text->pieces[i].kind == PS_PIECE_ZIPF && text->pieces[i].zipf_cells == NULL) {
+            ps_zipf_tabulate(&text->pieces[i]);
+        }
+    }
+}
+
 void ps_text_fini(struct ps_text *text)
 {
     for (size_t i = 0; i < text->count; i++) {
         free(text->pieces[i].literal);
+        free(text->pieces[i].zipf_cells);
     }
     free(text->pieces);
     *text = (struct ps_text){0};

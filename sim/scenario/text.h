@@ -38,6 +38,7 @@ struct ps_piece {
     uint64_t from, to; /* uniform; zipf: 1..n; bytes: to */
     double exponent;   /* zipf */
     double zipf_h_x1, zipf_h_n, zipf_s; /* zipf: H(3/2) - 1, H(n + 1/2), width of sure acceptance */
+    double *zipf_cells;                 /* zipf: owned; NULL unless prepared (zipf.h) */
 };
 
 struct ps_text {
@@ -51,6 +52,9 @@ PS_MUST_CHECK enum ps_status ps_text_parse(struct ps_slice source, struct ps_tex
                                            struct ps_error *err);
 /** A text without generators, whatever braces it holds. */
 void ps_text_init_literal(struct ps_text *text, struct ps_slice literal);
+/** Spend 16 KiB for each zipf generator to make its draws three times faster. Ranks of a prepared text may
+ *  differ from the unprepared one's where two ranks meet, by a part in 10^6. */
+void ps_text_prepare(struct ps_text *text);
 /** Zeroed text accepted; leaves it zeroed. */
 void ps_text_fini(struct ps_text *text);
 
