@@ -1,0 +1,111 @@
+/* Routes: what a request asks of a node, and results as answers in the dialect it came in.
+ * Pure. The dialects: the protocol of workerd's KV binding (also through miniflare's remote-binding
+ * hook), and the v4 REST API. Control routes are told apart only; the node answers them. */
+#ifndef PS_NODE_HTTP_API_H
+#define PS_NODE_HTTP_API_H
+
+#include "node/http/http.h"
+#include "node/kv/kv.h"
+
+enum ps_api_kind {
+    PS_API_ANSWERED,    /* the response is filled already (an error) */
+    PS_API_KV,          /* call->kv on namespace call->ns */
+    PS_API_KV_METADATA, /* call->kv is a get; answer its metadata */
+    PS_API_KV_BULK,     /* call->writes: puts or deletes */
+    PS_API_NS_LIST,     /* answered by ps_api_answer_namespaces */
+    PS_API_NS_GET,      /* answered by ps_api_answer_namespace */
+    PS_API_NS_CREATE,
+    PS_API_NS_RENAME,
+    PS_API_NS_DELETE,
+    PS_API_CONTROL, /* /popsim/..., path and query in call */
+    PS_API_HEALTHZ,
+    PS_API_METRICS
+};
+
+enum ps_api_dialect { PS_API_BINDING, PS_API_REST };
+
+/** A namespace as routes see it. Text is NUL-terminated, borrowed. */
+struct ps_api_namespace {
+    const char *name; /* the store's: what popsim-store and MF-Binding say */
+    const char *title;
+    const char *id; /* 32 hex digits */
+    bool is_kv;
+};
+
+/** What routes are parsed against; borrowed. */
+struct ps_api_config {
+    const struct ps_api_namespace *namespaces;
+    size_t namespace_count;
+    const char *token; /* the REST API's bearer token; NULL or empty = none needed */
+    const char *pop;   /* for the popsim-pop header */
+};
+
+/** One parsed request. Zero it first. Slices borrow from the request and from the call. */
+struct ps_api_call {
+    enum ps_api_kind kind;
+    enum ps_api_dialect dialect;
+    enum ps_http_method method;
+    struct ps_slice path; /* raw */
+    struct ps_slice query;
+    struct ps_slice body;
+    size_t ns; /* index into namespaces */
+    struct ps_kv_request kv;
+    struct ps_kv_request *writes; /* KV_BULK; owned */
+    size_t write_count;
+    struct ps_token token; /* popsim-token, zero if not given */
+    bool bulk_json;        /* bulk get: values are parsed JSON */
+    bool with_metadata;    /* bulk get */
+    struct ps_slice title; /* NS_CREATE, NS_RENAME */
+    size_t page;           /* NS_LIST, from 1 */
+    size_t per_page;
+    bool order_by_id;
+    bool descending;
+    /* its own */
+    struct ps_slice *keys;
+    struct ps_buf text;
+    void *json;
+};
+
+/** One key's part of a result. Slices are borrowed for the call. */
+struct ps_api_item {
+    struct ps_slice key;
+    bool found;
+    struct ps_version version; /* reads and lists, when found */
+    enum ps_status status;     /* writes */
+};
+
+/** The result of PS_API_KV, PS_API_KV_METADATA or PS_API_KV_BULK. */
+struct ps_api_result {
+    enum ps_status status; /* of the whole */
+    const struct ps_api_item *items;
+    size_t item_count;
+    struct ps_kv_staleness staleness;
+    bool list_complete;
+    struct ps_slice last_name;
+};
+
+/** The largest body allowed for this head, in bytes. */
+size_t ps_api_body_limit(const struct ps_http_request *head);
+
+/** Find out what a whole request asks for. now_unix_s: for the limits (ps_kv_check); puts get
+ *  kv.expiration_s, has_expiration set from whichever was given. The request must live as long as
+ * the call. After PS_API_ANSWERED the response is complete. */
+void ps_api_parse(const struct ps_api_config *config, const struct ps_http_request *request,
+                  int64_t now_unix_s, struct ps_api_call *ret, struct ps_http_response *response);
+void ps_api_call_fini(struct ps_api_call *call);
+
+/** Fill the response from a result, or from the error that it tells. */
+void ps_api_answer(const struct ps_api_config *config, const struct ps_api_call *call,
+                   const struct ps_api_result *result, struct ps_http_response *response);
+
+/** Answers of the namespace routes. */
+void ps_api_answer_namespaces(const struct ps_api_config *config, const struct ps_api_call *call,
+                              struct ps_http_response *response);
+void ps_api_answer_namespace(const struct ps_api_namespace *ns, struct ps_http_response *response);
+/** {"result": null}: a namespace was deleted or renamed. */
+void ps_api_answer_empty(struct ps_http_response *response);
+/** An error in the call's dialect: reason phrase, and for REST the envelope. */
+void ps_api_answer_error(enum ps_api_dialect dialect, const struct ps_kv_error *error,
+                         struct ps_http_response *response);
+
+#endif
