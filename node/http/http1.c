@@ -1,0 +1,380 @@
+#include "node/http/http1.h"
+
+#include "replication/base/memory.h"
+
+#include <llhttp.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+struct message {
+    struct ps_http1_message public; /* first member */
+    struct ps_buf head;             /* target, then names and values */
+    struct ps_buf body;
+    struct ps_http_header headers[]; /* as many as came */
+};
+
+/* Offsets while the head grows and moves. */
+struct span {
+    size_t name;
+    size_t name_size;
+    size_t value;
+    size_t value_size;
+};
+
+struct ps_http1_parser {
+    llhttp_t llhttp;
+    llhttp_settings_t settings;
+    ps_http1_limit_fn limit;
+    void *context;
+    struct ps_buf head;
+    struct ps_buf body;
+    struct span spans[PS_HTTP1_HEADERS_MAX];
+    struct ps_http_header headers[PS_HTTP1_HEADERS_MAX];
+    size_t header_count;
+    size_t head_bytes; /* all that came as target, headers and trailers */
+    size_t target_size;
+    size_t body_max;
+    enum ps_http_method method;
+    bool in_name;
+    bool has_head;
+    bool inside;
+    bool waits;  /* for 100 Continue */
+    bool whole;  /* ps_http1_take is due */
+    bool closed; /* nothing behind the last request is read */
+    bool http10;
+    bool keep_alive;
+    int refusal;
+    char phrase[96];
+};
+
+static int refuse(struct ps_http1_parser *parser, int status)
+{
+    parser->refusal = status;
+    return HPE_USER;
+}
+
+static int add_head(struct ps_http1_parser *parser, const char *at, size_t size)
+{
+    parser->head_bytes += size;
+    if (parser->head_bytes > PS_HTTP1_HEAD_SIZE_MAX) {
+        return refuse(parser, 431);
+    }
+    if (!parser->has_head) { /* trailers are read over */
+        ps_buf_append(&parser->head, at, size);
+    }
+    return 0;
+}
+
+static int on_begin(llhttp_t *llhttp)
+{
+    struct ps_http1_parser *parser = llhttp->data;
+    parser->inside = true;
+    return 0;
+}
+
+static int on_url(llhttp_t *llhttp, const char *at, size_t size)
+{
+    struct ps_http1_parser *parser = llhttp->data;
+    parser->target_size += size;
+    return add_head(parser, at, size);
+}
+
+static int on_name(llhttp_t *llhttp, const char *at, size_t size)
+{
+    struct ps_http1_parser *parser = llhttp->data;
+    if (!parser->has_head && !parser->in_name) {
+        if (parser->header_count == PS_HTTP1_HEADERS_MAX) {
+            return refuse(parser, 431);
+        }
+        parser->spans[parser->header_count++] = (struct span){.name = parser->head.size};
+        parser->in_name = true;
+    }
+    return add_head(parser, at, size);
+}
+
+static int on_name_end(llhttp_t *llhttp)
+{
+    struct ps_http1_parser *parser = llhttp->data;
+    if (!parser->has_head && parser->header_count > 0) {
+        struct span *span = &parser->spans[parser->header_count - 1];
+        span->name_size = parser->head.size - span->name;
+        span->value = parser->head.size;
+        parser->in_name = false;
+    }
+    return 0;
+}
+
+static int on_value(llhttp_t *llhttp, const char *at, size_t size)
+{
+    struct ps_http1_parser *parser = llhttp->data;
+    if (!parser->has_head && parser->header_count > 0) {
+        parser->spans[parser->header_count - 1].value_size += size;
+    }
+    return add_head(parser, at, size);
+}
+
+static enum ps_http_method method_of(unsigned method)
+{
+    static const enum ps_http_method methods[] = {
+        [HTTP_GET] = PS_HTTP_GET,        [HTTP_HEAD] = PS_HTTP_HEAD,
+        [HTTP_PUT] = PS_HTTP_PUT,        [HTTP_POST] = PS_HTTP_POST,
+        [HTTP_DELETE] = PS_HTTP_DELETE,  [HTTP_PATCH] = PS_HTTP_PATCH,
+        [HTTP_OPTIONS] = PS_HTTP_OPTIONS};
+
+    if (method == HTTP_DELETE) {
+        return PS_HTTP_DELETE;
+    }
+    /* GET is 0 in ours, as are the table's gaps. */
+    if (method < sizeof methods / sizeof methods[0] &&
+        (methods[method] != PS_HTTP_GET || method == HTTP_GET)) {
+        return methods[method];
+    }
+    return PS_HTTP_OTHER;
+}
+
+static void fill_request(const struct ps_http1_parser *parser, const char *head,
+                         struct ps_http_header *headers, struct ps_http_request *ret)
+{
+    for (size_t i = 0; i < parser->header_count; i++) {
+        const struct span *span = &parser->spans[i];
+        size_t size = span->value_size;
+        while (size > 0 &&
+               (head[span->value + size - 1] == ' ' || head[span->value + size - 1] == '\t')) {
+            size--;
+        }
+        headers[i].name = (struct ps_slice){head + span->name, span->name_size};
+        headers[i].value = (struct ps_slice){head + span->value, size};
+    }
+    *ret = (struct ps_http_request){.method = parser->method,
+                                    .target = {head, parser->target_size},
+                                    .headers = headers,
+                                    .header_count = parser->header_count};
+}
+
+static int on_head(llhttp_t *llhttp)
+{
+    struct ps_http1_parser *parser = llhttp->data;
+    parser->has_head = true;
+    parser->method = method_of(llhttp->method);
+    parser->http10 = llhttp->http_major == 1 && llhttp->http_minor == 0;
+    if (llhttp->http_major != 1) {
+        return refuse(parser, 400);
+    }
+    struct ps_http_request request;
+    fill_request(parser, parser->head.data, parser->headers, &request);
+    parser->body_max = parser->limit(parser->context, &request);
+    bool sized = (llhttp->flags & F_CONTENT_LENGTH) != 0;
+    if (sized && llhttp->content_length > parser->body_max) {
+        return refuse(parser, 413);
+    }
+    bool has_body = (sized && llhttp->content_length > 0) || (llhttp->flags & F_CHUNKED) != 0;
+    const struct ps_http_header *expect = ps_http_header(&request, "expect");
+    if (has_body && !parser->http10 && expect != NULL && expect->value.size == 12 &&
+        strncasecmp(expect->value.data, "100-continue", 12) == 0) {
+        parser->waits = true;
+        return HPE_PAUSED;
+    }
+    return 0;
+}
+
+static int on_body(llhttp_t *llhttp, const char *at, size_t size)
+{
+    struct ps_http1_parser *parser = llhttp->data;
+    if (size > parser->body_max - parser->body.size) {
+        return refuse(parser, 413);
+    }
+    /* One allocation for a body whose size is known and that does not come at once; but what a
+     * client only claims is not taken in advance without end. */
+    if (parser->body.size == 0 && (llhttp->flags & F_CONTENT_LENGTH) != 0) {
+        uint64_t rest = llhttp->content_length;
+        ps_buf_reserve(&parser->body, size + (rest < 1 << 20 ? (size_t)rest : 1 << 20));
+    }
+    ps_buf_append(&parser->body, at, size);
+    return 0;
+}
+
+static int on_whole(llhttp_t *llhttp)
+{
+    struct ps_http1_parser *parser = llhttp->data;
+    parser->whole = true;
+    parser->keep_alive = llhttp_should_keep_alive(llhttp) != 0 && llhttp->upgrade == 0;
+    return HPE_PAUSED;
+}
+
+struct ps_http1_parser *ps_http1_parser_create(ps_http1_limit_fn limit, void *context)
+{
+    struct ps_http1_parser *parser = PS_NEW(struct ps_http1_parser);
+    parser->limit = limit;
+    parser->context = context;
+    llhttp_settings_init(&parser->settings);
+    parser->settings.on_message_begin = on_begin;
+    parser->settings.on_url = on_url;
+    parser->settings.on_header_field = on_name;
+    parser->settings.on_header_field_complete = on_name_end;
+    parser->settings.on_header_value = on_value;
+    parser->settings.on_headers_complete = on_head;
+    parser->settings.on_body = on_body;
+    parser->settings.on_message_complete = on_whole;
+    llhttp_init(&parser->llhttp, HTTP_REQUEST, &parser->settings);
+    parser->llhttp.data = parser;
+    return parser;
+}
+
+void ps_http1_parser_destroy(struct ps_http1_parser *parser)
+{
+    if (parser != NULL) {
+        ps_buf_fini(&parser->head);
+        ps_buf_fini(&parser->body);
+        free(parser);
+    }
+}
+
+enum ps_http1_event ps_http1_feed(struct ps_http1_parser *parser, struct ps_slice bytes,
+                                  size_t *ret_taken)
+{
+    *ret_taken = 0;
+    if (parser->refusal != 0) {
+        return PS_HTTP1_REFUSED;
+    }
+    if (parser->whole) {
+        return PS_HTTP1_REQUEST;
+    }
+    if (parser->closed) {
+        *ret_taken = bytes.size;
+        return PS_HTTP1_NEED;
+    }
+    if (parser->waits) {
+        parser->waits = false;
+        llhttp_resume(&parser->llhttp);
+    }
+    if (bytes.size == 0) {
+        return PS_HTTP1_NEED;
+    }
+    llhttp_errno_t error = llhttp_execute(&parser->llhttp, bytes.data, bytes.size);
+    if (error == HPE_OK) {
+        *ret_taken = bytes.size;
+        return PS_HTTP1_NEED;
+    }
+    if (error == HPE_PAUSED) {
+        *ret_taken = (size_t)(llhttp_get_error_pos(&parser->llhttp) - bytes.data);
+        return parser->whole ? PS_HTTP1_REQUEST : PS_HTTP1_CONTINUE;
+    }
+    if (parser->refusal == 0) {
+        parser->refusal = 400;
+    }
+    if (parser->refusal == 413) {
+        (void)snprintf(parser->phrase, sizeof parser->phrase, "Payload Too Large");
+    }
+    return PS_HTTP1_REFUSED;
+}
+
+struct ps_http1_message *ps_http1_take(struct ps_http1_parser *parser)
+{
+    struct message *message =
+        ps_calloc(1, sizeof *message + parser->header_count * sizeof message->headers[0]);
+    /* The head is copied, so that the parser keeps its buffer; the body is handed over. */
+    ps_buf_append(&message->head, parser->head.data, parser->head.size);
+    message->body = parser->body;
+    parser->body = (struct ps_buf){0};
+    fill_request(parser, message->head.data, message->headers, &message->public.request);
+    message->public.request.body = ps_buf_slice(&message->body);
+    message->public.keep_alive = parser->keep_alive;
+    message->public.http10 = parser->http10;
+    parser->closed = !parser->keep_alive;
+    parser->head.size = 0;
+    parser->head_bytes = 0;
+    parser->target_size = 0;
+    parser->header_count = 0;
+    parser->in_name = false;
+    parser->has_head = false;
+    parser->inside = false;
+    parser->whole = false;
+    llhttp_reset(&parser->llhttp);
+    return &message->public;
+}
+
+void ps_http1_message_free(void *pointer)
+{
+    struct message *message = pointer;
+    if (message != NULL) {
+        ps_buf_fini(&message->head);
+        ps_buf_fini(&message->body);
+        free(message);
+    }
+}
+
+int ps_http1_refusal(const struct ps_http1_parser *parser, const char **ret_phrase)
+{
+    *ret_phrase = parser->phrase;
+    return parser->refusal;
+}
+
+bool ps_http1_has_head(const struct ps_http1_parser *parser)
+{
+    return parser->has_head;
+}
+
+bool ps_http1_is_inside(const struct ps_http1_parser *parser)
+{
+    return parser->inside;
+}
+
+void ps_http1_write_head_dated(struct ps_buf *out, const struct ps_http_response *response,
+                               bool close, bool http10, struct ps_slice date)
+{
+    ps_buf_append(out, "HTTP/1.1 ", 9);
+    ps_buf_append_u64(out, (uint64_t)response->status);
+    ps_buf_append_char(out, ' ');
+    const char *phrase =
+        response->phrase[0] != '\0' ? response->phrase : ps_http_phrase(response->status);
+    for (; *phrase != '\0'; phrase++) {
+        /* A control character would end the line, or be refused by the client. */
+        bool plain = (unsigned char)*phrase >= ' ' && *phrase != 127;
+        ps_buf_append_char(out, plain ? *phrase : '?');
+    }
+    ps_buf_append(out, "\r\n", 2);
+    ps_buf_append(out, response->headers.data, response->headers.size);
+    if (response->status >= 200 && response->status != 204 && response->status != 304) {
+        ps_buf_append(out, "Content-Length: ", 16);
+        ps_buf_append_u64(out, response->body.size);
+        ps_buf_append(out, "\r\n", 2);
+    }
+    if (date.size > 0) {
+        ps_buf_append(out, "Date: ", 6);
+        ps_buf_append_slice(out, date);
+        ps_buf_append(out, "\r\n", 2);
+    }
+    if (close) {
+        ps_buf_append_text(out, "Connection: close\r\n");
+    } else if (http10) {
+        ps_buf_append_text(out, "Connection: keep-alive\r\n");
+    }
+    ps_buf_append(out, "\r\n", 2);
+}
+
+void ps_http1_write_head(struct ps_buf *out, const struct ps_http_response *response, bool close,
+                         bool http10)
+{
+    ps_http1_write_head_dated(out, response, close, http10, (struct ps_slice){0});
+}
+
+void ps_http1_date(int64_t unix_s, char ret_date[static 30])
+{
+    static const char days[] = "SunMonTueWedThuFriSat";
+    static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    time_t seconds = (time_t)unix_s;
+    struct tm tm;
+    if (gmtime_r(&seconds, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 8099) {
+        seconds = 0;
+        (void)gmtime_r(&seconds, &tm);
+    }
+    char text[80];
+    (void)snprintf(text, sizeof text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
+                   &days[3 * tm.tm_wday], tm.tm_mday, &months[3 * tm.tm_mon], tm.tm_year + 1900,
+                   tm.tm_hour, tm.tm_min, tm.tm_sec);
+    memcpy(ret_date, text, 29);
+    ret_date[29] = '\0';
+}
