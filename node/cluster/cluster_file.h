@@ -5,22 +5,27 @@
 
 #include "replication/world/cluster.h"
 
-/** Append the cluster (PoPs, stores with their whole policies, seed, epoch, speed) as one JSON object.
- *  Compact, keys in a fixed order, integers only (durations in ns): the same bytes each time. */
+/** Append the cluster (PoPs, stores with their whole policies, seed, epoch, speed) as one JSON
+ * object. Compact, keys in a fixed order, integers only (durations in ns): the same bytes each
+ * time. */
 void ps_cluster_encode(struct ps_buf *buf, const struct ps_cluster *cluster);
 /** Decode what ps_cluster_encode wrote. Errors: PS_INVALID with the member's path. *ret is
  *  initialised on success only. */
-PS_MUST_CHECK enum ps_status ps_cluster_decode(struct ps_slice json, struct ps_cluster *ret, struct ps_error *err);
+PS_MUST_CHECK enum ps_status ps_cluster_decode(struct ps_slice json, struct ps_cluster *ret,
+                                               struct ps_error *err);
 
-/** Append a link's outages and slows: {"outages":[[from,until],...],"slows":[[from,until,factor_milli],...]}; until null = not healed. */
+/** Append a link's outages and slows:
+ * {"outages":[[from,until],...],"slows":[[from,until,factor_milli],...]}; until null = not healed.
+ */
 void ps_link_encode(struct ps_buf *buf, const struct ps_link *link);
 /** Add to *link what ps_link_encode wrote. */
-PS_MUST_CHECK enum ps_status ps_link_decode(struct ps_slice json, struct ps_link *link, struct ps_error *err);
+PS_MUST_CHECK enum ps_status ps_link_decode(struct ps_slice json, struct ps_link *link,
+                                            struct ps_error *err);
 
 /** The live part: where a running cluster's nodes are. */
 struct ps_cluster_node {
     uint16_t api_port;
-    int32_t pid;            /* 0 = not running */
+    int32_t pid; /* 0 = not running */
 };
 
 struct ps_cluster_state {
@@ -28,13 +33,16 @@ struct ps_cluster_state {
     struct ps_timeline timeline;
     struct ps_cluster_node *nodes; /* owned; one per PoP */
     int32_t supervisor_pid;
-    char token[65];         /* bearer token that control and REST calls must carry; empty = none needed */
-    char bind[64];          /* address, default 127.0.0.1 */
+    char token[65]; /* bearer token that control and REST calls must carry; empty = none needed */
+    char bind[64];  /* address, default 127.0.0.1 */
 };
 
 /** Read or atomically write (temporary file, fsync, rename; mode 0600) `<folder>/cluster.json`. */
-PS_MUST_CHECK enum ps_status ps_cluster_state_load(const char *folder, struct ps_cluster_state *ret, struct ps_error *err);
-PS_MUST_CHECK enum ps_status ps_cluster_state_save(const char *folder, const struct ps_cluster_state *state, struct ps_error *err);
+PS_MUST_CHECK enum ps_status ps_cluster_state_load(const char *folder, struct ps_cluster_state *ret,
+                                                   struct ps_error *err);
+PS_MUST_CHECK enum ps_status ps_cluster_state_save(const char *folder,
+                                                   const struct ps_cluster_state *state,
+                                                   struct ps_error *err);
 void ps_cluster_state_fini(struct ps_cluster_state *state);
 
 #endif

@@ -1,0 +1,427 @@
+/* A cluster as JSON, in and out. Encoding is by hand: fixed key order, the same bytes each time. */
+#include "node/cluster/cluster_file.h"
+
+#include "node/cluster/json_read.h"
+#include "replication/base/memory.h"
+
+#include <jansson.h>
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const policy_names[] = {"push", "cache", "strong"};
+static const char *const order_names[] = {"fifo", "none"};
+static const char *const tier_names[] = {"none", "ttl", "revalidated"};
+static const char *const latency_names[] = {"profile", "none", "scale"};
+static const char *const durability_names[] = {"sync", "relaxed"};
+static const char *const type_names[] = {"kv", "d1", "r2"};
+static const char *const delay_names[] = {"constant", "uniform", "exponential", "lognormal",
+                                          "pareto",   "mixture", "empirical"};
+
+#define NAMES(table) table, sizeof(table) / sizeof(table)[0]
+
+static void put_key(struct ps_buf *buf, const char *name)
+{
+    char last = buf->size == 0 ? '{' : buf->data[buf->size - 1];
+    if (last != '{' && last != '[') {
+        ps_buf_append_char(buf, ',');
+    }
+    ps_buf_append_char(buf, '"');
+    ps_buf_append_text(buf, name);
+    ps_buf_append_text(buf, "\":");
+}
+
+static void put_u64(struct ps_buf *buf, const char *name, uint64_t value)
+{
+    put_key(buf, name);
+    ps_buf_append_u64(buf, value);
+}
+
+static void put_bool(struct ps_buf *buf, const char *name, bool value)
+{
+    put_key(buf, name);
+    ps_buf_append_text(buf, value ? "true" : "false");
+}
+
+static void put_text(struct ps_buf *buf, const char *name, const char *value)
+{
+    put_key(buf, name);
+    ps_buf_append_json(buf, ps_slice_of(value));
+}
+
+/* Doubles are carried as the bits that make them: decimal digits would have to be read back
+ * exactly. */
+static void put_double(struct ps_buf *buf, const char *name, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    put_key(buf, name);
+    ps_buf_printf(buf, "\"%016" PRIx64 "\"", bits);
+}
+
+static void put_delay(struct ps_buf *buf, const struct ps_delay *delay)
+{
+    ps_buf_append_char(buf, '{');
+    put_text(buf, "kind", delay_names[delay->kind]);
+    put_u64(buf, "max_ns", delay->max_ns);
+    switch (delay->kind) {
+    case PS_DELAY_CONSTANT:
+        put_u64(buf, "value_ns", delay->constant.value_ns);
+        break;
+    case PS_DELAY_UNIFORM:
+        put_u64(buf, "from_ns", delay->uniform.from_ns);
+        put_u64(buf, "to_ns", delay->uniform.to_ns);
+        break;
+    case PS_DELAY_EXPONENTIAL:
+        put_u64(buf, "mean_ns", delay->exponential.mean_ns);
+        put_u64(buf, "min_ns", delay->exponential.min_ns);
+        break;
+    case PS_DELAY_LOGNORMAL:
+        put_u64(buf, "median_ns", delay->lognormal.median_ns);
+        put_double(buf, "sigma", delay->lognormal.sigma);
+        break;
+    case PS_DELAY_PARETO:
+        put_u64(buf, "scale_ns", delay->pareto.scale_ns);
+        put_double(buf, "shape", delay->pareto.shape);
+        break;
+    case PS_DELAY_MIXTURE:
+        put_key(buf, "parts");
+        ps_buf_append_char(buf, '[');
+        for (size_t i = 0; i < delay->mixture.count; i++) {
+            ps_buf_append_text(buf, i == 0 ? "{" : ",{");
+            put_double(buf, "weight", delay->mixture.weights[i]);
+            put_key(buf, "delay");
+            put_delay(buf, &delay->mixture.parts[i]);
+            ps_buf_append_char(buf, '}');
+        }
+        ps_buf_append_char(buf, ']');
+        break;
+    case PS_DELAY_EMPIRICAL:
+        put_key(buf, "samples_ns");
+        ps_buf_append_char(buf, '[');
+        for (size_t i = 0; i < delay->empirical.count; i++) {
+            ps_buf_append_text(buf, i == 0 ? "" : ",");
+            ps_buf_append_u64(buf, delay->empirical.samples[i]);
+        }
+        ps_buf_append_char(buf, ']');
+        break;
+    }
+    ps_buf_append_char(buf, '}');
+}
+
+static void put_store(struct ps_buf *buf, const struct ps_store *store)
+{
+    const struct ps_policy *policy = &store->policy;
+    ps_buf_append_char(buf, '{');
+    put_text(buf, "name", store->name);
+    put_text(buf, "id", store->id);
+    put_text(buf, "type", type_names[store->type]);
+    put_text(buf, "profile", store->profile);
+    put_u64(buf, "home", store->home);
+    put_u64(buf, "write_interval_ns", store->kv.write_interval_ns);
+    put_text(buf, "policy", policy_names[policy->kind]);
+    put_u64(buf, "timeout_ns", policy->timeout_ns);
+    put_text(buf, "order", order_names[policy->push.order]);
+    put_key(buf, "delay");
+    put_delay(buf, &policy->push.delay);
+    put_u64(buf, "ttl_ns", policy->cache.ttl_ns);
+    put_u64(buf, "ttl_min_ns", policy->cache.ttl_min_ns);
+    put_bool(buf, "own_writes", policy->cache.own_writes);
+    put_bool(buf, "negative", policy->cache.negative);
+    put_bool(buf, "shorten", policy->cache.shorten);
+    put_u64(buf, "ahead_milli", policy->cache.ahead_milli);
+    put_text(buf, "tier", tier_names[policy->cache.tier]);
+    put_u64(buf, "tier_ns", policy->cache.tier_ns);
+    ps_buf_append_char(buf, '}');
+}
+
+void ps_cluster_encode(struct ps_buf *buf, const struct ps_cluster *cluster)
+{
+    ps_buf_append_char(buf, '{');
+    ps_buf_append_text(buf, "\"format\":1");
+    put_key(buf, "seed");
+    /* A seed may be above what JSON readers hold as an integer. */
+    ps_buf_printf(buf, "\"%" PRIu64 "\"", cluster->seed);
+    put_u64(buf, "speed_milli", cluster->speed_milli);
+    put_u64(buf, "epoch_unix_s", (uint64_t)cluster->epoch_unix_s);
+    put_u64(buf, "home", cluster->home);
+    put_text(buf, "latency", latency_names[cluster->latency]);
+    put_u64(buf, "latency_scale_milli", cluster->latency_scale_milli);
+    put_text(buf, "durability", durability_names[cluster->durability]);
+    put_double(buf, "route_factor", cluster->route_factor);
+    put_key(buf, "pops");
+    ps_buf_append_char(buf, '[');
+    for (size_t i = 0; i < cluster->pop_count; i++) {
+        ps_buf_printf(buf, "%s\"%s\"", i == 0 ? "" : ",", cluster->pops[i]->code);
+    }
+    ps_buf_append_char(buf, ']');
+    put_key(buf, "stores");
+    ps_buf_append_char(buf, '[');
+    for (size_t i = 0; i < cluster->store_count; i++) {
+        ps_buf_append_text(buf, i == 0 ? "" : ",");
+        put_store(buf, &cluster->stores[i]);
+    }
+    ps_buf_append_text(buf, "]}");
+}
+
+static void get_mixture(struct json_reader *reader, const json_t *json, struct ps_delay *delay);
+
+static void get_delay(struct json_reader *reader, const json_t *json, struct ps_delay *delay,
+                      bool is_part)
+{
+    *delay = (struct ps_delay){0};
+    enum ps_delay_kind kind =
+        (enum ps_delay_kind)json_read_name(reader, json, "kind", NAMES(delay_names));
+    delay->max_ns = json_read_u64(reader, json, "max_ns", UINT64_MAX);
+    switch (kind) {
+    case PS_DELAY_CONSTANT:
+        delay->constant.value_ns = json_read_u64(reader, json, "value_ns", UINT64_MAX);
+        break;
+    case PS_DELAY_UNIFORM:
+        delay->uniform.from_ns = json_read_u64(reader, json, "from_ns", UINT64_MAX);
+        delay->uniform.to_ns = json_read_u64(reader, json, "to_ns", UINT64_MAX);
+        break;
+    case PS_DELAY_EXPONENTIAL:
+        delay->exponential.mean_ns = json_read_u64(reader, json, "mean_ns", UINT64_MAX);
+        delay->exponential.min_ns = json_read_u64(reader, json, "min_ns", UINT64_MAX);
+        break;
+    case PS_DELAY_LOGNORMAL:
+        delay->lognormal.median_ns = json_read_u64(reader, json, "median_ns", UINT64_MAX);
+        delay->lognormal.sigma = json_read_double(reader, json, "sigma");
+        break;
+    case PS_DELAY_PARETO:
+        delay->pareto.scale_ns = json_read_u64(reader, json, "scale_ns", UINT64_MAX);
+        delay->pareto.shape = json_read_double(reader, json, "shape");
+        break;
+    case PS_DELAY_MIXTURE:
+        if (is_part) {
+            json_read_fail(reader, "delay", "a mixture's part is no mixture itself");
+            return;
+        }
+        get_mixture(reader, json, delay);
+        break;
+    case PS_DELAY_EMPIRICAL: {
+        json_t *samples = json_read_array(reader, json, "samples_ns", PS_DELAY_SAMPLES_MAX);
+        delay->empirical.count = json_array_size(samples);
+        delay->empirical.samples = PS_NEW_ARRAY(ps_dur_ns, delay->empirical.count);
+        for (size_t i = 0; i < delay->empirical.count; i++) {
+            delay->empirical.samples[i] = (ps_dur_ns)json_integer_value(json_array_get(samples, i));
+        }
+        break;
+    }
+    }
+    delay->kind = kind;
+}
+
+static void get_mixture(struct json_reader *reader, const json_t *json, struct ps_delay *delay)
+{
+    json_t *parts = json_read_array(reader, json, "parts", PS_DELAY_PARTS_MAX);
+    size_t count = json_array_size(parts);
+    delay->mixture.count = count;
+    delay->mixture.parts = PS_NEW_ARRAY(struct ps_delay, count);
+    delay->mixture.weights = PS_NEW_ARRAY(double, count);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *part = json_array_get(parts, i);
+        delay->mixture.weights[i] = json_read_double(reader, part, "weight");
+        get_delay(reader, json_object_get(part, "delay"), &delay->mixture.parts[i], true);
+    }
+}
+
+static void get_policy(struct json_reader *reader, const json_t *json, struct ps_policy *policy)
+{
+    *policy = (struct ps_policy){0};
+    policy->kind = (enum ps_policy_kind)json_read_name(reader, json, "policy", NAMES(policy_names));
+    policy->timeout_ns = json_read_u64(reader, json, "timeout_ns", UINT64_MAX);
+    policy->push.order = (enum ps_order)json_read_name(reader, json, "order", NAMES(order_names));
+    policy->cache.ttl_ns = json_read_u64(reader, json, "ttl_ns", UINT64_MAX);
+    policy->cache.ttl_min_ns = json_read_u64(reader, json, "ttl_min_ns", UINT64_MAX);
+    policy->cache.own_writes = json_read_bool(reader, json, "own_writes");
+    policy->cache.negative = json_read_bool(reader, json, "negative");
+    policy->cache.shorten = json_read_bool(reader, json, "shorten");
+    policy->cache.ahead_milli = (uint32_t)json_read_u64(reader, json, "ahead_milli", 1000);
+    policy->cache.tier = (enum ps_tier)json_read_name(reader, json, "tier", NAMES(tier_names));
+    policy->cache.tier_ns = json_read_u64(reader, json, "tier_ns", UINT64_MAX);
+    get_delay(reader, json_object_get(json, "delay"), &policy->push.delay, false);
+    struct ps_error reason = {0};
+    if (reader->status == PS_OK && ps_delay_check(&policy->push.delay, &reason) != PS_OK) {
+        json_read_fail(reader, "delay", reason.text);
+    }
+}
+
+static void get_store(struct json_reader *reader, const json_t *json, struct ps_cluster *cluster)
+{
+    enum ps_store_type type =
+        (enum ps_store_type)json_read_name(reader, json, "type", NAMES(type_names));
+    struct ps_slice name = json_read_text(reader, json, "name");
+    struct ps_slice profile = json_read_text(reader, json, "profile");
+    struct ps_store *store;
+    struct ps_error reason = {0};
+    if (reader->status != PS_OK) {
+        return;
+    }
+    if (ps_cluster_add_store(cluster, name, type, profile, &store, &reason) != PS_OK) {
+        json_read_fail(reader, "stores", reason.text);
+        return;
+    }
+    struct ps_slice id = json_read_text(reader, json, "id");
+    if (id.size == sizeof store->id - 1) {
+        memcpy(store->id, id.data, id.size);
+    }
+    store->home = (uint16_t)json_read_u64(reader, json, "home", cluster->pop_count - 1);
+    store->kv.write_interval_ns = json_read_u64(reader, json, "write_interval_ns", UINT64_MAX);
+    ps_delay_fini(&store->policy.push.delay);
+    get_policy(reader, json, &store->policy);
+}
+
+static void get_pops(struct json_reader *reader, const json_t *json, struct ps_cluster *cluster)
+{
+    json_t *pops = json_read_array(reader, json, "pops", PS_POPS_MAX);
+    size_t index;
+    json_t *pop;
+    json_array_foreach(pops, index, pop)
+    {
+        struct ps_error reason = {0};
+        if (ps_cluster_add_pop(cluster, ps_slice_of(json_string_value(pop)), &reason) != PS_OK) {
+            json_read_fail(reader, "pops", reason.text);
+            return;
+        }
+    }
+    if (cluster->pop_count == 0) {
+        json_read_fail(reader, "pops", "at least one is expected");
+    }
+}
+
+static void get_seed(struct json_reader *reader, const json_t *json, struct ps_cluster *cluster)
+{
+    struct ps_slice text = json_read_text(reader, json, "seed");
+    uint64_t seed = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned digit = (unsigned)(text.data[i] - '0');
+        if (digit > 9 || __builtin_mul_overflow(seed, 10, &seed) ||
+            __builtin_add_overflow(seed, digit, &seed)) {
+            json_read_fail(reader, "seed", "a whole number is expected");
+            return;
+        }
+    }
+    cluster->seed = seed;
+}
+
+static enum ps_status decode_cluster(const json_t *json, struct ps_cluster *ret,
+                                     struct ps_error *err)
+{
+    struct json_reader reader = {.status = PS_OK, .err = err};
+    struct ps_cluster cluster;
+    ps_cluster_init(&cluster);
+    (void)json_read_u64(&reader, json, "format", 1);
+    get_seed(&reader, json, &cluster);
+    cluster.speed_milli = json_read_u64(&reader, json, "speed_milli", 1000000);
+    cluster.epoch_unix_s = (int64_t)json_read_u64(&reader, json, "epoch_unix_s", INT64_MAX);
+    cluster.latency =
+        (enum ps_latency)json_read_name(&reader, json, "latency", NAMES(latency_names));
+    cluster.latency_scale_milli =
+        (uint32_t)json_read_u64(&reader, json, "latency_scale_milli", UINT32_MAX);
+    cluster.durability =
+        (enum ps_durability)json_read_name(&reader, json, "durability", NAMES(durability_names));
+    cluster.route_factor = json_read_double(&reader, json, "route_factor");
+    if (reader.status == PS_OK &&
+        (cluster.speed_milli == 0 || !(cluster.route_factor >= 1 && cluster.route_factor <= 100))) {
+        json_read_fail(&reader, "speed_milli",
+                       "a positive speed and a route factor from 1 to 100 are expected");
+    }
+    get_pops(&reader, json, &cluster);
+    if (reader.status == PS_OK) {
+        cluster.home = (uint16_t)json_read_u64(&reader, json, "home", cluster.pop_count - 1);
+        json_t *stores = json_read_array(&reader, json, "stores", PS_STORES_MAX);
+        for (size_t i = 0; i < json_array_size(stores) && reader.status == PS_OK; i++) {
+            get_store(&reader, json_array_get(stores, i), &cluster);
+        }
+    }
+    if (reader.status != PS_OK) {
+        ps_cluster_fini(&cluster);
+        return reader.status;
+    }
+    *ret = cluster;
+    return PS_OK;
+}
+
+enum ps_status ps_cluster_decode(struct ps_slice bytes, struct ps_cluster *ret,
+                                 struct ps_error *err)
+{
+    json_t *json = NULL;
+    enum ps_status status = json_read_parse(bytes, &json, err);
+    if (status == PS_OK) {
+        status = decode_cluster(json, ret, err);
+    }
+    json_decref(json);
+    return status;
+}
+
+static void put_instant(struct ps_buf *buf, ps_time_ns t)
+{
+    if (t == PS_NEVER) {
+        ps_buf_append_text(buf, "null");
+    } else {
+        ps_buf_append_u64(buf, t);
+    }
+}
+
+void ps_link_encode(struct ps_buf *buf, const struct ps_link *link)
+{
+    ps_buf_append_text(buf, "{\"outages\":[");
+    for (size_t i = 0; i < link->outage_count; i++) {
+        ps_buf_append_text(buf, i == 0 ? "[" : ",[");
+        put_instant(buf, link->outages[i].from_ns);
+        ps_buf_append_char(buf, ',');
+        put_instant(buf, link->outages[i].until_ns);
+        ps_buf_append_char(buf, ']');
+    }
+    ps_buf_append_text(buf, "],\"slows\":[");
+    for (size_t i = 0; i < link->slow_count; i++) {
+        ps_buf_append_text(buf, i == 0 ? "[" : ",[");
+        put_instant(buf, link->slows[i].when.from_ns);
+        ps_buf_append_char(buf, ',');
+        put_instant(buf, link->slows[i].when.until_ns);
+        ps_buf_append_char(buf, ',');
+        ps_buf_append_u64(buf, link->slows[i].factor_milli);
+        ps_buf_append_char(buf, ']');
+    }
+    ps_buf_append_text(buf, "]}");
+}
+
+static ps_time_ns get_instant(const json_t *json)
+{
+    return json_is_integer(json) ? (ps_time_ns)json_integer_value(json) : PS_NEVER;
+}
+
+enum ps_status ps_link_decode(struct ps_slice bytes, struct ps_link *link, struct ps_error *err)
+{
+    json_t *json = NULL;
+    enum ps_status status = json_read_parse(bytes, &json, err);
+    if (status != PS_OK) {
+        return status;
+    }
+    struct json_reader reader = {.status = PS_OK, .err = err};
+    size_t index;
+    json_t *item;
+    json_array_foreach(json_object_get(json, "outages"), index, item)
+    {
+        struct ps_interval when = {get_instant(json_array_get(item, 0)),
+                                   get_instant(json_array_get(item, 1))};
+        if (reader.status == PS_OK && ps_link_cut(link, when) != PS_OK) {
+            json_read_fail(&reader, "outages", "[from, until] with from < until is expected");
+        }
+    }
+    json_array_foreach(json_object_get(json, "slows"), index, item)
+    {
+        json_int_t factor = json_integer_value(json_array_get(item, 2));
+        struct ps_slow slow = {
+            .when = {get_instant(json_array_get(item, 0)), get_instant(json_array_get(item, 1))},
+            .factor_milli = factor < 0 || factor > UINT32_MAX ? 0 : (uint32_t)factor};
+        if (reader.status == PS_OK && ps_link_slow(link, slow) != PS_OK) {
+            json_read_fail(&reader, "slows",
+                           "[from, until, factor_milli] with a factor of 1000 or more is expected");
+        }
+    }
+    json_decref(json);
+    return reader.status;
+}

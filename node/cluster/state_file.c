@@ -1,0 +1,178 @@
+/* cluster.json: what the supervisor, the nodes and the commands share. */
+#include "node/cluster/cluster_file.h"
+#include "node/cluster/json_read.h"
+#include "replication/base/memory.h"
+
+#include <jansson.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FILE_SIZE_MAX = 16 << 20, PATH_SIZE = 4096 };
+
+void ps_cluster_state_fini(struct ps_cluster_state *state)
+{
+    ps_cluster_fini(&state->cluster);
+    free(state->nodes);
+    *state = (struct ps_cluster_state){0};
+}
+
+static enum ps_status read_file(const char *path, struct ps_buf *ret, struct ps_error *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return ps_fail(err, errno == ENOENT ? PS_NOT_FOUND : PS_IO, "%s: %s", path,
+                       strerror(errno));
+    }
+    ssize_t got;
+    do {
+        ps_buf_reserve(ret, 65536);
+        got = read(fd, ret->data + ret->size, 65536);
+        ret->size += got > 0 ? (size_t)got : 0;
+    } while (got > 0 && ret->size <= FILE_SIZE_MAX);
+    int failure = errno;
+    (void)close(fd);
+    if (got < 0) {
+        return ps_fail(err, PS_IO, "%s: %s", path, strerror(failure));
+    }
+    return got == 0 ? PS_OK : ps_fail(err, PS_LIMIT, "%s: it is too large", path);
+}
+
+static void get_nodes(struct json_reader *reader, const json_t *json,
+                      struct ps_cluster_state *state)
+{
+    json_t *nodes = json_read_array(reader, json, "nodes", PS_POPS_MAX);
+    size_t count = state->cluster.pop_count;
+    if (nodes == NULL || json_array_size(nodes) != count) {
+        json_read_fail(reader, "nodes", "one for each PoP is expected");
+        return;
+    }
+    state->nodes = PS_NEW_ARRAY(struct ps_cluster_node, count);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *node = json_array_get(nodes, i);
+        state->nodes[i].api_port = (uint16_t)json_read_u64(reader, node, "api_port", UINT16_MAX);
+        state->nodes[i].pid = (int32_t)json_read_u64(reader, node, "pid", INT32_MAX);
+    }
+}
+
+static void get_text(struct json_reader *reader, const json_t *json, const char *name, char *ret,
+                     size_t size)
+{
+    struct ps_slice text = json_read_text(reader, json, name);
+    if (text.size >= size) {
+        json_read_fail(reader, name, "it is too long");
+        return;
+    }
+    (void)snprintf(ret, size, "%.*s", (int)text.size, text.size == 0 ? "" : text.data);
+}
+
+static enum ps_status decode_state(const json_t *json, struct ps_cluster_state *ret,
+                                   struct ps_error *err)
+{
+    struct ps_cluster_state state = {0};
+    char *cluster = json_dumps(json_object_get(json, "cluster"), JSON_COMPACT | JSON_ENCODE_ANY);
+    enum ps_status status = ps_cluster_decode(ps_slice_of(cluster), &state.cluster, err);
+    free(cluster);
+    if (status != PS_OK) {
+        (void)ps_error_wrap(err, "cluster");
+        return status;
+    }
+    struct json_reader reader = {.status = PS_OK, .err = err};
+    state.timeline.origin_ns = json_read_u64(&reader, json, "origin_ns", UINT64_MAX);
+    state.timeline.base_ns = json_read_u64(&reader, json, "base_ns", UINT64_MAX);
+    state.timeline.speed_milli = json_read_u64(&reader, json, "speed_milli", 1000000);
+    state.supervisor_pid = (int32_t)json_read_u64(&reader, json, "supervisor_pid", INT32_MAX);
+    get_text(&reader, json, "token", state.token, sizeof state.token);
+    get_text(&reader, json, "bind", state.bind, sizeof state.bind);
+    get_nodes(&reader, json, &state);
+    if (reader.status == PS_OK && state.timeline.speed_milli == 0) {
+        json_read_fail(&reader, "speed_milli", "it is positive");
+    }
+    if (reader.status != PS_OK) {
+        ps_cluster_state_fini(&state);
+        return reader.status;
+    }
+    *ret = state;
+    return PS_OK;
+}
+
+enum ps_status ps_cluster_state_load(const char *folder, struct ps_cluster_state *ret,
+                                     struct ps_error *err)
+{
+    char path[PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%s/cluster.json", folder);
+    struct ps_buf bytes = {0};
+    json_t *json = NULL;
+    enum ps_status status = read_file(path, &bytes, err);
+    if (status == PS_OK) {
+        status = json_read_parse(ps_buf_slice(&bytes), &json, err);
+        if (status == PS_OK) {
+            status = decode_state(json, ret, err);
+        }
+        if (status != PS_OK) {
+            (void)ps_error_wrap(err, "%s", path);
+        }
+    }
+    json_decref(json);
+    ps_buf_fini(&bytes);
+    return status;
+}
+
+static void encode_state(struct ps_buf *buf, const struct ps_cluster_state *state)
+{
+    ps_buf_append_text(buf, "{\"cluster\":");
+    ps_cluster_encode(buf, &state->cluster);
+    ps_buf_printf(
+        buf,
+        ",\n\"origin_ns\":%llu,\"base_ns\":%llu,\"speed_milli\":%llu,\n\"supervisor_pid\":%d,"
+        "\"bind\":\"%s\",\"token\":\"%s\",\n\"nodes\":[",
+        (unsigned long long)state->timeline.origin_ns, (unsigned long long)state->timeline.base_ns,
+        (unsigned long long)state->timeline.speed_milli, state->supervisor_pid, state->bind,
+        state->token);
+    for (size_t i = 0; i < state->cluster.pop_count; i++) {
+        ps_buf_printf(buf, "%s\n{\"pop\":\"%s\",\"api_port\":%u,\"pid\":%d}", i == 0 ? "" : ",",
+                      state->cluster.pops[i]->code, state->nodes[i].api_port, state->nodes[i].pid);
+    }
+    ps_buf_append_text(buf, "]}\n");
+}
+
+static bool write_all(int fd, struct ps_slice bytes)
+{
+    while (bytes.size > 0) {
+        ssize_t wrote = write(fd, bytes.data, bytes.size);
+        if (wrote < 0 && errno != EINTR) {
+            return false;
+        }
+        if (wrote > 0) {
+            bytes.data += wrote;
+            bytes.size -= (size_t)wrote;
+        }
+    }
+    return true;
+}
+
+enum ps_status ps_cluster_state_save(const char *folder, const struct ps_cluster_state *state,
+                                     struct ps_error *err)
+{
+    char path[PATH_SIZE];
+    char fresh[PATH_SIZE];
+    (void)snprintf(path, sizeof path, "%s/cluster.json", folder);
+    (void)snprintf(fresh, sizeof fresh, "%s/cluster.json.new", folder);
+    struct ps_buf bytes = {0};
+    encode_state(&bytes, state);
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool done = fd >= 0 && write_all(fd, ps_buf_slice(&bytes)) && fsync(fd) == 0;
+    int failure = errno;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    ps_buf_fini(&bytes);
+    if (done && rename(fresh, path) != 0) {
+        done = false;
+        failure = errno;
+    }
+    return done ? PS_OK : ps_fail(err, PS_IO, "%s: %s", path, strerror(failure));
+}
