@@ -1,0 +1,442 @@
+/* The LMDB environment: opening, the lock, growing, closing, and how transactions are run.
+ *
+ * Growing. LMDB maps its file once, and may map it anew only while no transaction is open. So the first
+ * mapping is far larger than any store gets (1 TiB of address space; the file has only what was
+ * written, and pages that nobody touches take no memory), and nothing ever has to wait. Where so much
+ * cannot be had (an address space limit, a sanitizer) a smaller mapping is taken, and when that is full
+ * the writer aborts its transaction, waits at the gate until no read is on, doubles the mapping and
+ * starts again. A read costs one uncontended mutex more for it. */
+#include "node/map/map_lmdb_internal.h"
+#include "replication/base/assert.h"
+#include "replication/base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <string.h>
+
+static const size_t RESERVE = (size_t)1 << 40;
+static const size_t RESERVE_MIN = (size_t)1 << 24;
+
+enum ps_status ps_lmdb_status_of(int rc)
+{
+    switch (rc) {
+    case 0:
+        return PS_OK;
+    case MDB_NOTFOUND:
+        return PS_NOT_FOUND;
+    case MDB_MAP_FULL:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return PS_FULL;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_INCOMPATIBLE:
+        return PS_CORRUPT;
+    case MDB_VERSION_MISMATCH:
+        return PS_UNSUPPORTED;
+    default:
+        return PS_IO;
+    }
+}
+
+/* --- the gate --- */
+
+/* wait: until a move is over. A helper's read within a read of the same thread must not wait for a move
+ * that waits for that read. */
+static void gate_enter(struct ps_lmdb_map *map, bool within)
+{
+    pthread_mutex_lock(&map->mutex);
+    while (map->growing && !(within && map->readers > 0)) {
+        pthread_cond_wait(&map->changed, &map->mutex);
+    }
+    map->readers++;
+    if (!within) {
+        PS_ASSERT(!map->reading);
+        map->reading = true;
+        map->reader_thread = pthread_self();
+    }
+    pthread_mutex_unlock(&map->mutex);
+}
+
+static void gate_leave(struct ps_lmdb_map *map, bool within)
+{
+    pthread_mutex_lock(&map->mutex);
+    PS_ASSERT(map->readers > 0);
+    map->readers--;
+    if (!within) {
+        map->reading = false;
+    }
+    if (map->growing) {
+        pthread_cond_broadcast(&map->changed);
+    }
+    pthread_mutex_unlock(&map->mutex);
+}
+
+/* Double the mapping. False: it cannot be, and stays as it is. */
+static bool grow(struct ps_lmdb_map *map)
+{
+    MDB_envinfo info;
+    if (mdb_env_info(map->env, &info) != 0) {
+        return false;
+    }
+    pthread_mutex_lock(&map->mutex);
+    if (map->reading && pthread_equal(map->reader_thread, pthread_self())) {
+        pthread_mutex_unlock(&map->mutex); /* a read of this thread's own would never end */
+        return false;
+    }
+    map->growing = true;
+    while (map->readers > 0) {
+        pthread_cond_wait(&map->changed, &map->mutex);
+    }
+    bool grown = mdb_env_set_mapsize(map->env, info.me_mapsize * 2) == 0;
+    if (!grown) {
+        /* LMDB gave the old mapping up before it asked for the new one. */
+        int rc = mdb_env_set_mapsize(map->env, info.me_mapsize);
+        PS_ASSERT(rc == 0);
+    }
+    map->growing = false;
+    pthread_cond_broadcast(&map->changed);
+    pthread_mutex_unlock(&map->mutex);
+    return grown;
+}
+
+/* --- transactions --- */
+
+/* A write that was cut short comes as EIO from LMDB; a full disk is the usual cause. */
+static bool disk_is_full(const struct ps_lmdb_map *map)
+{
+    struct statvfs disk;
+    struct rlimit limit;
+    struct stat file;
+    int fd = -1;
+    if (statvfs(map->path, &disk) == 0 && disk.f_bavail * disk.f_frsize < (1U << 16)) {
+        return true;
+    }
+    return mdb_env_get_fd(map->env, &fd) == 0 && fstat(fd, &file) == 0 &&
+           getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           (rlim_t)file.st_size + (1U << 16) > limit.rlim_cur;
+}
+
+static void write_once(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *context,
+                       struct ps_lmdb_txn *txn)
+{
+    *txn = (struct ps_lmdb_txn){
+        .map = map, .next_key = map->next_key, .next_node = map->next_node};
+    int rc = mdb_txn_begin(map->env, NULL, 0, &txn->txn);
+    if (rc != 0) {
+        ps_lmdb_fail(txn, rc);
+        return;
+    }
+    work(txn, context);
+    ps_lmdb_close_cursors(txn);
+    if (ps_lmdb_failed(txn)) {
+        mdb_txn_abort(txn->txn);
+        return;
+    }
+    rc = mdb_txn_commit(txn->txn);
+    if (rc != 0) {
+        ps_lmdb_fail(txn, rc);
+    }
+}
+
+enum ps_status ps_lmdb_write(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *context,
+                             struct ps_error *err)
+{
+    struct ps_lmdb_txn txn;
+    do {
+        write_once(map, work, context, &txn);
+    } while (txn.rc == MDB_MAP_FULL && grow(map));
+    if (txn.status == PS_OK) {
+        map->next_key = txn.next_key;
+        map->next_node = txn.next_node;
+        return PS_OK;
+    }
+    if (txn.rc == EIO && disk_is_full(map)) {
+        txn.status = PS_FULL;
+        txn.rc = ENOSPC;
+    }
+    return ps_fail(err, txn.status, "%s: %s", map->path,
+                   txn.rc != 0 ? mdb_strerror(txn.rc) : ps_status_text(txn.status));
+}
+
+static int read_txn_begin(struct ps_lmdb_map *map, MDB_txn **ret)
+{
+    int rc = mdb_txn_begin(map->env, NULL, MDB_RDONLY, ret);
+    if (rc == MDB_READERS_FULL) {
+        int dead;
+        rc = mdb_reader_check(map->env, &dead);
+        rc = rc != 0 ? rc : mdb_txn_begin(map->env, NULL, MDB_RDONLY, ret);
+    }
+    return rc;
+}
+
+enum ps_status ps_lmdb_read(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *context)
+{
+    struct ps_lmdb_txn txn = {.map = map};
+    gate_enter(map, true);
+    int rc = read_txn_begin(map, &txn.txn);
+    if (rc == 0) {
+        work(&txn, context);
+        ps_lmdb_close_cursors(&txn);
+        mdb_txn_abort(txn.txn);
+    } else {
+        ps_lmdb_fail(&txn, rc);
+    }
+    gate_leave(map, true);
+    return txn.status;
+}
+
+enum ps_status ps_lmdb_read_begin(struct ps_map *base)
+{
+    struct ps_lmdb_map *map = (struct ps_lmdb_map *)(void *)base;
+    gate_enter(map, false);
+    int rc;
+    if (map->reader.txn == NULL) {
+        map->reader.map = map;
+        rc = read_txn_begin(map, &map->reader.txn);
+    } else {
+        rc = mdb_txn_renew(map->reader.txn);
+    }
+    if (rc != 0) {
+        gate_leave(map, false);
+        return ps_lmdb_status_of(rc);
+    }
+    for (size_t i = 0; i < PS_LMDB_TABLES; i++) {
+        map->reader.cursors[i].stale = true;
+    }
+    return PS_OK;
+}
+
+void ps_lmdb_read_end(struct ps_map *base)
+{
+    struct ps_lmdb_map *map = (struct ps_lmdb_map *)(void *)base;
+    PS_ASSERT(map->reading);
+    mdb_txn_reset(map->reader.txn);
+    gate_leave(map, false);
+}
+
+/* --- opening and closing --- */
+
+static void lmdb_close(struct ps_map *base)
+{
+    struct ps_lmdb_map *map = (struct ps_lmdb_map *)(void *)base;
+    PS_ASSERT(map->readers == 0);
+    ps_lmdb_close_cursors(&map->reader);
+    if (map->reader.txn != NULL) {
+        mdb_txn_abort(map->reader.txn);
+    }
+    for (size_t i = 0; i < map->store_count; i++) {
+        ps_lmdb_snapshot_drop(&map->stores[i]);
+    }
+    if (map->env != NULL) {
+        mdb_env_close(map->env);
+    }
+    if (map->lock_fd >= 0) {
+        close(map->lock_fd); /* and so releases the lock */
+    }
+    pthread_cond_destroy(&map->changed);
+    pthread_mutex_destroy(&map->mutex);
+    ps_buf_fini(&map->scratch);
+    free(map->path);
+    free(map);
+}
+
+static const struct ps_map_ops LMDB_OPS = {
+    .close = lmdb_close,
+    .store_open = ps_lmdb_store_open,
+    .log_state = ps_lmdb_log_state,
+    .apply = ps_lmdb_apply,
+    .read_begin = ps_lmdb_read_begin,
+    .read_end = ps_lmdb_read_end,
+    .get = ps_lmdb_get,
+    .freshness = ps_lmdb_freshness,
+    .list = ps_lmdb_list,
+    .log = ps_lmdb_log,
+    .token = ps_lmdb_token,
+    .snapshot_begin = ps_lmdb_snapshot_begin,
+    .snapshot_put = ps_lmdb_snapshot_put,
+    .snapshot_finish = ps_lmdb_snapshot_finish,
+    .forget = ps_lmdb_forget,
+    .meta_get = ps_lmdb_meta_get,
+    .meta_put = ps_lmdb_meta_put,
+    .stats = ps_lmdb_stats,
+};
+
+/* LMDB must not open an environment twice in a process, and two processes would both be writers. */
+static enum ps_status take_folder(struct ps_lmdb_map *map, struct ps_error *err)
+{
+    if (mkdir(map->path, 0700) != 0 && errno != EEXIST) {
+        int reason = errno;
+        return ps_fail(err, ps_lmdb_status_of(reason), "%s: %s", map->path, mdb_strerror(reason));
+    }
+    struct ps_buf name = {0};
+    ps_buf_printf(&name, "%s/lock", map->path);
+    map->lock_fd = open(ps_buf_text(&name), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    ps_buf_fini(&name);
+    if (map->lock_fd < 0 || flock(map->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        int reason = errno;
+        if (map->lock_fd >= 0 && reason == EWOULDBLOCK) {
+            return ps_fail(err, PS_BUSY, "%s: open elsewhere", map->path);
+        }
+        return ps_fail(err, ps_lmdb_status_of(reason), "%s/lock: %s", map->path,
+                       mdb_strerror(reason));
+    }
+    return PS_OK;
+}
+
+static size_t first_size(size_t wanted)
+{
+    struct rlimit limit;
+    size_t size = wanted != 0 ? wanted : RESERVE;
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+        /* The rest of the process needs address space too. */
+        while (size > RESERVE_MIN && size > limit.rlim_cur / 8) {
+            size /= 2;
+        }
+    }
+    return size;
+}
+
+static int open_env(struct ps_lmdb_map *map, size_t size)
+{
+    int rc = mdb_env_create(&map->env);
+    if (rc == 0) {
+        mdb_env_set_maxdbs(map->env, PS_LMDB_TABLES);
+        mdb_env_set_mapsize(map->env, size);
+        unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (map->sync ? 0U : (unsigned)MDB_NOSYNC);
+        rc = mdb_env_open(map->env, map->path, flags, 0600);
+    }
+    if (rc != 0 && map->env != NULL) {
+        mdb_env_close(map->env);
+        map->env = NULL;
+    }
+    return rc;
+}
+
+/* A file that lost its end must give errors, not SIGBUS: what is missing becomes zeros, which no page
+ * and no row is. (The end may be missing by right: LMDB leaves free pages there unwritten.) */
+static int restore_length(struct ps_lmdb_map *map)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat file;
+    int fd = -1;
+    int rc = mdb_env_info(map->env, &info);
+    rc = rc != 0 ? rc : mdb_env_stat(map->env, &stat);
+    rc = rc != 0 ? rc : mdb_env_get_fd(map->env, &fd);
+    if (rc != 0) {
+        return rc;
+    }
+    off_t size = (off_t)((info.me_last_pgno + 1) * stat.ms_psize);
+    if (fstat(fd, &file) != 0 || (file.st_size < size && ftruncate(fd, size) != 0)) {
+        return errno;
+    }
+    return 0;
+}
+
+static void open_tables_work(struct ps_lmdb_txn *txn, void *context)
+{
+    static const char *const names[PS_LMDB_TABLES] = {"log", "key", "version", "token", "meta"};
+    bool *later = context;
+    for (size_t i = 0; i < PS_LMDB_TABLES; i++) {
+        int rc = mdb_dbi_open(txn->txn, names[i], MDB_CREATE, &txn->map->tables[i]);
+        if (rc != 0) {
+            ps_lmdb_fail(txn, rc);
+            return;
+        }
+    }
+    MDB_val key = ps_lmdb_val("f", 1);
+    MDB_val value;
+    if (ps_lmdb_seek(txn, PS_LMDB_META, MDB_SET, &key, &value)) {
+        uint32_t format = value.mv_size == 4 ? ps_get_be32(value.mv_data) : 0;
+        *later = format > PS_LMDB_FORMAT;
+        if (format != PS_LMDB_FORMAT) {
+            ps_lmdb_fail_status(txn, *later ? PS_UNSUPPORTED : PS_CORRUPT);
+        }
+        return;
+    }
+    unsigned char bytes[4];
+    ps_put_be32(bytes, PS_LMDB_FORMAT);
+    value = ps_lmdb_val(bytes, sizeof bytes);
+    ps_lmdb_put(txn, PS_LMDB_META, ps_lmdb_val("f", 1), &value, 0);
+}
+
+/* Ids go on behind the last ones in use; every key has a version and every node a row. */
+static void load_ids_work(struct ps_lmdb_txn *txn, void *unused)
+{
+    (void)unused;
+    MDB_val key;
+    MDB_val value;
+    txn->map->next_key = 1;
+    txn->map->next_node = PS_LMDB_NODE_FIRST;
+    if (ps_lmdb_seek(txn, PS_LMDB_VERSION, MDB_LAST, &key, &value)) {
+        txn->map->next_key = ps_get_be64(key.mv_data) + 1;
+    }
+    if (ps_lmdb_seek(txn, PS_LMDB_KEY, MDB_LAST, &key, &value) &&
+        ps_get_be32(key.mv_data) >= PS_LMDB_NODE_FIRST) {
+        txn->map->next_node = (uint64_t)ps_get_be32(key.mv_data) + 1;
+    }
+}
+
+static enum ps_status open_map(struct ps_lmdb_map *map, size_t size_bytes, struct ps_error *err)
+{
+    enum ps_status status = take_folder(map, err);
+    if (status != PS_OK) {
+        return status;
+    }
+    size_t size = first_size(size_bytes);
+    int rc = open_env(map, size);
+    while (rc == ENOMEM && size > RESERVE_MIN) {
+        size /= 2;
+        rc = open_env(map, size);
+    }
+    rc = rc != 0 ? rc : restore_length(map);
+    if (rc != 0) {
+        return ps_fail(err, ps_lmdb_status_of(rc), "%s: %s", map->path, mdb_strerror(rc));
+    }
+    bool later = false;
+    status = ps_lmdb_write(map, open_tables_work, &later, err);
+    if (status != PS_OK) {
+        return later ? ps_fail(err, status, "%s: written by a later version of popsim", map->path)
+                     : status;
+    }
+    status = ps_lmdb_read(map, load_ids_work, NULL);
+    status = status != PS_OK ? status : ps_lmdb_read(map, ps_lmdb_load_stores, NULL);
+    if (status != PS_OK) {
+        return ps_fail(err, status, "%s: %s", map->path, ps_status_text(status));
+    }
+    return ps_lmdb_snapshot_recover(map, err);
+}
+
+enum ps_status ps_map_open_lmdb_sized(const char *path, bool sync, size_t size_bytes,
+                                      struct ps_map **ret, struct ps_error *err)
+{
+    struct ps_lmdb_map *map = PS_NEW(struct ps_lmdb_map);
+    map->base.ops = &LMDB_OPS;
+    map->path = ps_strndup(path, strlen(path));
+    map->sync = sync;
+    map->lock_fd = -1;
+    pthread_mutex_init(&map->mutex, NULL);
+    pthread_cond_init(&map->changed, NULL);
+    enum ps_status status = open_map(map, size_bytes, err);
+    if (status != PS_OK) {
+        lmdb_close(&map->base);
+        return status;
+    }
+    *ret = &map->base;
+    return PS_OK;
+}
+
+enum ps_status ps_map_open_lmdb(const char *path, bool sync, struct ps_map **ret,
+                                struct ps_error *err)
+{
+    return ps_map_open_lmdb_sized(path, sync, 0, ret, err);
+}
