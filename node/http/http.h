@@ -1,5 +1,5 @@
-/* HTTP messages as the front sees them: what http1.c parses and serialises, and what routes read and
- * write. Pure data; slices borrow from the connection's buffer. */
+/* HTTP messages as the front sees them: what http1.c parses and serialises, and what routes read
+ * and write. Pure data; slices borrow from the connection's buffer. */
 #ifndef PS_NODE_HTTP_HTTP_H
 #define PS_NODE_HTTP_HTTP_H
 
@@ -30,7 +30,8 @@ struct ps_http_request {
 };
 
 /** The first header of that name (lower case given), or NULL. */
-const struct ps_http_header *ps_http_header(const struct ps_http_request *request, const char *name);
+const struct ps_http_header *ps_http_header(const struct ps_http_request *request,
+                                            const char *name);
 
 /** A response under construction. */
 struct ps_http_response {
@@ -42,7 +43,8 @@ struct ps_http_response {
 
 void ps_http_response_fini(struct ps_http_response *response);
 /** Add a header; bytes that would break the line (CR, LF, NUL) are dropped. */
-void ps_http_response_header(struct ps_http_response *response, const char *name, struct ps_slice value);
+void ps_http_response_header(struct ps_http_response *response, const char *name,
+                             struct ps_slice value);
 const char *ps_http_phrase(int status); /* the standard reason phrase, "" if unknown */
 
 #endif

@@ -146,8 +146,8 @@ void ps_node_alarm(struct ps_node *node, struct ps_alarm *alarm, uint64_t mono_n
 void ps_node_alarm_stop(struct ps_node *node, struct ps_alarm *alarm);
 /** The monotonic instant of a cluster time. */
 uint64_t ps_node_when(const struct ps_node *node, ps_time_ns t);
-/** When the answer of what began at `from_ns` and takes until `end_ns` is given: the cluster's latency
- *  setting shortens the wait, never what is seen. */
+/** When the answer of what began at `from_ns` and takes until `end_ns` is given: the cluster's
+ * latency setting shortens the wait, never what is seen. */
 ps_time_ns ps_node_answer_at(const struct ps_node *node, ps_time_ns from_ns, ps_time_ns end_ns);
 struct ps_node_store *ps_node_store_find(struct ps_node *node, struct ps_slice name);
 struct ps_node_store *ps_node_store_by_id(struct ps_node *node, struct ps_slice id);
@@ -190,7 +190,8 @@ PS_MUST_CHECK enum ps_status ps_read_get(struct ps_read_call *call, size_t i,
                                          struct ps_version *ret, bool *ret_found,
                                          struct ps_kv_staleness *ret_staleness);
 struct ps_bound ps_read_bound(struct ps_read_call *call, size_t i);
-/** The store's LSN as a list saw it; 0 = there is no such number (push, order none). Within the read. */
+/** The store's LSN as a list saw it; 0 = there is no such number (push, order none). Within the
+ * read. */
 uint64_t ps_read_store_lsn(struct ps_read_call *call);
 /** What the PoP tells of a read as a whole (a list). */
 void ps_read_staleness(const struct ps_read_call *call, struct ps_kv_staleness *ret);

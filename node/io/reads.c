@@ -61,8 +61,8 @@ static void on_ready(struct ps_alarm *alarm)
 static void answer_when_ready(struct ps_read_call *call)
 {
     struct ps_node *node = call->store->node;
-    ps_time_ns at_ns = call->failed ? call->ready_ns
-                                    : ps_node_answer_at(node, call->eval_ns, call->ready_ns);
+    ps_time_ns at_ns =
+        call->failed ? call->ready_ns : ps_node_answer_at(node, call->eval_ns, call->ready_ns);
     if (at_ns <= call->eval_ns || ps_node_now(node) >= at_ns) {
         on_ready(&call->alarm);
     } else {

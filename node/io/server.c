@@ -103,8 +103,7 @@ enum ps_status ps_server_create(struct ps_node *node, struct ps_server **ret, st
     server->node = node;
     server->conn_max = conn_max();
     const char *address = node->state.bind[0] == '\0' ? "127.0.0.1" : node->state.bind;
-    enum ps_status status =
-        listen_on(server, address, node->state.nodes[node->pop].api_port, err);
+    enum ps_status status = listen_on(server, address, node->state.nodes[node->pop].api_port, err);
     if (status != PS_OK) {
         if (server->fd >= 0) {
             (void)close(server->fd);

@@ -1,24 +1,23 @@
 /* The LMDB environment: opening, the lock, growing, closing, and how transactions are run.
  *
- * Growing. LMDB maps its file once, and may map it anew only while no transaction is open. So the first
- * mapping is far larger than any store gets (1 TiB of address space; the file has only what was
- * written, and pages that nobody touches take no memory), and nothing ever has to wait. Where so much
- * cannot be had (an address space limit, a sanitizer) a smaller mapping is taken, and when that is full
- * the writer aborts its transaction, waits at the gate until no read is on, doubles the mapping and
- * starts again. A read costs one uncontended mutex more for it. */
+ * Growing. LMDB maps its file once, and may map it anew only while no transaction is open. So the
+ * first mapping is far larger than any store gets (1 TiB of address space; the file has only what
+ * was written, and pages that nobody touches take no memory), and nothing ever has to wait. Where
+ * so much cannot be had (an address space limit, a sanitizer) a smaller mapping is taken, and when
+ * that is full the writer aborts its transaction, waits at the gate until no read is on, doubles
+ * the mapping and starts again. A read costs one uncontended mutex more for it. */
 #include "node/map/map_lmdb_internal.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-
-#include <string.h>
 
 static const size_t RESERVE = (size_t)1 << 40;
 static const size_t RESERVE_MIN = (size_t)1 << 24;
@@ -49,8 +48,8 @@ enum ps_status ps_lmdb_status_of(int rc)
 
 /* --- the gate --- */
 
-/* wait: until a move is over. A helper's read within a read of the same thread must not wait for a move
- * that waits for that read. */
+/* wait: until a move is over. A helper's read within a read of the same thread must not wait for a
+ * move that waits for that read. */
 static void gate_enter(struct ps_lmdb_map *map, bool within)
 {
     pthread_mutex_lock(&map->mutex);
@@ -128,8 +127,7 @@ static bool disk_is_full(const struct ps_lmdb_map *map)
 static void write_once(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *context,
                        struct ps_lmdb_txn *txn)
 {
-    *txn = (struct ps_lmdb_txn){
-        .map = map, .next_key = map->next_key, .next_node = map->next_node};
+    *txn = (struct ps_lmdb_txn){.map = map, .next_key = map->next_key, .next_node = map->next_node};
     int rc = mdb_txn_begin(map->env, NULL, 0, &txn->txn);
     if (rc != 0) {
         ps_lmdb_fail(txn, rc);
@@ -321,8 +319,8 @@ static int open_env(struct ps_lmdb_map *map, size_t size)
     return rc;
 }
 
-/* A file that lost its end must give errors, not SIGBUS: what is missing becomes zeros, which no page
- * and no row is. (The end may be missing by right: LMDB leaves free pages there unwritten.) */
+/* A file that lost its end must give errors, not SIGBUS: what is missing becomes zeros, which no
+ * page and no row is. (The end may be missing by right: LMDB leaves free pages there unwritten.) */
 static int restore_length(struct ps_lmdb_map *map)
 {
     MDB_envinfo info;

@@ -1,11 +1,11 @@
 /* The key table: (store, key) -> key id, in key order, for keys longer than LMDB's.
  *
- * A key is cut into chunks of P = PS_MAP_CHUNK bytes. Each chunk is a row below a node; a row with a
- * whole chunk leads to the node where such keys go on, a row with less ends a key. A key of exactly P
- * bytes ends with an empty chunk in the next node. So a row's length tells its kind, and byte order of
- * rows within a node, with an inner row replaced by its node's rows, is byte order of keys: a shorter
- * row is a key that differs from the inner row's chunk, or is a proper prefix of it and sorts before
- * it. Keys below P bytes, nearly all, take one look-up. */
+ * A key is cut into chunks of P = PS_MAP_CHUNK bytes. Each chunk is a row below a node; a row with
+ * a whole chunk leads to the node where such keys go on, a row with less ends a key. A key of
+ * exactly P bytes ends with an empty chunk in the next node. So a row's length tells its kind, and
+ * byte order of rows within a node, with an inner row replaced by its node's rows, is byte order of
+ * keys: a shorter row is a key that differs from the inner row's chunk, or is a proper prefix of it
+ * and sorts before it. Keys below P bytes, nearly all, take one look-up. */
 #include "node/map/map_lmdb_internal.h"
 
 #include <string.h>
@@ -136,8 +136,7 @@ void ps_key_remove(struct ps_lmdb_txn *txn, ps_map_store store, struct ps_slice 
     ps_lmdb_delete(txn, PS_LMDB_KEY);
     while (depth > 0 && node_is_empty(txn, nodes[depth]) && !ps_lmdb_failed(txn)) {
         depth--;
-        rest = (struct ps_slice){key.data + depth * PS_MAP_CHUNK,
-                                 key.size - depth * PS_MAP_CHUNK};
+        rest = (struct ps_slice){key.data + depth * PS_MAP_CHUNK, key.size - depth * PS_MAP_CHUNK};
         if (!find_row(txn, nodes[depth], rest, &number)) {
             ps_lmdb_fail_status(txn, PS_CORRUPT);
             return;

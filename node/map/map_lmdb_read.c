@@ -10,7 +10,8 @@ static struct ps_lmdb_map *map_of(struct ps_map *base)
     return (struct ps_lmdb_map *)(void *)base;
 }
 
-/* The map's read transaction; a failure of an earlier call in the same read does not stick to it. */
+/* The map's read transaction; a failure of an earlier call in the same read does not stick to it.
+ */
 static struct ps_lmdb_txn *reader_of(struct ps_map *base)
 {
     struct ps_lmdb_map *map = map_of(base);
@@ -79,9 +80,9 @@ static bool version_oldest(struct ps_lmdb_txn *txn, uint64_t id, struct row_at *
     return version_row(txn, found, key, value, id, ret);
 }
 
-/* The key's newest version below `lsn_high` that was committed at or before `commit_max`. Commit times
- * ascend with LSNs, so it is found by bisection over LSNs: first strides of doubling length back from
- * lsn_high, then halves. A key with a million versions takes some forty steps. */
+/* The key's newest version below `lsn_high` that was committed at or before `commit_max`. Commit
+ * times ascend with LSNs, so it is found by bisection over LSNs: first strides of doubling length
+ * back from lsn_high, then halves. A key with a million versions takes some forty steps. */
 static bool version_before(struct ps_lmdb_txn *txn, uint64_t id, uint64_t lsn_high,
                            ps_time_ns commit_max, struct row_at *ret)
 {
@@ -111,6 +112,7 @@ static bool version_find(struct ps_lmdb_txn *txn, uint64_t id, const struct ps_b
                          struct row_at *ret)
 {
     enum { NEAR = 3 };
+
     bool found = version_at(txn, id, bound->lsn_max, ret);
     for (int i = 0; found && i < NEAR && ret->version.commit_ns > bound->commit_max; i++) {
         found = version_older(txn, id, ret);

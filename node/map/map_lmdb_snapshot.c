@@ -1,7 +1,7 @@
 /* Replacing a store of the LMDB end by a snapshot.
  *
- * The store is marked incomplete before its first row goes and is unmarked with the last part, so that
- * a crash in between leaves a store that the next opening empties. Rows go and parts come in
+ * The store is marked incomplete before its first row goes and is unmarked with the last part, so
+ * that a crash in between leaves a store that the next opening empties. Rows go and parts come in
  * transactions of bounded size. */
 #include "node/map/map_lmdb_internal.h"
 #include "replication/base/assert.h"
@@ -232,8 +232,8 @@ enum ps_status ps_lmdb_snapshot_put(struct ps_map *base, ps_map_store store,
         return status;
     }
     struct ps_lmdb_snapshot *snapshot = map->stores[store].snapshot;
-    snapshot->parts = ps_grow(snapshot->parts, snapshot->count, &snapshot->capacity,
-                              sizeof *snapshot->parts);
+    snapshot->parts =
+        ps_grow(snapshot->parts, snapshot->count, &snapshot->capacity, sizeof *snapshot->parts);
     snapshot->parts[snapshot->count++] =
         (struct ps_lmdb_part){*entry, snapshot->bytes.size, lsn, commit_ns};
     ps_buf_append_slice(&snapshot->bytes, entry->key);

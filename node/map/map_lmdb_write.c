@@ -157,7 +157,8 @@ enum ps_status ps_lmdb_store_open(struct ps_map *base, struct ps_slice name, ps_
 
 /* --- versions --- */
 
-/* The seq of the key's newest version, and whether that is version `lsn` itself; 0 if it has none. */
+/* The seq of the key's newest version, and whether that is version `lsn` itself; 0 if it has none.
+ */
 static uint64_t newest_seq(struct ps_lmdb_txn *txn, uint64_t id, uint64_t lsn, bool *ret_same)
 {
     unsigned char bytes[PS_LMDB_VERSION_KEY_SIZE];
@@ -259,7 +260,8 @@ static void put_token(struct ps_lmdb_txn *txn, ps_map_store store, const struct 
 static void apply_record(struct ps_lmdb_txn *txn, ps_map_store store,
                          const struct ps_record *record)
 {
-    /* The keys are collected behind each other; their count, which is known last, goes before them. */
+    /* The keys are collected behind each other; their count, which is known last, goes before them.
+     */
     struct ps_buf keys = {0};
     size_t key_count = 0;
     for (size_t i = 0; i < record->entry_count && !ps_lmdb_failed(txn); i++) {
@@ -370,8 +372,8 @@ static void forget_token(struct ps_lmdb_txn *txn, ps_map_store store, const stru
     }
 }
 
-/* Forget by the log's rows of `number` (the store's, or its tombstones from a snapshot). The row is read
- * into memory first: deleting moves what it points at. */
+/* Forget by the log's rows of `number` (the store's, or its tombstones from a snapshot). The row is
+ * read into memory first: deleting moves what it points at. */
 static void forget_rows(struct ps_lmdb_txn *txn, struct forget *forget, unsigned number)
 {
     bool tombs = number != forget->store;

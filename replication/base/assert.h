@@ -17,7 +17,7 @@ void ps_assert_set_context(const char *text);
 
 _Noreturn void ps_assert_failed(const char *expression, const char *file, int line);
 
-#define PS_ASSERT(expression) \
+#define PS_ASSERT(expression)                                                                      \
     ((expression) ? (void)0 : ps_assert_failed(#expression, __FILE__, __LINE__))
 #define PS_NOT_REACHED() ps_assert_failed("not reached", __FILE__, __LINE__)
 

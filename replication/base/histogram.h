@@ -1,14 +1,17 @@
 /* Log-linear histograms of durations (the layout of HdrHistogram: powers of two, each cut into 2^k
- * equal parts): any number of values in fixed memory, quantiles within 1/256, exact count, sum, min and
- * max, and merging that gives the same as recording all in one. Integers only. */
+ * equal parts): any number of values in fixed memory, quantiles within 1/256, exact count, sum, min
+ * and max, and merging that gives the same as recording all in one. Integers only. */
 #ifndef PS_REPLICATION_BASE_HISTOGRAM_H
 #define PS_REPLICATION_BASE_HISTOGRAM_H
 
-#include <stdint.h>
-
 #include "replication/base/time.h"
 
-enum { PS_HISTOGRAM_SUB_BITS = 7, PS_HISTOGRAM_BUCKETS = (64 - PS_HISTOGRAM_SUB_BITS + 1) << PS_HISTOGRAM_SUB_BITS };
+#include <stdint.h>
+
+enum {
+    PS_HISTOGRAM_SUB_BITS = 7,
+    PS_HISTOGRAM_BUCKETS = (64 - PS_HISTOGRAM_SUB_BITS + 1) << PS_HISTOGRAM_SUB_BITS
+};
 
 /** Zeroed = empty. 58 KiB: allocate it. */
 struct ps_histogram {

@@ -1,8 +1,9 @@
 /* Memory that cannot be had ends the program.
  *
  * popsim bounds every size that comes from outside before it takes memory, so running out means the
- * machine has none left, and no useful answer can be given. These functions print what was asked for
- * and abort; they never return NULL. tools/lint refuses bare malloc elsewhere. Release with free(). */
+ * machine has none left, and no useful answer can be given. These functions print what was asked
+ * for and abort; they never return NULL. tools/lint refuses bare malloc elsewhere. Release with
+ * free(). */
 #ifndef PS_REPLICATION_BASE_MEMORY_H
 #define PS_REPLICATION_BASE_MEMORY_H
 

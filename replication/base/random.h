@@ -6,14 +6,14 @@
  * delay for record n whatever else they drew. A stream is named ("delay/CACHE/syd"); its id is the
  * name's hash.
  *
- * Logarithm, exponential and power are computed here from IEEE additions and multiplications, so that
- * a delay has the same bits on every machine, whichever libm it has. */
+ * Logarithm, exponential and power are computed here from IEEE additions and multiplications, so
+ * that a delay has the same bits on every machine, whichever libm it has. */
 #ifndef PS_REPLICATION_BASE_RANDOM_H
 #define PS_REPLICATION_BASE_RANDOM_H
 
-#include <stdint.h>
-
 #include "replication/base/slice.h"
+
+#include <stdint.h>
 
 typedef uint64_t ps_stream; /* a named sub-stream of the seed */
 
@@ -44,7 +44,8 @@ uint64_t ps_rng_u64(struct ps_rng *rng);
 double ps_rng_unit(struct ps_rng *rng);
 uint64_t ps_rng_below(struct ps_rng *rng, uint64_t bound);
 
-/** ln(x), x > 0; exp(x): within 2 ulp; x^y, x > 0: within 2 + |y ln x| ulp. The same bits everywhere. */
+/** ln(x), x > 0; exp(x): within 2 ulp; x^y, x > 0: within 2 + |y ln x| ulp. The same bits
+ * everywhere. */
 double ps_log(double x);
 double ps_exp(double x);
 double ps_pow(double x, double y);

@@ -5,11 +5,11 @@
 #ifndef PS_REPLICATION_BASE_SLICE_H
 #define PS_REPLICATION_BASE_SLICE_H
 
+#include "replication/base/status.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "replication/base/status.h"
 
 struct ps_slice {
     const char *data; /* may be NULL when size is 0 */
@@ -33,7 +33,7 @@ struct ps_buf {
     size_t capacity;
 };
 
-void ps_buf_fini(struct ps_buf *buf);              /* zeroed buffer accepted; leaves it zeroed */
+void ps_buf_fini(struct ps_buf *buf);                 /* zeroed buffer accepted; leaves it zeroed */
 void ps_buf_reserve(struct ps_buf *buf, size_t more); /* room for `more` bytes behind size */
 void ps_buf_append(struct ps_buf *buf, const void *data, size_t size);
 void ps_buf_append_slice(struct ps_buf *buf, struct ps_slice bytes);

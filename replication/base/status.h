@@ -10,25 +10,26 @@
 #include <stddef.h>
 
 /* name, text */
-#define PS_STATUS_LIST(X) \
-    X(OK, "ok") \
-    X(INVALID, "invalid argument") \
-    X(CORRUPT, "corrupt data") \
-    X(NOT_FOUND, "not found") \
-    X(EXISTS, "already exists") \
-    X(LIMIT, "limit exceeded") \
-    X(RATE_LIMITED, "too many requests") \
-    X(GAP, "records are missing") \
-    X(TOO_OLD, "older than what is kept") \
-    X(BEHIND, "not yet known here") \
-    X(UNREACHABLE, "unreachable") \
-    X(TIMEOUT, "timed out") \
-    X(BUSY, "busy") \
-    X(FULL, "full") \
-    X(IO, "input/output error") \
+#define PS_STATUS_LIST(X)                                                                          \
+    X(OK, "ok")                                                                                    \
+    X(INVALID, "invalid argument")                                                                 \
+    X(CORRUPT, "corrupt data")                                                                     \
+    X(NOT_FOUND, "not found")                                                                      \
+    X(EXISTS, "already exists")                                                                    \
+    X(LIMIT, "limit exceeded")                                                                     \
+    X(RATE_LIMITED, "too many requests")                                                           \
+    X(GAP, "records are missing")                                                                  \
+    X(TOO_OLD, "older than what is kept")                                                          \
+    X(BEHIND, "not yet known here")                                                                \
+    X(UNREACHABLE, "unreachable")                                                                  \
+    X(TIMEOUT, "timed out")                                                                        \
+    X(BUSY, "busy")                                                                                \
+    X(FULL, "full")                                                                                \
+    X(IO, "input/output error")                                                                    \
     X(UNSUPPORTED, "not supported")
 
 enum ps_status {
+
 #define PS_STATUS_ENUM(name, text) PS_##name,
     PS_STATUS_LIST(PS_STATUS_ENUM)
 #undef PS_STATUS_ENUM
@@ -51,8 +52,8 @@ const char *ps_status_text(enum ps_status status);
 /** The code's name in lower case ("not_found"), as histories and JSON carry it; never NULL. */
 const char *ps_status_name(enum ps_status status);
 
-/** Set the reason (err may be NULL) and return `status`, so that a caller can `return ps_fail(...)`.
- *  Text that does not fit is cut. */
+/** Set the reason (err may be NULL) and return `status`, so that a caller can `return
+ * ps_fail(...)`. Text that does not fit is cut. */
 enum ps_status ps_fail(struct ps_error *err, enum ps_status status, const char *format, ...)
     PS_PRINTF(3, 4);
 

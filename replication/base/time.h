@@ -1,15 +1,15 @@
 /* Cluster time.
  *
  * Cluster time is nanoseconds since the cluster's start, times the cluster's speed; it is the only
- * time that logic sees. A `ps_timeline` maps the machine's monotonic clock to it, with integers only,
- * so that all processes of a cluster agree to the nanosecond. Nothing here reads a clock. */
+ * time that logic sees. A `ps_timeline` maps the machine's monotonic clock to it, with integers
+ * only, so that all processes of a cluster agree to the nanosecond. Nothing here reads a clock. */
 #ifndef PS_REPLICATION_BASE_TIME_H
 #define PS_REPLICATION_BASE_TIME_H
 
-#include <stdint.h>
-
 #include "replication/base/slice.h"
 #include "replication/base/status.h"
+
+#include <stdint.h>
 
 typedef uint64_t ps_time_ns; /* an instant of cluster time, unless a name says otherwise */
 typedef uint64_t ps_dur_ns;  /* a length of time */
@@ -64,7 +64,8 @@ uint64_t ps_timeline_when(const struct ps_timeline *line, ps_time_ns t);
  *  "0" needs no unit. Errors: PS_INVALID, PS_LIMIT (over 100 years); *ret untouched. */
 PS_MUST_CHECK enum ps_status ps_dur_parse(struct ps_slice text, ps_dur_ns *ret);
 
-/** Append a duration for people: the largest unit that keeps three digits ("1.25s", "90s", "250us"). */
+/** Append a duration for people: the largest unit that keeps three digits ("1.25s", "90s",
+ * "250us"). */
 void ps_dur_format(struct ps_buf *buf, ps_dur_ns duration_ns);
 
 #endif

@@ -12,15 +12,15 @@ enum ps_message_kind {
     PS_MESSAGE_PART,      /* reply to SNAPSHOT */
     PS_MESSAGE_WRITE,     /* REQ: writes that came in at another PoP */
     PS_MESSAGE_WRITTEN,   /* reply to WRITE */
-    PS_MESSAGE_ERROR      /* reply: status (PS_TOO_OLD: take a snapshot; PS_NOT_FOUND: no such store) */
+    PS_MESSAGE_ERROR /* reply: status (PS_TOO_OLD: take a snapshot; PS_NOT_FOUND: no such store) */
 };
 
 /** Records of one store, in order. Also a heartbeat, when it has none. */
 struct ps_batch {
-    uint64_t home_boot;     /* grows with each start of the home node */
-    ps_time_ns closed_ns;   /* home will never commit at or before this; all records up to it have LSN
-                               <= last_lsn */
-    uint64_t last_lsn;      /* home's newest durable LSN when this was sent */
+    uint64_t home_boot;   /* grows with each start of the home node */
+    ps_time_ns closed_ns; /* home will never commit at or before this; all records up to it have LSN
+                             <= last_lsn */
+    uint64_t last_lsn;    /* home's newest durable LSN when this was sent */
     struct ps_record *records; /* LSNs without gaps */
     size_t record_count;
 };
@@ -47,20 +47,25 @@ struct ps_snapshot_entry {
 struct ps_message {
     enum ps_message_kind kind;
     struct ps_slice store; /* the store's name */
+
     union {
         struct ps_batch batch;
+
         struct {
             uint64_t from_lsn;
             uint64_t bytes_max; /* of records in the answer; at least one record comes */
         } catch_up;
+
         struct {
             ps_time_ns need_ns;
         } sync;
+
         struct {
             uint64_t at_lsn; /* 0 = home's newest; later parts repeat what the first part said */
             struct ps_slice after_key;
             uint64_t bytes_max;
         } snapshot;
+
         struct {
             uint64_t home_boot;
             uint64_t at_lsn;
@@ -70,14 +75,17 @@ struct ps_message {
             struct ps_snapshot_entry *entries; /* ascending by key */
             size_t entry_count;
         } part;
+
         struct {
             struct ps_write *writes;
             size_t write_count;
         } write;
+
         struct {
             struct ps_written *results; /* one per write, in order */
             size_t result_count;
         } written;
+
         struct {
             enum ps_status status;
         } error;

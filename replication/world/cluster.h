@@ -1,5 +1,5 @@
-/* What a cluster is: its PoPs, stores, seed, speed. Data that the scenario file, the command line and
- * cluster.json all give, and that node, virtual world and verify all start from. */
+/* What a cluster is: its PoPs, stores, seed, speed. Data that the scenario file, the command line
+ * and cluster.json all give, and that node, virtual world and verify all start from. */
 #ifndef PS_REPLICATION_WORLD_CLUSTER_H
 #define PS_REPLICATION_WORLD_CLUSTER_H
 
@@ -8,7 +8,9 @@
 #include "replication/world/visibility.h"
 
 enum ps_store_type { PS_STORE_KV, PS_STORE_D1, PS_STORE_R2 };
+
 enum ps_latency { PS_LATENCY_PROFILE, PS_LATENCY_NONE, PS_LATENCY_SCALE };
+
 enum ps_durability { PS_DURABILITY_SYNC, PS_DURABILITY_RELAXED };
 
 /** KV's write limit; other stores ignore it. */
@@ -18,30 +20,32 @@ struct ps_kv_limits {
 
 struct ps_store {
     char name[PS_STORE_NAME_MAX + 1]; /* the binding name: "CACHE" */
-    char id[33];                      /* 32 hex digits, from the name: the namespace id of the REST API */
+    char id[33]; /* 32 hex digits, from the name: the namespace id of the REST API */
     enum ps_store_type type;
     char profile[32];
     struct ps_policy policy; /* the profile's, with the scenario's changes; owns its delay */
     struct ps_kv_limits kv;
-    uint16_t home;           /* index into the cluster's PoPs */
+    uint16_t home; /* index into the cluster's PoPs */
 };
 
 struct ps_cluster {
     uint64_t seed;
-    uint64_t speed_milli;        /* live only; 1000 = real time */
-    int64_t epoch_unix_s;        /* Unix time at cluster time 0: what expirations are counted from */
-    uint16_t home;               /* the default home: index into pops */
+    uint64_t speed_milli; /* live only; 1000 = real time */
+    int64_t epoch_unix_s; /* Unix time at cluster time 0: what expirations are counted from */
+    uint16_t home;        /* the default home: index into pops */
     enum ps_latency latency;
     uint32_t latency_scale_milli; /* for PS_LATENCY_SCALE */
     enum ps_durability durability;
-    double route_factor;         /* see ps_pop_round_trip */
-    const struct ps_pop **pops;  /* owned array of catalogue entries, in the order given */
+    double route_factor;        /* see ps_pop_round_trip */
+    const struct ps_pop **pops; /* owned array of catalogue entries, in the order given */
     size_t pop_count;
-    struct ps_store *stores;     /* owned */
+    struct ps_store *stores; /* owned */
     size_t store_count;
 };
 
-enum { PS_EPOCH_VIRTUAL = 1767225600 }; /* 2026-01-01T00:00:00Z: cluster time 0 of every virtual run */
+enum {
+    PS_EPOCH_VIRTUAL = 1767225600
+}; /* 2026-01-01T00:00:00Z: cluster time 0 of every virtual run */
 
 /** Defaults: seed 1, real time, virtual epoch, latency by profile, sync, no PoPs, no stores. */
 void ps_cluster_init(struct ps_cluster *cluster);
@@ -50,8 +54,8 @@ void ps_cluster_fini(struct ps_cluster *cluster);
 /** Add a PoP. Errors: PS_NOT_FOUND (no such code), PS_EXISTS, PS_LIMIT. */
 PS_MUST_CHECK enum ps_status ps_cluster_add_pop(struct ps_cluster *cluster, struct ps_slice code,
                                                 struct ps_error *err);
-/** Add a store of a profile (NULL or empty: the type's default), home = the cluster's. The policy may
- *  then be changed in place. Errors: PS_INVALID (name, profile of another type), PS_EXISTS,
+/** Add a store of a profile (NULL or empty: the type's default), home = the cluster's. The policy
+ * may then be changed in place. Errors: PS_INVALID (name, profile of another type), PS_EXISTS,
  *  PS_NOT_FOUND (profile), PS_LIMIT. *ret is valid until the next store is added. */
 PS_MUST_CHECK enum ps_status ps_cluster_add_store(struct ps_cluster *cluster, struct ps_slice name,
                                                   enum ps_store_type type, struct ps_slice profile,
@@ -61,8 +65,8 @@ PS_MUST_CHECK enum ps_status ps_cluster_add_store(struct ps_cluster *cluster, st
 int ps_cluster_find_pop(const struct ps_cluster *cluster, struct ps_slice code);
 int ps_cluster_find_store(const struct ps_cluster *cluster, struct ps_slice name);
 
-/** Give a fresh link the undisturbed round trips between PoP `pop` and the store's home. The region's
- *  cache is the cluster's first PoP of that region. */
+/** Give a fresh link the undisturbed round trips between PoP `pop` and the store's home. The
+ * region's cache is the cluster's first PoP of that region. */
 void ps_cluster_link(const struct ps_cluster *cluster, const struct ps_store *store, uint16_t pop,
                      struct ps_link *link);
 

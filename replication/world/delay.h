@@ -26,31 +26,38 @@ enum { PS_DELAY_PARTS_MAX = 8, PS_DELAY_SAMPLES_MAX = 65536 };
 struct ps_delay {
     enum ps_delay_kind kind;
     ps_dur_ns max_ns; /* draws are clamped to this; 0 = no clamp */
+
     union {
         struct {
             ps_dur_ns value_ns;
         } constant;
+
         struct {
             ps_dur_ns from_ns;
             ps_dur_ns to_ns; /* draws lie in [from, to] */
         } uniform;
+
         struct {
             ps_dur_ns mean_ns; /* of the exponential part */
             ps_dur_ns min_ns;  /* added to every draw */
         } exponential;
+
         struct {
             ps_dur_ns median_ns;
             double sigma; /* of the underlying normal */
         } lognormal;
+
         struct {
             ps_dur_ns scale_ns; /* the smallest value */
             double shape;       /* alpha > 0 */
         } pareto;
+
         struct {
             struct ps_delay *parts; /* owned; parts are no mixtures themselves */
             double *weights;        /* owned; sum is 1 */
             size_t count;
         } mixture;
+
         struct {
             ps_dur_ns *samples; /* owned; ascending; a draw interpolates between neighbours */
             size_t count;

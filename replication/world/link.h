@@ -6,10 +6,10 @@
 #ifndef PS_REPLICATION_WORLD_LINK_H
 #define PS_REPLICATION_WORLD_LINK_H
 
-#include <stddef.h>
-
 #include "replication/base/status.h"
 #include "replication/base/time.h"
+
+#include <stddef.h>
 
 /** Half-open: [from, until). until may be PS_NEVER (not healed yet). */
 struct ps_interval {
@@ -25,8 +25,8 @@ struct ps_slow {
 
 /** Zeroed = a link without length that is never cut. */
 struct ps_link {
-    ps_dur_ns rtt_ns;      /* PoP to home and back, undisturbed; 0 at home */
-    ps_dur_ns tier_rtt_ns; /* PoP to its region's cache and back */
+    ps_dur_ns rtt_ns;            /* PoP to home and back, undisturbed; 0 at home */
+    ps_dur_ns tier_rtt_ns;       /* PoP to its region's cache and back */
     struct ps_interval *outages; /* owned; ascending, disjoint, not touching */
     size_t outage_count;
     size_t outage_capacity;

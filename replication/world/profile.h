@@ -9,7 +9,8 @@ struct ps_profile {
     const char *types;   /* store types it fits: "kv", "d1", "r2", or "kv d1 r2" */
     const char *summary; /* one line */
     const char *sources; /* where each figure comes from; lines */
-    void (*fill)(struct ps_policy *policy, struct ps_kv_limits *kv); /* overwrite with the profile's */
+    void (*fill)(struct ps_policy *policy,
+                 struct ps_kv_limits *kv); /* overwrite with the profile's */
 };
 
 size_t ps_profile_count(void);

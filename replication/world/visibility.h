@@ -14,34 +14,36 @@
  *   PS_VIEW_ARRIVED  the key's newest version n with arrival(n) <= at_ns (push, order none)
  *
  * plus when its answer is ready (the emulated latency), and up to which instant the log must be
- * complete before the view can be resolved (`need_ns`): a replica that is not that far asks home for
- * its closed time first, so that a decision never depends on how fast a message was.
+ * complete before the view can be resolved (`need_ns`): a replica that is not that far asks home
+ * for its closed time first, so that a decision never depends on how fast a message was.
  *
- * The cache policy is the one Workers KV documents. A pin is an instant: "this PoP shows this key as
- * home had it at as_of_ns, until filled_ns + ttl_ns". A fetch at t that takes a round trip r reads home
- * at filled = t + r/2 and is ready at t + r; reads in between join it; without a tier as_of is filled, so
- * that nothing is ever shown for longer than its ttl. A write acknowledged through the PoP pins its own
- * commit time. The upper tier, where a policy has one, is taken to be warm and
- * revalidated with a fixed period or a fixed lag: its content is a pure function of time, so no state
- * is shared between PoPs. */
+ * The cache policy is the one Workers KV documents. A pin is an instant: "this PoP shows this key
+ * as home had it at as_of_ns, until filled_ns + ttl_ns". A fetch at t that takes a round trip r
+ * reads home at filled = t + r/2 and is ready at t + r; reads in between join it; without a tier
+ * as_of is filled, so that nothing is ever shown for longer than its ttl. A write acknowledged
+ * through the PoP pins its own commit time. The upper tier, where a policy has one, is taken to be
+ * warm and revalidated with a fixed period or a fixed lag: its content is a pure function of time,
+ * so no state is shared between PoPs. */
 #ifndef PS_REPLICATION_WORLD_VISIBILITY_H
 #define PS_REPLICATION_WORLD_VISIBILITY_H
-
-#include <stdbool.h>
 
 #include "replication/base/random.h"
 #include "replication/world/delay.h"
 #include "replication/world/link.h"
 
+#include <stdbool.h>
+
 typedef uint64_t ps_lsn; /* position in one store's log, from 1, without gaps; 0 = none */
 
 enum ps_policy_kind { PS_POLICY_PUSH, PS_POLICY_CACHE, PS_POLICY_STRONG };
+
 enum ps_order { PS_ORDER_FIFO, PS_ORDER_NONE };
 
 /** What stands between a PoP's cache and home. */
 enum ps_tier {
-    PS_TIER_NONE,       /* fetches go to home */
-    PS_TIER_TTL,        /* a regional cache with its own ttl, refilled every tier_ns at a phase of its own */
+    PS_TIER_NONE, /* fetches go to home */
+    PS_TIER_TTL,  /* a regional cache with its own ttl, refilled every tier_ns at a phase of its own
+                   */
     PS_TIER_REVALIDATED /* a regional cache that a write reaches after tier_ns */
 };
 
@@ -49,17 +51,20 @@ enum ps_tier {
 struct ps_policy {
     enum ps_policy_kind kind;
     ps_dur_ns timeout_ns; /* how long a client of a cut link waits for its error */
+
     struct {
         enum ps_order order;
         struct ps_delay delay;
     } push;
+
     struct {
         ps_dur_ns ttl_ns;     /* for a read that names none */
         ps_dur_ns ttl_min_ns; /* a read that names less gets this */
-        bool own_writes;      /* an acknowledged write refreshes the entry of the PoP it came through */
-        bool negative;        /* absence is cached too */
-        bool shorten;         /* a read with a smaller ttl ends an entry early */
-        uint32_t ahead_milli; /* a read past this share of an entry's life refreshes it; 0 = never */
+        bool own_writes; /* an acknowledged write refreshes the entry of the PoP it came through */
+        bool negative;   /* absence is cached too */
+        bool shorten;    /* a read with a smaller ttl ends an entry early */
+        uint32_t
+            ahead_milli; /* a read past this share of an entry's life refreshes it; 0 = never */
         enum ps_tier tier;
         ps_dur_ns tier_ns;
     } cache;
@@ -73,9 +78,10 @@ enum ps_cache_status { PS_CACHE_NONE, PS_CACHE_MISS, PS_CACHE_HIT, PS_CACHE_REVA
 struct ps_view {
     enum ps_view_kind kind;
     enum ps_cache_status cache;
-    ps_time_ns at_ns;    /* see the form above */
-    ps_time_ns ready_ns; /* when the client has its answer, with emulated latency; >= the read's time */
-    ps_time_ns need_ns;  /* the log must be complete for commit times <= this */
+    ps_time_ns at_ns; /* see the form above */
+    ps_time_ns
+        ready_ns; /* when the client has its answer, with emulated latency; >= the read's time */
+    ps_time_ns need_ns; /* the log must be complete for commit times <= this */
 };
 
 /** What a view depends on besides time. Borrowed pointers; one per (store, PoP). */
@@ -89,17 +95,18 @@ struct ps_replica {
 
 /** One key's cache entry at one PoP. Zeroed = empty. */
 struct ps_pin {
-    ps_time_ns as_of_ns;  /* the instant of home's state that reads are given */
-    ps_time_ns filled_ns; /* when that was read, at home or in the tier: life counts from here; as_of_ns
-                             without a tier */
-    ps_time_ns ready_ns;  /* the fetch's end; a read before it joins and waits */
-    ps_dur_ns ttl_ns;     /* 0 = empty; the entry ends at filled_ns + ttl_ns */
+    ps_time_ns as_of_ns;      /* the instant of home's state that reads are given */
+    ps_time_ns filled_ns;     /* when that was read, at home or in the tier: life counts from here;
+                                 as_of_ns     without a tier */
+    ps_time_ns ready_ns;      /* the fetch's end; a read before it joins and waits */
+    ps_dur_ns ttl_ns;         /* 0 = empty; the entry ends at filled_ns + ttl_ns */
     ps_time_ns next_as_of_ns; /* a refresh on its way (ahead_milli); next_ready_ns 0 = none */
     ps_time_ns next_filled_ns;
     ps_time_ns next_ready_ns;
 };
 
-/** The end of an entry's life for a reader who asks for no shorter one: filled + ttl; 0 if empty. */
+/** The end of an entry's life for a reader who asks for no shorter one: filled + ttl; 0 if empty.
+ */
 ps_time_ns ps_pin_until(const struct ps_pin *pin);
 
 /** Decide a read of one key at `t` under the cache policy, and change the entry as the read does.
@@ -134,17 +141,18 @@ PS_MUST_CHECK enum ps_status ps_round_trip(const struct ps_replica *replica, ps_
 /** When record n, committed at `commit_ns`, arrives at the PoP. */
 ps_time_ns ps_push_arrival(const struct ps_replica *replica, ps_lsn n, ps_time_ns commit_ns);
 
-/** The running maximum of arrivals at one PoP: visible(n) for the records that are still of interest.
- *  Zeroed = nothing appended. */
+/** The running maximum of arrivals at one PoP: visible(n) for the records that are still of
+ * interest. Zeroed = nothing appended. */
 struct ps_push_window {
     struct ps_push_mark {
         ps_time_ns commit_ns;
         ps_time_ns visible_ns; /* ascending */
-    } *marks;                  /* owned ring; marks of LSN first .. last */
-    size_t capacity;           /* a power of two, or 0 */
-    ps_lsn first;              /* the oldest LSN with a mark; first - 1 is visible since `before_ns` */
-    ps_lsn last;               /* the newest LSN appended; first - 1 when the window is empty */
-    ps_time_ns before_ns;      /* visible(first - 1) */
+    } * marks;                 /* owned ring; marks of LSN first .. last */
+
+    size_t capacity;      /* a power of two, or 0 */
+    ps_lsn first;         /* the oldest LSN with a mark; first - 1 is visible since `before_ns` */
+    ps_lsn last;          /* the newest LSN appended; first - 1 when the window is empty */
+    ps_time_ns before_ns; /* visible(first - 1) */
 };
 
 void ps_push_window_fini(struct ps_push_window *window);
@@ -161,6 +169,7 @@ ps_time_ns ps_push_window_visible(const struct ps_push_window *window, ps_lsn n)
 /** Forget marks that no read at or after `t` needs. */
 void ps_push_window_trim(struct ps_push_window *window, ps_time_ns t);
 /** The link changed from `t` on: compute again what is not visible before `t`. */
-void ps_push_window_relink(struct ps_push_window *window, const struct ps_replica *replica, ps_time_ns t);
+void ps_push_window_relink(struct ps_push_window *window, const struct ps_replica *replica,
+                           ps_time_ns t);
 
 #endif

@@ -1,11 +1,12 @@
 /* Histories: what was done and seen, one completed operation a line (JSON Lines).
  *
- * DESIGN section 9 names the fields: id, session, pop, store, op, key, invoke_ns, complete_ns, eval_ns, lsn, ok, error.
- * popsim adds: cache_ttl_ns (when a read named one), boot (the PoP's start count), digest (XXH3-64 of
- * the value, hex; reads and writes), found (reads), refresh_ns (writes: when the PoP refreshed its own entry), late and
- * have_lsn (reads answered while home was away), and on the first line only `run`: everything that
- * is needed to compute the history again (cluster, links as they were, records of no operation).
- * Lines are ordered by (complete_ns, id). The format of a line:
+ * DESIGN section 9 names the fields: id, session, pop, store, op, key, invoke_ns, complete_ns,
+ * eval_ns, lsn, ok, error. popsim adds: cache_ttl_ns (when a read named one), boot (the PoP's start
+ * count), digest (XXH3-64 of the value, hex; reads and writes), found (reads), refresh_ns (writes:
+ * when the PoP refreshed its own entry), late and have_lsn (reads answered while home was away),
+ * and on the first line only `run`: everything that is needed to compute the history again
+ * (cluster, links as they were, records of no operation). Lines are ordered by (complete_ns, id).
+ * The format of a line:
  *
  *   {"id":1,"session":"readers/fra","pop":"fra","store":"CACHE","op":"kv.get","key":"user:1",
  *    "invoke_ns":0,"complete_ns":0,"eval_ns":0,"lsn":0,"ok":true,"error":null,"boot":1,
@@ -14,7 +15,8 @@
  * and behind these, when they are not zero: refresh_ns, cache_ttl_ns, expires_unix_s, list_limit,
  * late, have_lsn, http_status; then `run`. `found` is there for gets, `digest` for all but deletes.
  *
- * The digest of a list is ps_slice_hash of the names listed, in order, each with a NUL behind it. */
+ * The digest of a list is ps_slice_hash of the names listed, in order, each with a NUL behind it.
+ */
 #ifndef PS_SIM_MEASURE_HISTORY_H
 #define PS_SIM_MEASURE_HISTORY_H
 
@@ -23,7 +25,9 @@
 #include <stdio.h>
 
 enum ps_op_kind { PS_OP_KV_GET, PS_OP_KV_PUT, PS_OP_KV_DELETE, PS_OP_KV_LIST };
+
 enum { PS_OP_KINDS = PS_OP_KV_LIST + 1 };
+
 /** "kv.get". */
 const char *ps_op_kind_name(enum ps_op_kind kind);
 
@@ -32,29 +36,30 @@ struct ps_op {
     uint64_t id;            /* from 1, in order of invocation */
     ps_time_ns invoke_ns;   /* at the client */
     ps_time_ns complete_ns; /* at the client */
-    ps_time_ns eval_ns;     /* read: when the PoP decided it (unique and ascending per PoP and store); write: commit time; 0 = none */
-    uint64_t lsn;           /* write: version written; read: version that decided the answer (a tombstone's
-                               or an expired version's too); list: the store's LSN as listed; 0 = none */
-    uint64_t digest;        /* of the value; list: of the names; 0 = none */
-    ps_time_ns refresh_ns;  /* write: when the PoP's entry was refreshed; 0 = not */
-    ps_dur_ns cache_ttl_ns; /* read: as asked; 0 = not */
-    uint64_t have_lsn;      /* when late */
+    ps_time_ns eval_ns; /* read: when the PoP decided it (unique and ascending per PoP and store);
+                           write: commit time; 0 = none */
+    uint64_t lsn;    /* write: version written; read: version that decided the answer (a tombstone's
+                        or an expired version's too); list: the store's LSN as listed; 0 = none */
+    uint64_t digest; /* of the value; list: of the names; 0 = none */
+    ps_time_ns refresh_ns;   /* write: when the PoP's entry was refreshed; 0 = not */
+    ps_dur_ns cache_ttl_ns;  /* read: as asked; 0 = not */
+    uint64_t have_lsn;       /* when late */
     uint64_t expires_unix_s; /* put: 0 = never */
     uint32_t session;
-    uint32_t key;           /* list: the prefix */
+    uint32_t key; /* list: the prefix */
     uint32_t boot;
-    uint32_t list_limit;    /* list: as asked; 0 = default */
-    uint16_t pop;           /* index into cluster.pops */
-    uint16_t store;         /* index into cluster.stores */
-    uint8_t kind;           /* enum ps_op_kind */
-    uint8_t error;          /* enum ps_status; PS_OK = ok */
+    uint32_t list_limit; /* list: as asked; 0 = default */
+    uint16_t pop;        /* index into cluster.pops */
+    uint16_t store;      /* index into cluster.stores */
+    uint8_t kind;        /* enum ps_op_kind */
+    uint8_t error;       /* enum ps_status; PS_OK = ok */
     bool found;
     bool late;
-    uint16_t http_status;   /* live: the status, when it was an error; 0 = none */
+    uint16_t http_status; /* live: the status, when it was an error; 0 = none */
 };
 
-/** A record of the log that no operation of the history is known to have made (set-up by others, or a
- *  write whose client got no answer). */
+/** A record of the log that no operation of the history is known to have made (set-up by others, or
+ * a write whose client got no answer). */
 struct ps_foreign {
     uint16_t store;
     uint64_t lsn;
@@ -82,19 +87,20 @@ struct ps_slice ps_intern_text(const struct ps_intern *intern, uint32_t number);
 size_t ps_intern_count(const struct ps_intern *intern);
 
 struct ps_history {
-    struct ps_cluster *cluster;   /* owned */
-    char *scenario;               /* owned: the scenario's name */
+    struct ps_cluster *cluster; /* owned */
+    char *scenario;             /* owned: the scenario's name */
     bool live;
-    ps_time_ns begin_ns;          /* cluster time at which the run began (virtual: 0) */
-    ps_time_ns end_ns;            /* and ended */
-    struct ps_link *links;        /* owned: per PoP, outages and slows as they were (round trips are computed) */
-    struct ps_foreign *foreign;   /* owned */
+    ps_time_ns begin_ns; /* cluster time at which the run began (virtual: 0) */
+    ps_time_ns end_ns;   /* and ended */
+    struct ps_link
+        *links; /* owned: per PoP, outages and slows as they were (round trips are computed) */
+    struct ps_foreign *foreign; /* owned */
     size_t foreign_count;
     struct ps_downtime *downtimes; /* owned */
     size_t downtime_count;
-    struct ps_intern *sessions;   /* owned */
-    struct ps_intern *keys;       /* owned */
-    struct ps_op *ops;            /* owned; ordered by (complete_ns, id) */
+    struct ps_intern *sessions; /* owned */
+    struct ps_intern *keys;     /* owned */
+    struct ps_op *ops;          /* owned; ordered by (complete_ns, id) */
     size_t op_count;
     size_t op_capacity;
 };
@@ -115,7 +121,8 @@ PS_MUST_CHECK enum ps_status ps_history_write(const struct ps_history *history, 
                                               char ret_sha256[65], struct ps_error *err);
 /** Read a history file. Members that are not known are passed over. Errors name the line:
  *  PS_INVALID, PS_IO, PS_LIMIT. Ownership: *ret is the caller's. */
-PS_MUST_CHECK enum ps_status ps_history_read(const char *path, struct ps_history **ret, struct ps_error *err);
+PS_MUST_CHECK enum ps_status ps_history_read(const char *path, struct ps_history **ret,
+                                             struct ps_error *err);
 /** The same from bytes; `name` is for messages. */
 PS_MUST_CHECK enum ps_status ps_history_parse(struct ps_slice bytes, const char *name,
                                               struct ps_history **ret, struct ps_error *err);

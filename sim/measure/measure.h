@@ -1,7 +1,7 @@
 /* Measures (DESIGN section 9) of a finished history. Pure; the same for live and virtual runs.
  *
- * The virtual world measures visibility while it runs; a live run's is computed from its history and
- * links. Both give this structure; sim/report prints it. */
+ * The virtual world measures visibility while it runs; a live run's is computed from its history
+ * and links. Both give this structure; sim/report prints it. */
 #ifndef PS_SIM_MEASURE_MEASURE_H
 #define PS_SIM_MEASURE_MEASURE_H
 
@@ -16,6 +16,7 @@ enum ps_violation {
     PS_VIOLATION_LINEARIZABLE,
     PS_VIOLATION_KINDS
 };
+
 const char *ps_violation_name(enum ps_violation violation); /* "read_your_writes" */
 
 enum { PS_BEHIND_MAX = 32, PS_CURVE_POINTS = 25 };
@@ -24,21 +25,23 @@ struct ps_violations {
     uint64_t count;
     struct ps_op witness[3]; /* the operations of the shortest one, in order */
     size_t witness_count;
-    char text[512];          /* in words: operations, PoPs, times */
+    char text[512]; /* in words: operations, PoPs, times */
 };
 
 struct ps_store_measures {
-    uint64_t writes;              /* acknowledged */
-    uint64_t reads;               /* answered gets */
+    uint64_t writes; /* acknowledged */
+    uint64_t reads;  /* answered gets */
     uint64_t lists;
-    uint64_t errors;              /* operations that failed */
+    uint64_t errors; /* operations that failed */
     uint64_t stale_reads;
-    struct ps_histogram *visibility;  /* owned; over all PoPs */
+    struct ps_histogram *visibility;         /* owned; over all PoPs */
     struct ps_histogram **visibility_by_pop; /* owned; one per PoP of the cluster */
-    uint64_t never_visible;       /* (write, PoP) pairs that were not visible by the run's end; not in the histograms */
-    struct ps_histogram *age;     /* owned; over stale reads */
+    uint64_t never_visible; /* (write, PoP) pairs that were not visible by the run's end; not in the
+                               histograms */
+    struct ps_histogram *age;           /* owned; over stale reads */
     uint64_t behind[PS_BEHIND_MAX + 1]; /* reads by versions behind; the last counts all beyond */
     uint64_t behind_max;
+
     struct {
         ps_dur_ns until_ns; /* reads within (previous until, until] of the key's newest write */
         uint64_t reads;
@@ -62,9 +65,9 @@ void ps_measures_destroy(struct ps_measures *measures); /* NULL accepted */
 /** The curve's step for a read `since_ns` after the key's newest write. */
 size_t ps_curve_step(ps_dur_ns since_ns);
 
-/** Count one answered get. All is as of the read's eval_ns: `behind` is how many versions of the key
- *  newer than the one returned were committed at or before it, age_ns how long ago the first of these
- *  was, since_ns how long ago the newest version was (written: there is one). */
+/** Count one answered get. All is as of the read's eval_ns: `behind` is how many versions of the
+ * key newer than the one returned were committed at or before it, age_ns how long ago the first of
+ * these was, since_ns how long ago the newest version was (written: there is one). */
 void ps_measures_read(struct ps_store_measures *store, uint64_t behind, ps_dur_ns age_ns,
                       bool written, ps_dur_ns since_ns);
 
@@ -74,10 +77,13 @@ PS_MUST_CHECK enum ps_status ps_measure(const struct ps_history *history, struct
                                         struct ps_error *err);
 
 /** Value of a dotted name, as expectations use it: "CACHE.visibility.max" (seconds),
- *  "CACHE.visibility.by_pop.syd.p99", "CACHE.reads.stale_ratio", "CACHE.stale_reads", "CACHE.reads.age.p99", "CACHE.behind.max",
- *  "CACHE.violations.read_your_writes", "fidelity.late_records", "operations". Errors: PS_NOT_FOUND with the names
- *  that exist at the place where it failed. */
-PS_MUST_CHECK enum ps_status ps_measures_value(const struct ps_measures *measures, const struct ps_cluster *cluster,
-                                               struct ps_slice name, double *ret, struct ps_error *err);
+ *  "CACHE.visibility.by_pop.syd.p99", "CACHE.reads.stale_ratio", "CACHE.stale_reads",
+ * "CACHE.reads.age.p99", "CACHE.behind.max", "CACHE.violations.read_your_writes",
+ * "fidelity.late_records", "operations". Errors: PS_NOT_FOUND with the names that exist at the
+ * place where it failed. */
+PS_MUST_CHECK enum ps_status ps_measures_value(const struct ps_measures *measures,
+                                               const struct ps_cluster *cluster,
+                                               struct ps_slice name, double *ret,
+                                               struct ps_error *err);
 
 #endif

@@ -31,7 +31,7 @@ enum {
 struct ps_reader {
     const char *path; /* as messages name it; also where files named inside are looked for */
     bool files;       /* may it name files? */
-    size_t prepared; /* texts */
+    size_t prepared;  /* texts */
     struct ps_scenario *scenario;
     struct ps_error *err;
 };

@@ -1,7 +1,7 @@
 /* A scenario file, read and checked (DESIGN section 8; scenarios/README.md has every key).
  *
- * Errors are "file:line:column: what was found, what was expected"; nothing runs before the whole file
- * has passed. Only yaml.c knows libfyaml. */
+ * Errors are "file:line:column: what was found, what was expected"; nothing runs before the whole
+ * file has passed. Only yaml.c knows libfyaml. */
 #ifndef PS_SIM_SCENARIO_SCENARIO_H
 #define PS_SIM_SCENARIO_SCENARIO_H
 
@@ -15,17 +15,24 @@ enum ps_verb { PS_VERB_KV_GET, PS_VERB_KV_PUT, PS_VERB_KV_DELETE, PS_VERB_KV_LIS
 struct ps_action {
     enum ps_verb verb;
     uint16_t store;
-    struct ps_text key;      /* list: the prefix */
-    struct ps_text value;    /* put */
-    struct ps_text metadata; /* put; empty = none */
-    ps_dur_ns cache_ttl_ns;  /* get; 0 = not given */
+    struct ps_text key;          /* list: the prefix */
+    struct ps_text value;        /* put */
+    struct ps_text metadata;     /* put; empty = none */
+    ps_dur_ns cache_ttl_ns;      /* get; 0 = not given */
     ps_dur_ns expiration_ttl_ns; /* put; 0 = not given */
-    int64_t expiration_s;    /* put; Unix time; 0 = not given */
-    uint32_t limit;          /* list; 0 = not given */
-    double weight;           /* in a mix; 1 alone */
+    int64_t expiration_s;        /* put; Unix time; 0 = not given */
+    uint32_t limit;              /* list; 0 = not given */
+    double weight;               /* in a mix; 1 alone */
 };
 
-enum ps_timing { PS_TIMING_AT, PS_TIMING_EVERY, PS_TIMING_RATE, PS_TIMING_CLIENTS, PS_TIMING_TRACE };
+enum ps_timing {
+    PS_TIMING_AT,
+    PS_TIMING_EVERY,
+    PS_TIMING_RATE,
+    PS_TIMING_CLIENTS,
+    PS_TIMING_TRACE
+};
+
 enum ps_where { PS_WHERE_LIST, PS_WHERE_EACH, PS_WHERE_ANY };
 
 /** One operation of a JSON Lines trace. */
@@ -36,21 +43,22 @@ struct ps_trace_op {
     char *session; /* owned; NULL = one per PoP */
 };
 
-/** One entry of `workload:`. Each stream of it (one per PoP for a list and for `each`, one for `any`,
- *  one per client) is a session of its own: "<name>/<pop>" or "<name>/<pop>#<client>" or "<name>". */
+/** One entry of `workload:`. Each stream of it (one per PoP for a list and for `each`, one for
+ * `any`, one per client) is a session of its own: "<name>/<pop>" or "<name>/<pop>#<client>" or
+ * "<name>". */
 struct ps_workload {
-    char *name;               /* owned; unique in the file */
+    char *name; /* owned; unique in the file */
     enum ps_timing timing;
-    ps_time_ns at_ns;         /* AT (several times: one workload each, from a list) */
-    ps_dur_ns every_ns;       /* EVERY */
-    double rate_hz;           /* RATE: Poisson, per stream */
-    uint32_t clients;         /* CLIENTS: per PoP of the list or each; in all for any */
-    ps_dur_ns think_ns;       /* CLIENTS: between completion and the next invocation */
-    ps_time_ns from_ns;       /* the first instant; default 0 */
-    ps_time_ns until_ns;      /* exclusive; default: the scenario's duration */
-    uint64_t count;           /* at most so many operations per session; 0 = no limit */
+    ps_time_ns at_ns;    /* AT (several times: one workload each, from a list) */
+    ps_dur_ns every_ns;  /* EVERY */
+    double rate_hz;      /* RATE: Poisson, per stream */
+    uint32_t clients;    /* CLIENTS: per PoP of the list or each; in all for any */
+    ps_dur_ns think_ns;  /* CLIENTS: between completion and the next invocation */
+    ps_time_ns from_ns;  /* the first instant; default 0 */
+    ps_time_ns until_ns; /* exclusive; default: the scenario's duration */
+    uint64_t count;      /* at most so many operations per session; 0 = no limit */
     enum ps_where where;
-    uint16_t *pops;           /* owned; for LIST */
+    uint16_t *pops; /* owned; for LIST */
     size_t pop_count;
     struct ps_action *actions; /* owned; one, or a mix drawn by weight */
     size_t action_count;
@@ -63,13 +71,14 @@ enum ps_fault_kind { PS_FAULT_PARTITION, PS_FAULT_CRASH, PS_FAULT_SLOW };
 struct ps_fault {
     enum ps_fault_kind kind;
     struct ps_interval when;
-    uint16_t *pops;        /* owned */
+    uint16_t *pops; /* owned */
     size_t pop_count;
     uint32_t factor_milli; /* SLOW */
 };
 
 /** One line of `expect:`: name, comparison, bound. */
 enum ps_comparison { PS_LESS, PS_LESS_EQUAL, PS_EQUAL, PS_NOT_EQUAL, PS_GREATER_EQUAL, PS_GREATER };
+
 struct ps_expectation {
     char *text; /* owned; as written */
     char *name; /* owned; "CACHE.visibility.max" */
@@ -79,20 +88,21 @@ struct ps_expectation {
 };
 
 struct ps_scenario {
-    char *path;  /* owned */
-    char *name;  /* owned */
+    char *path; /* owned */
+    char *name; /* owned */
     uint64_t seed;
     ps_dur_ns duration_ns;
     struct ps_cluster cluster;
     struct ps_workload *workloads; /* owned */
     size_t workload_count;
-    struct ps_fault *faults;       /* owned; ascending by time */
+    struct ps_fault *faults; /* owned; ascending by time */
     size_t fault_count;
     struct ps_expectation *expectations; /* owned */
     size_t expectation_count;
 };
 
-/** A change from the command line: `--set cluster.home=fra`. Applied to the document before checking. */
+/** A change from the command line: `--set cluster.home=fra`. Applied to the document before
+ * checking. */
 struct ps_setting {
     const char *path;
     const char *value; /* YAML */
@@ -101,15 +111,18 @@ struct ps_setting {
 /** Read and check. Errors (PS_INVALID, PS_IO, PS_LIMIT): the first, as "file:line:column: ...".
  *  Ownership: *ret is the caller's, ps_scenario_destroy. */
 PS_MUST_CHECK enum ps_status ps_scenario_load(const char *path, const struct ps_setting *settings,
-                                              size_t setting_count, struct ps_scenario **ret, struct ps_error *err);
-/** The same from bytes; `path` is only for messages and for files named inside (NULL: none may be). */
+                                              size_t setting_count, struct ps_scenario **ret,
+                                              struct ps_error *err);
+/** The same from bytes; `path` is only for messages and for files named inside (NULL: none may be).
+ */
 PS_MUST_CHECK enum ps_status ps_scenario_parse(struct ps_slice yaml, const char *path,
-                                               const struct ps_setting *settings, size_t setting_count,
-                                               struct ps_scenario **ret, struct ps_error *err);
+                                               const struct ps_setting *settings,
+                                               size_t setting_count, struct ps_scenario **ret,
+                                               struct ps_error *err);
 void ps_scenario_destroy(struct ps_scenario *scenario);
 
-/** Append the plan in words, a few lines a part: cluster, stores with their policies, workloads, faults,
- *  expectations. */
+/** Append the plan in words, a few lines a part: cluster, stores with their policies, workloads,
+ * faults, expectations. */
 void ps_scenario_describe(struct ps_buf *buf, const struct ps_scenario *scenario);
 
 #endif

@@ -5,14 +5,14 @@
 #include "replication/base/memory.h"
 #include "replication/base/random.h"
 
+#include <ev.h>
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
-
-#include <ev.h>
 
 enum { ITEMS = 1000, JOBS = 500 };
 

@@ -1,4 +1,8 @@
 /* Wrong scenario files and the exact words each is refused with. */
+#include "node/kv/kv.h"
+#include "replication/base/memory.h"
+#include "sim/scenario/read.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,12 +11,8 @@
 
 #include <cmocka.h>
 
-#include "node/kv/kv.h"
-#include "replication/base/memory.h"
-#include "sim/scenario/read.h"
-
 /* Lines 1 to 3, and line 4, of most cases. */
-#define HEAD \
+#define HEAD                                                                                       \
     "duration: 60s\ncluster: {home: ams, pops: [ams, fra, syd]}\nstores: {CACHE: {type: kv}}\n"
 #define GETS "workload: [{every: 1s, pop: each, kv.get: {store: CACHE, key: a}}]\n"
 
@@ -384,6 +384,7 @@ static const struct wrong {
     {HEAD GETS "expect:\n  - {CACHE: 5}\n",
      "t.yaml:6:5: found a map, expected NAME, then one of <= < == != >= >, then a number, as in CACHE.visibility.max <= 60s"},
 };
+
 /* clang-format on */
 
 static void check(struct ps_slice yaml, const struct ps_setting *settings, size_t count,
@@ -413,7 +414,8 @@ static void test_sizes(void **state)
     while (yaml.size <= PS_YAML_SIZE_MAX) {
         ps_buf_append_char(&yaml, 'x');
     }
-    check(ps_buf_slice(&yaml), NULL, 0, "t.yaml:1:1: found more than 1 MiB, expected at most 1 MiB");
+    check(ps_buf_slice(&yaml), NULL, 0,
+          "t.yaml:1:1: found more than 1 MiB, expected at most 1 MiB");
     yaml.size = 0;
     for (int i = 0; i < 1025; i++) {
         ps_buf_printf(&yaml, "k%d: 1\n", i);
@@ -450,6 +452,7 @@ static void test_nul_byte(void **state)
 static void test_settings(void **state)
 {
     (void)state;
+
     static const struct {
         const char *path, *value, *message;
     } CASES[] = {
@@ -477,6 +480,7 @@ static void test_settings(void **state)
          "--set a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q: nesting deeper than 16"},
         {"seed", "", "--set seed: found nothing, expected a value"},
     };
+
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
         struct ps_setting setting = {CASES[i].path, CASES[i].value};
         check(PS_LIT(HEAD GETS), &setting, 1, CASES[i].message);
@@ -498,8 +502,8 @@ static void test_limits_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages), cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_nul_byte), cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_messages),     cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_nul_byte),     cmocka_unit_test(test_settings),
         cmocka_unit_test(test_limits_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
