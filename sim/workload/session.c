@@ -1,0 +1,323 @@
+#include "sim/workload/session.h"
+
+#include "replication/base/assert.h"
+#include "replication/base/memory.h"
+
+#include <uthash.h>
+
+#include <string.h>
+
+/* ---- opening ---- */
+
+struct opening {
+    const struct ps_scenario *scenario;
+    struct ps_sessions_plan plan;
+    size_t capacity;
+};
+
+static struct ps_session *add(struct opening *opening, const struct ps_workload *workload, int pop,
+                              const char *name)
+{
+    struct ps_sessions_plan *plan = &opening->plan;
+    plan->sessions =
+        ps_grow(plan->sessions, plan->count, &opening->capacity, sizeof *plan->sessions);
+    struct ps_session *session = &plan->sessions[plan->count++];
+    *session = (struct ps_session){.scenario = opening->scenario,
+                                   .workload = workload,
+                                   .name = ps_strndup(name, strlen(name)),
+                                   .pop = pop,
+                                   .gap = ps_stream_of("gap", name, NULL),
+                                   .place = ps_stream_of("place", name, NULL),
+                                   .mix = ps_stream_of("mix", name, NULL),
+                                   .key = ps_stream_of("key", name, NULL),
+                                   .value = ps_stream_of("value", name, NULL),
+                                   .metadata = ps_stream_of("metadata", name, NULL)};
+    for (size_t i = 0; i < workload->action_count; i++) {
+        session->mix_total += workload->actions[i].weight;
+    }
+    return session;
+}
+
+/* A word as a duration around `mean`, by the inverse of the exponential distribution. */
+static ps_dur_ns gap_of(const struct ps_session *session, uint64_t n)
+{
+    double unit = ps_unit_of(ps_random_u64(session->scenario->seed, session->gap, n));
+    double seconds = -ps_log(unit) / session->workload->rate_hz;
+    double ns = seconds * 1e9;
+    return ns >= 9e18 ? PS_NEVER : (ps_dur_ns)ns + 1; /* instants of one session differ */
+}
+
+/* The session ends where its time or its count does. */
+static void settle(struct ps_session *session, ps_time_ns at_ns)
+{
+    const struct ps_workload *workload = session->workload;
+    bool over =
+        at_ns >= workload->until_ns || (workload->count != 0 && session->next >= workload->count);
+    session->at_ns = over ? PS_NEVER : at_ns;
+}
+
+static void start(struct ps_session *session)
+{
+    const struct ps_workload *workload = session->workload;
+    switch (workload->timing) {
+    case PS_TIMING_AT:
+        session->at_ns = workload->at_ns;
+        return;
+    case PS_TIMING_EVERY:
+        settle(session, workload->from_ns);
+        return;
+    case PS_TIMING_RATE:
+        settle(session, ps_time_add(workload->from_ns, gap_of(session, 0)));
+        return;
+    case PS_TIMING_CLIENTS: {
+        /* Clients do not all begin at once: each somewhere in its first time to think. */
+        uint64_t word = ps_random_u64(session->scenario->seed, session->gap, 0);
+        settle(session, ps_time_add(workload->from_ns, ps_below(word, workload->think_ns)));
+        return;
+    }
+    case PS_TIMING_TRACE:
+        session->at_ns =
+            session->trace_count == 0 ? PS_NEVER : workload->trace[session->trace[0]].at_ns;
+        return;
+    }
+    PS_NOT_REACHED();
+}
+
+static enum ps_status check_count(const struct opening *opening, uint64_t more,
+                                  struct ps_error *err)
+{
+    if (opening->plan.count + more > PS_SESSIONS_MAX) {
+        return ps_fail(err, PS_LIMIT, "the scenario has more than %d sessions (clients times PoPs)",
+                       PS_SESSIONS_MAX);
+    }
+    return PS_OK;
+}
+
+/* One stream of a workload: a session, or as many as it has clients. */
+static enum ps_status open_stream(struct opening *opening, const struct ps_workload *workload,
+                                  int pop, struct ps_error *err)
+{
+    struct ps_buf name = {0};
+    ps_buf_append_text(&name, workload->name);
+    if (pop >= 0) {
+        ps_buf_append_char(&name, '/');
+        ps_buf_append_text(&name, opening->scenario->cluster.pops[pop]->code);
+    }
+    bool clients = workload->timing == PS_TIMING_CLIENTS;
+    uint32_t count = clients ? workload->clients : 1;
+    enum ps_status status = check_count(opening, count, err);
+    size_t size = name.size;
+    for (uint32_t i = 0; i < count && status == PS_OK; i++) {
+        name.size = size;
+        if (clients) {
+            ps_buf_printf(&name, "#%u", i + 1);
+        }
+        start(add(opening, workload, pop, ps_buf_text(&name)));
+    }
+    ps_buf_fini(&name);
+    return status;
+}
+
+/* Where in the plan a trace's session of that name is, and how much its list holds. */
+struct trace_slot {
+    UT_hash_handle hh;
+    size_t at;
+    size_t capacity;
+    char name[];
+};
+
+static struct trace_slot *trace_slot(struct opening *opening, struct trace_slot **slots,
+                                     const struct ps_workload *workload, const char *name)
+{
+    struct trace_slot *slot = NULL;
+    HASH_FIND_STR(*slots, name, slot);
+    if (slot == NULL) {
+        size_t size = strlen(name);
+        slot = ps_calloc(1, sizeof *slot + size + 1);
+        memcpy(slot->name, name, size);
+        slot->at = opening->plan.count;
+        HASH_ADD_STR(*slots, name, slot);
+        (void)add(opening, workload, -1, name);
+    }
+    return slot;
+}
+
+static enum ps_status open_trace(struct opening *opening, const struct ps_workload *workload,
+                                 struct ps_error *err)
+{
+    struct ps_sessions_plan *plan = &opening->plan;
+    size_t first = plan->count;
+    struct trace_slot *slots = NULL;
+    struct ps_buf name = {0};
+    enum ps_status status = PS_OK;
+    for (uint32_t i = 0; i < workload->trace_count && status == PS_OK; i++) {
+        const struct ps_trace_op *op = &workload->trace[i];
+        name.size = 0;
+        ps_buf_append_text(&name, workload->name);
+        ps_buf_append_char(&name, '/');
+        ps_buf_append_text(&name, op->session != NULL
+                                      ? op->session
+                                      : opening->scenario->cluster.pops[op->pop]->code);
+        status = check_count(opening, 1, err);
+        struct trace_slot *slot = trace_slot(opening, &slots, workload, ps_buf_text(&name));
+        struct ps_session *session = &plan->sessions[slot->at];
+        session->trace =
+            ps_grow(session->trace, session->trace_count, &slot->capacity, sizeof *session->trace);
+        session->trace[session->trace_count++] = i;
+    }
+    for (size_t s = first; s < plan->count; s++) {
+        start(&plan->sessions[s]);
+    }
+    struct trace_slot *slot;
+    struct trace_slot *next;
+    HASH_ITER(hh, slots, slot, next)
+    {
+        HASH_DEL(slots, slot);
+        free(slot);
+    }
+    ps_buf_fini(&name);
+    return status;
+}
+
+static enum ps_status open_workload(struct opening *opening, const struct ps_workload *workload,
+                                    struct ps_error *err)
+{
+    if (workload->timing == PS_TIMING_TRACE) {
+        return open_trace(opening, workload, err);
+    }
+    enum ps_status status = PS_OK;
+    switch (workload->where) {
+    case PS_WHERE_ANY:
+        return open_stream(opening, workload, -1, err);
+    case PS_WHERE_EACH:
+        for (size_t i = 0; i < opening->scenario->cluster.pop_count && status == PS_OK; i++) {
+            status = open_stream(opening, workload, (int)i, err);
+        }
+        return status;
+    case PS_WHERE_LIST:
+        for (size_t i = 0; i < workload->pop_count && status == PS_OK; i++) {
+            status = open_stream(opening, workload, workload->pops[i], err);
+        }
+        return status;
+    }
+    PS_NOT_REACHED();
+}
+
+enum ps_status ps_sessions_open(const struct ps_scenario *scenario, struct ps_sessions_plan *ret,
+                                struct ps_error *err)
+{
+    struct opening opening = {.scenario = scenario};
+    enum ps_status status = PS_OK;
+    for (size_t i = 0; i < scenario->workload_count && status == PS_OK; i++) {
+        status = open_workload(&opening, &scenario->workloads[i], err);
+    }
+    if (status != PS_OK) {
+        ps_sessions_close(&opening.plan);
+        return status;
+    }
+    *ret = opening.plan;
+    return PS_OK;
+}
+
+void ps_sessions_close(struct ps_sessions_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        free(plan->sessions[i].name);
+        free(plan->sessions[i].trace);
+    }
+    free(plan->sessions);
+    *plan = (struct ps_sessions_plan){0};
+}
+
+/* ---- drawing ---- */
+
+uint16_t ps_session_pop(const struct ps_session *session, uint64_t n)
+{
+    if (session->workload->timing == PS_TIMING_TRACE) {
+        PS_ASSERT(n < session->trace_count);
+        return session->workload->trace[session->trace[n]].pop;
+    }
+    if (session->pop >= 0) {
+        return (uint16_t)session->pop;
+    }
+    uint64_t word = ps_random_u64(session->scenario->seed, session->place, n);
+    return (uint16_t)ps_below(word, session->scenario->cluster.pop_count);
+}
+
+const struct ps_action *ps_session_action(const struct ps_session *session, uint64_t n)
+{
+    const struct ps_workload *workload = session->workload;
+    if (workload->timing == PS_TIMING_TRACE) {
+        PS_ASSERT(n < session->trace_count);
+        return &workload->trace[session->trace[n]].action;
+    }
+    if (workload->action_count == 1) {
+        return &workload->actions[0];
+    }
+    double at =
+        ps_unit_of(ps_random_u64(session->scenario->seed, session->mix, n)) * session->mix_total;
+    size_t i = 0;
+    while (i + 1 < workload->action_count && at >= workload->actions[i].weight) {
+        at -= workload->actions[i].weight;
+        i++;
+    }
+    return &workload->actions[i];
+}
+
+void ps_session_draw(const struct ps_session *session, struct ps_buf *text, struct ps_drawn *ret)
+{
+    PS_ASSERT(session->at_ns != PS_NEVER);
+    uint64_t seed = session->scenario->seed;
+    uint64_t n = session->next;
+    const struct ps_action *action = ps_session_action(session, n);
+    uint16_t pop = ps_session_pop(session, n);
+    const char *code = session->scenario->cluster.pops[pop]->code;
+    text->size = 0;
+    ps_text_draw(&action->key, seed, session->key, n, code, text);
+    size_t key_size = text->size;
+    ps_text_draw(&action->value, seed, session->value, n, code, text);
+    size_t value_size = text->size - key_size;
+    ps_text_draw(&action->metadata, seed, session->metadata, n, code, text);
+    *ret = (struct ps_drawn){
+        .action = action,
+        .pop = pop,
+        .key = {text->data, key_size},
+        .value = {text->data == NULL ? NULL : text->data + key_size, value_size},
+        .metadata = {text->data == NULL ? NULL : text->data + key_size + value_size,
+                     text->size - key_size - value_size}};
+}
+
+/* ---- going on ---- */
+
+bool ps_session_waits(const struct ps_session *session)
+{
+    return session->workload->timing == PS_TIMING_CLIENTS;
+}
+
+void ps_session_advance(struct ps_session *session, ps_time_ns complete_ns)
+{
+    const struct ps_workload *workload = session->workload;
+    PS_ASSERT(session->at_ns != PS_NEVER);
+    session->next++;
+    switch (workload->timing) {
+    case PS_TIMING_AT:
+        session->at_ns = PS_NEVER;
+        return;
+    case PS_TIMING_EVERY:
+        settle(session, ps_time_add(session->at_ns, workload->every_ns));
+        return;
+    case PS_TIMING_RATE:
+        settle(session, ps_time_add(session->at_ns, gap_of(session, session->next)));
+        return;
+    case PS_TIMING_CLIENTS:
+        PS_ASSERT(complete_ns >= session->at_ns);
+        settle(session, ps_time_add(complete_ns, workload->think_ns));
+        return;
+    case PS_TIMING_TRACE:
+        session->at_ns = session->next == session->trace_count
+                             ? PS_NEVER
+                             : workload->trace[session->trace[session->next]].at_ns;
+        return;
+    }
+    PS_NOT_REACHED();
+}

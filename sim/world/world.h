@@ -1,0 +1,31 @@
+/* The virtual world: a scenario replayed under a virtual clock, in one process.
+ *
+ * The logic is the live node's own (node/kv: primary, replica; node/map: the memory end, one copy
+ * for all PoPs; replication/world: visibility); what is different is who tells the time. Nothing
+ * here reads a clock or sleeps. Same scenario and seed: the same history, byte by byte.
+ *
+ * Order of what happens at one instant: commits, then answers, then refreshes, then invocations;
+ * among these the order in which they were scheduled. Disk and process take no time; the way to
+ * home and back takes the link's round trip, of which the write is committed in the middle.
+ *
+ * A crashed PoP refuses connections, and starts again with an empty cache. While home is down a
+ * fetch waits for it as long as the policy's timeout says. */
+#ifndef PS_SIM_WORLD_WORLD_H
+#define PS_SIM_WORLD_WORLD_H
+
+#include "sim/measure/measure.h"
+#include "sim/scenario/scenario.h"
+
+struct ps_world_options {
+    /** Called now and then with how far the run is; NULL = not. */
+    void (*progress)(void *context, ps_time_ns now_ns, ps_time_ns end_ns, uint64_t operations);
+    void *context;
+};
+
+/** Replay the scenario and give its history, sorted. Measure it with ps_measure, check it with
+ * ps_verify. Errors: PS_LIMIT (sessions, memory of operations). Ownership: *ret is the caller's. */
+PS_MUST_CHECK enum ps_status ps_world_run(const struct ps_scenario *scenario,
+                                          const struct ps_world_options *options,
+                                          struct ps_history **ret, struct ps_error *err);
+
+#endif
