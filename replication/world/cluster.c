@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MILLI = 1000 };
+
 enum { POPS_GROW = 16 };
 
 const char *ps_store_type_name(enum ps_store_type type)
@@ -185,4 +187,19 @@ struct ps_replica ps_cluster_replica(const struct ps_cluster *cluster, const str
                                .seed = cluster->seed,
                                .delay_stream = ps_stream_of("delay", store->name, here->code),
                                .tier_stream = ps_stream_of("tier", store->name, here->region)};
+}
+
+ps_time_ns ps_cluster_answer_at(const struct ps_cluster *cluster, ps_time_ns from_ns,
+                                ps_time_ns end_ns)
+{
+    switch (cluster->latency) {
+    case PS_LATENCY_PROFILE:
+        return end_ns;
+    case PS_LATENCY_NONE:
+        return from_ns;
+    case PS_LATENCY_SCALE:
+        return ps_time_add(from_ns, (ps_dur_ns)((ps_u128)ps_time_sub(end_ns, from_ns) *
+                                                cluster->latency_scale_milli / MILLI));
+    }
+    PS_NOT_REACHED();
 }

@@ -74,6 +74,11 @@ void ps_cluster_link(const struct ps_cluster *cluster, const struct ps_store *st
 struct ps_replica ps_cluster_replica(const struct ps_cluster *cluster, const struct ps_store *store,
                                      uint16_t pop, const struct ps_link *link);
 
+/** When the answer of what began at `from_ns` and takes until `end_ns` is given: the cluster's
+ * latency setting shortens the wait, never what is seen. */
+ps_time_ns ps_cluster_answer_at(const struct ps_cluster *cluster, ps_time_ns from_ns,
+                                ps_time_ns end_ns);
+
 const char *ps_store_type_name(enum ps_store_type type); /* "kv" */
 
 #endif

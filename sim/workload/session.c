@@ -1,9 +1,8 @@
 #include "sim/workload/session.h"
 
 #include "replication/base/assert.h"
+#include "replication/base/hash.h"
 #include "replication/base/memory.h"
-
-#include <uthash.h>
 
 #include <string.h>
 

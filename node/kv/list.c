@@ -1,0 +1,42 @@
+#include "node/kv/list.h"
+
+struct walk {
+    const struct ps_kv_list *list;
+    size_t limit;
+    size_t walked;
+    size_t shown;
+    bool complete;
+};
+
+static bool take(void *context, struct ps_slice key, const struct ps_version *version)
+{
+    struct walk *walk = context;
+    bool absent = ps_kv_absent(version, walk->list->now_unix_s);
+    if (walk->walked++ == PS_KV_LIST_WALK_MAX || (!absent && walk->shown == walk->limit)) {
+        walk->complete = false;
+        return false;
+    }
+    if (!absent) {
+        walk->shown++;
+        walk->list->each(walk->list->context, key, version);
+    }
+    return true;
+}
+
+enum ps_status ps_kv_list_walk(struct ps_map *map, ps_map_store store, const struct ps_bound *bound,
+                               const struct ps_kv_list *list, bool *ret_complete)
+{
+    struct walk walk = {
+        .list = list, .limit = list->limit == 0 ? PS_KV_LIST_MAX : list->limit, .complete = true};
+    enum ps_status status = ps_map_list(map, store, list->prefix, list->after, bound, take, &walk);
+    *ret_complete = walk.complete;
+    return status;
+}
+
+void ps_kv_list_pin_key(struct ps_buf *buf, struct ps_slice prefix)
+{
+    /* Longer than any key of a user can be, whatever the prefix is. */
+    static const char mark[PS_KV_KEY_SIZE_MAX + 1] = "list";
+    ps_buf_append(buf, mark, sizeof mark);
+    ps_buf_append_slice(buf, prefix);
+}

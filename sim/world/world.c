@@ -1,0 +1,237 @@
+#include "sim/world/world.h"
+
+#include "node/cluster/cluster_file.h"
+#include "replication/base/assert.h"
+#include "replication/base/memory.h"
+#include "sim/world/world_internal.h"
+
+#include <string.h>
+
+enum { PROGRESS_EVERY = 1 << 16, OPERATIONS_MAX = 1 << 28 };
+
+ps_time_ns world_answer_at(const struct world *world, ps_time_ns from_ns, ps_time_ns end_ns)
+{
+    return ps_cluster_answer_at(world->cluster, from_ns, end_ns);
+}
+
+int64_t world_unix_s(const struct world *world, ps_time_ns t)
+{
+    return ps_kv_unix_s(world->cluster, t);
+}
+
+void world_fail(struct world *world, struct ps_op *op, enum ps_status error, ps_time_ns complete_ns)
+{
+    op->error = (uint8_t)error;
+    op->complete_ns = complete_ns;
+    ps_history_add(world->history, op);
+}
+
+/* ---- operations ---- */
+
+static const enum ps_op_kind kinds[] = {[PS_VERB_KV_GET] = PS_OP_KV_GET,
+                                        [PS_VERB_KV_PUT] = PS_OP_KV_PUT,
+                                        [PS_VERB_KV_DELETE] = PS_OP_KV_DELETE,
+                                        [PS_VERB_KV_LIST] = PS_OP_KV_LIST};
+
+static ps_time_ns invoke(struct world *world, struct ps_session *session)
+{
+    struct ps_drawn drawn;
+    ps_session_draw(session, &world->text, &drawn);
+    struct ps_op op = {.id = ++world->operations,
+                       .session = (uint32_t)(session - world->plan.sessions),
+                       .pop = drawn.pop,
+                       .store = drawn.action->store,
+                       .kind = (uint8_t)kinds[drawn.action->verb],
+                       .key = ps_intern_put(world->history->keys, drawn.key),
+                       .invoke_ns = world->now_ns};
+    if (world_up_at(&world->pops[op.pop], world->now_ns) != world->now_ns) {
+        world_fail(world, &op, PS_UNREACHABLE, world->now_ns); /* nobody listens */
+        return world->now_ns;
+    }
+    bool read = op.kind == PS_OP_KV_GET || op.kind == PS_OP_KV_LIST;
+    return read ? world_read(world, &op, &drawn) : world_write(world, &op, &drawn);
+}
+
+static void plan_next(struct world *world, struct ps_session *session)
+{
+    if (session->at_ns != PS_NEVER) {
+        ps_queue_push(&world->queue, session->at_ns, PS_EVENT_INVOKE, session);
+    }
+}
+
+static void boot(struct world *world, struct world_pop *pop)
+{
+    pop->boot++;
+    for (size_t s = 0; s < world->cluster->store_count; s++) {
+        ps_store_replica_reset_pins(world->stores[s].replicas[pop->index].replica);
+    }
+}
+
+static void step(struct world *world, const struct ps_event *event)
+{
+    world->now_ns = event->at_ns;
+    switch (ps_event_class(event)) {
+    case PS_EVENT_BOOT:
+        boot(world, event->subject);
+        return;
+    case PS_EVENT_COMMIT:
+        world_commit(world, event->subject);
+        return;
+    case PS_EVENT_RESOLVE:
+        world_resolve(world, event->subject);
+        return;
+    case PS_EVENT_ANSWER:
+        world_answer(world, event->subject);
+        return;
+    case PS_EVENT_INVOKE: {
+        struct ps_session *session = event->subject;
+        ps_time_ns complete_ns = invoke(world, session);
+        ps_session_advance(session, complete_ns);
+        plan_next(world, session);
+        return;
+    }
+    }
+    PS_NOT_REACHED();
+}
+
+/* ---- the world's parts ---- */
+
+static enum ps_status open_store(struct world *world, size_t at, struct ps_error *err)
+{
+    struct world_store *store = &world->stores[at];
+    const struct ps_store *config = &world->cluster->stores[at];
+    store->config = config;
+    enum ps_status status =
+        ps_map_store_open(world->map, ps_slice_of(config->name), &store->map_store, err);
+    if (status != PS_OK) {
+        return status;
+    }
+    store->primary = ps_primary_create(world->map, store->map_store, &config->kv);
+    for (size_t p = 0; p < world->cluster->pop_count; p++) {
+        struct world_replica *replica = &store->replicas[p];
+        uint16_t pop = (uint16_t)p;
+        ps_cluster_link(world->cluster, config, pop, &replica->link);
+        replica->view = ps_cluster_replica(world->cluster, config, pop, &replica->link);
+        replica->replica = ps_store_replica_create(world->cluster, config, pop, &replica->link,
+                                                   world->map, store->map_store);
+    }
+    return PS_OK;
+}
+
+static enum ps_status copy_cluster(const struct ps_cluster *from, struct ps_cluster *to,
+                                   struct ps_error *err)
+{
+    struct ps_buf json = {0};
+    ps_cluster_encode(&json, from);
+    ps_cluster_fini(to);
+    enum ps_status status = ps_cluster_decode(ps_buf_slice(&json), to, err);
+    ps_buf_fini(&json);
+    return status;
+}
+
+static enum ps_status open_world(struct world *world, struct ps_error *err)
+{
+    const struct ps_cluster *cluster = world->cluster;
+    world->map = ps_map_create_memory();
+    world->history = ps_history_create();
+    world->history->scenario = ps_strndup(world->scenario->name, strlen(world->scenario->name));
+    world->history->end_ns = world->scenario->duration_ns;
+    world->stores = PS_NEW_ARRAY(struct world_store, cluster->store_count);
+    world->pops = PS_NEW_ARRAY(struct world_pop, cluster->pop_count);
+    for (size_t p = 0; p < cluster->pop_count; p++) {
+        world->pops[p].boot = 1;
+        world->pops[p].index = p;
+    }
+    for (size_t s = 0; s < cluster->store_count; s++) {
+        world->stores[s].replicas = PS_NEW_ARRAY(struct world_replica, cluster->pop_count);
+    }
+    enum ps_status status = copy_cluster(cluster, world->history->cluster, err);
+    if (status == PS_OK) {
+        status = world_faults(world, err);
+    }
+    for (size_t s = 0; s < cluster->store_count && status == PS_OK; s++) {
+        status = open_store(world, s, err);
+    }
+    if (status == PS_OK) {
+        status = ps_sessions_open(world->scenario, &world->plan, err);
+    }
+    for (size_t i = 0; i < world->plan.count && status == PS_OK; i++) {
+        struct ps_session *session = &world->plan.sessions[i];
+        uint32_t number = ps_intern_put(world->history->sessions, ps_slice_of(session->name));
+        PS_ASSERT(number == i); /* names are unique */
+        plan_next(world, session);
+    }
+    return status;
+}
+
+static void close_store(const struct world *world, struct world_store *store)
+{
+    for (size_t p = 0; p < world->cluster->pop_count; p++) {
+        ps_store_replica_destroy(store->replicas[p].replica);
+        ps_link_fini(&store->replicas[p].link);
+    }
+    free(store->replicas);
+    free(store->commits);
+    ps_primary_destroy(store->primary);
+}
+
+static void close_world(struct world *world)
+{
+    for (size_t s = 0; s < world->cluster->store_count; s++) {
+        close_store(world, &world->stores[s]);
+    }
+    for (size_t p = 0; p < world->cluster->pop_count; p++) {
+        free(world->pops[p].downs);
+    }
+    struct ps_event event;
+    while (ps_queue_pop(&world->queue, &event)) { /* left only when the run was ended early */
+        enum ps_event_class kind = ps_event_class(&event);
+        if (kind != PS_EVENT_BOOT && kind != PS_EVENT_INVOKE) {
+            free(event.subject);
+        }
+    }
+    ps_queue_fini(&world->queue);
+    ps_sessions_close(&world->plan);
+    ps_buf_fini(&world->text);
+    ps_map_close(world->map);
+    free(world->stores);
+    free(world->pops);
+}
+
+static enum ps_status run(struct world *world, const struct ps_world_options *options,
+                          struct ps_error *err)
+{
+    struct ps_event event;
+    for (uint64_t turn = 1; ps_queue_pop(&world->queue, &event); turn++) {
+        step(world, &event);
+        if (turn % PROGRESS_EVERY == 0 && options->progress != NULL) {
+            options->progress(options->context, world->now_ns, world->scenario->duration_ns,
+                              world->operations);
+        }
+        if (world->operations == OPERATIONS_MAX) {
+            return ps_fail(err, PS_LIMIT, "more than %d operations: a history of them does not fit",
+                           OPERATIONS_MAX);
+        }
+    }
+    return PS_OK;
+}
+
+enum ps_status ps_world_run(const struct ps_scenario *scenario,
+                            const struct ps_world_options *options, struct ps_history **ret,
+                            struct ps_error *err)
+{
+    static const struct ps_world_options none;
+    struct world world = {.scenario = scenario, .cluster = &scenario->cluster};
+    enum ps_status status = open_world(&world, err);
+    if (status == PS_OK) {
+        status = run(&world, options == NULL ? &none : options, err);
+    }
+    close_world(&world);
+    if (status != PS_OK) {
+        ps_history_destroy(world.history);
+        return status;
+    }
+    ps_history_sort(world.history);
+    *ret = world.history;
+    return PS_OK;
+}

@@ -1,0 +1,103 @@
+/* What the files of the virtual world share.
+ *
+ *   world.c    setting up, the loop, the end
+ *   reads.c    reads: decided when invoked, resolved when home's state of that instant is there
+ *   writes.c   writes: on the way to home, committed, answered
+ *   faults.c   what is down or cut, and when: all of it is known before the run begins
+ *   queue.c    the events */
+#ifndef PS_SIM_WORLD_WORLD_INTERNAL_H
+#define PS_SIM_WORLD_WORLD_INTERNAL_H
+
+#include "node/kv/kv.h"
+#include "node/kv/primary.h"
+#include "node/kv/replica.h"
+#include "sim/workload/session.h"
+#include "sim/world/queue.h"
+#include "sim/world/world.h"
+
+/** One PoP. */
+struct world_pop {
+    struct ps_eval_clock clock;
+    uint32_t boot; /* its start count */
+    size_t index;
+    struct ps_interval *downs; /* owned; ascending, disjoint */
+    size_t down_count;
+};
+
+/** One store as one PoP sees it. */
+struct world_replica {
+    struct ps_store_replica *replica;
+    struct ps_replica view;
+    struct ps_link link;  /* owned: the PoP's faults, this store's round trips */
+    uint64_t applied_lsn; /* told to `replica` so far */
+};
+
+struct world_store {
+    const struct ps_store *config;
+    ps_map_store map_store;
+    struct ps_primary *primary;
+    struct world_replica *replicas; /* owned; one per PoP */
+    ps_time_ns *commits;            /* owned; of LSN n at n - 1 */
+    size_t commit_count;
+    size_t commit_capacity;
+};
+
+struct world {
+    const struct ps_scenario *scenario;
+    const struct ps_cluster *cluster;
+    struct ps_history *history;
+    struct ps_map *map;
+    struct world_store *stores;
+    struct world_pop *pops;
+    struct ps_sessions_plan plan;
+    struct ps_queue queue;
+    struct ps_buf text; /* scratch of the operation that is invoked */
+    ps_time_ns now_ns;
+    uint64_t operations;
+};
+
+/** An operation whose end is still to come. */
+struct world_pending {
+    struct ps_op op;
+    struct ps_view view; /* of a read */
+    /* of a write */
+    ps_time_ns end_ns;     /* when its answer is due, once it is committed */
+    ps_time_ns lost_ns;    /* the client is gone by then: its PoP crashed, or its time was over */
+    enum ps_status lost;   /* ... and what it knows */
+    struct ps_entry entry; /* slices into bytes */
+    char bytes[];
+};
+
+/* ---- faults.c ---- */
+
+/** Lay out the scenario's faults: downs, links, the history's record of both.
+ *  Errors: PS_LIMIT (too many). */
+PS_MUST_CHECK enum ps_status world_faults(struct world *world, struct ps_error *err);
+/** Is the PoP down at `t`? Gives when it is up again (PS_NEVER: not), `t` itself if it is up. */
+ps_time_ns world_up_at(const struct world_pop *pop, ps_time_ns t);
+/** When does the PoP crash next, later than `t`? PS_NEVER if it does not. */
+ps_time_ns world_crash_after(const struct world_pop *pop, ps_time_ns t);
+
+/* ---- reads.c ---- */
+
+/** Invoke a read; op has id, session, pop, store, kind, key and invoke_ns. Returns when its client
+ * has the answer. */
+ps_time_ns world_read(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
+void world_resolve(struct world *world, struct world_pending *pending);
+
+/* ---- writes.c ---- */
+
+ps_time_ns world_write(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
+void world_commit(struct world *world, struct world_pending *pending);
+void world_answer(struct world *world, struct world_pending *pending);
+
+/* ---- world.c ---- */
+
+/** The operation failed at its PoP's door or on its way. */
+void world_fail(struct world *world, struct ps_op *op, enum ps_status error,
+                ps_time_ns complete_ns);
+/** The cluster's latency setting shortens a wait, never what is seen. */
+ps_time_ns world_answer_at(const struct world *world, ps_time_ns from_ns, ps_time_ns end_ns);
+int64_t world_unix_s(const struct world *world, ps_time_ns t);
+
+#endif

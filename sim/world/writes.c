@@ -1,0 +1,170 @@
+#include "replication/base/assert.h"
+#include "replication/base/memory.h"
+#include "sim/world/world_internal.h"
+
+#include <string.h>
+
+static struct ps_slice keep(char **at, struct ps_slice bytes)
+{
+    if (bytes.size > 0) {
+        memcpy(*at, bytes.data, bytes.size);
+    }
+    struct ps_slice kept = {*at, bytes.size};
+    *at += bytes.size;
+    return kept;
+}
+
+static struct world_pending *pending_write(const struct ps_op *op, const struct ps_drawn *drawn)
+{
+    struct world_pending *pending =
+        ps_calloc(1, sizeof *pending + drawn->key.size + drawn->value.size + drawn->metadata.size);
+    char *at = pending->bytes;
+    pending->op = *op;
+    pending->entry = (struct ps_entry){.key = keep(&at, drawn->key),
+                                       .value = keep(&at, drawn->value),
+                                       .metadata = keep(&at, drawn->metadata),
+                                       .expires_unix_s = op->expires_unix_s,
+                                       .deleted = op->kind == PS_OP_KV_DELETE};
+    return pending;
+}
+
+/* Hold the write against the documented limits; a put's expiry becomes Unix time. */
+static bool check(const struct world *world, const struct ps_drawn *drawn, struct ps_op *op)
+{
+    const struct ps_action *action = drawn->action;
+    struct ps_kv_request request = {.op = op->kind == PS_OP_KV_PUT ? PS_KV_PUT : PS_KV_DELETE,
+                                    .key = drawn->key,
+                                    .value = drawn->value,
+                                    .metadata = drawn->metadata,
+                                    .has_expiration = action->expiration_s != 0,
+                                    .expiration_s = action->expiration_s,
+                                    .has_expiration_ttl = action->expiration_ttl_ns != 0,
+                                    .expiration_ttl_s =
+                                        (int64_t)(action->expiration_ttl_ns / PS_SECOND)};
+    struct ps_kv_error error = {0};
+    if (!ps_kv_check(&request, world_unix_s(world, world->now_ns), &op->expires_unix_s, &error)) {
+        op->http_status = (uint16_t)error.http_status;
+        return false;
+    }
+    return true;
+}
+
+/* The way to home and back: when the write is there, when its answer is here, and when its client
+ * stops to wait. A node asks again while home is down, until the time limit. */
+static enum ps_status plan_way(struct world *world, const struct ps_op *op, ps_time_ns *ret_home_ns,
+                               ps_time_ns *ret_end_ns)
+{
+    const struct world_store *store = &world->stores[op->store];
+    const struct ps_replica *view = &store->replicas[op->pop].view;
+    if (ps_round_trip(view, op->invoke_ns, ret_home_ns, ret_end_ns) != PS_OK) {
+        return PS_UNREACHABLE;
+    }
+    ps_dur_ns back_ns = world_answer_at(world, op->invoke_ns, *ret_end_ns) -
+                        world_answer_at(world, op->invoke_ns, *ret_home_ns);
+    *ret_home_ns = world_up_at(&world->pops[store->config->home],
+                               world_answer_at(world, op->invoke_ns, *ret_home_ns));
+    *ret_end_ns = ps_time_add(*ret_home_ns, back_ns);
+    return PS_OK;
+}
+
+ps_time_ns world_write(struct world *world, struct ps_op *op, const struct ps_drawn *drawn)
+{
+    const struct world_store *store = &world->stores[op->store];
+    const struct world_pop *pop = &world->pops[op->pop];
+    op->boot = pop->boot;
+    op->digest = op->kind == PS_OP_KV_PUT ? ps_slice_hash(drawn->value) : 0;
+    if (!check(world, drawn, op)) {
+        world_fail(world, op, PS_INVALID, op->invoke_ns);
+        return op->invoke_ns;
+    }
+    ps_time_ns home_ns;
+    ps_time_ns end_ns;
+    enum ps_status status = plan_way(world, op, &home_ns, &end_ns);
+    /* What may end the wait before the answer is here. */
+    ps_time_ns lost_ns = ps_time_add(op->invoke_ns, store->config->policy.timeout_ns);
+    enum ps_status lost = status == PS_OK ? PS_TIMEOUT : status;
+    ps_time_ns crash_ns = world_crash_after(pop, op->invoke_ns);
+    if (crash_ns < lost_ns) {
+        lost_ns = crash_ns;
+        lost = PS_UNREACHABLE;
+    }
+    if (status != PS_OK || home_ns > lost_ns) {
+        world_fail(world, op, lost, lost_ns);
+        return lost_ns;
+    }
+    struct world_pending *pending = pending_write(op, drawn);
+    pending->end_ns = end_ns;
+    pending->lost_ns = lost_ns;
+    pending->lost = lost;
+    ps_queue_push(&world->queue, home_ns, PS_EVENT_COMMIT, pending);
+    return ps_time_min(end_ns, lost_ns);
+}
+
+static void take_result(void *context, void *tag, const struct ps_written *result)
+{
+    (void)context;
+    *(struct ps_written *)tag = *result;
+}
+
+/* One write, one batch: in the virtual world the disk takes no time. */
+static struct ps_written commit(struct world *world, struct world_store *store,
+                                const struct ps_entry *entry)
+{
+    struct ps_write write = {.entry = *entry};
+    struct ps_written written = {.status = PS_OK};
+    bool known = ps_primary_write(store->primary, &write, &written, &written);
+    PS_ASSERT(!known); /* there is no token */
+    const struct ps_record *records;
+    size_t count = ps_primary_take(store->primary, world->now_ns, &records);
+    PS_ASSERT(count <= 1);
+    enum ps_status status = PS_OK;
+    if (count == 1) {
+        struct ps_append append = {store->map_store, &records[0]};
+        status = ps_map_apply(world->map, &append, 1, NULL);
+    }
+    ps_primary_done(store->primary, status, take_result, NULL);
+    if (count == 1 && status == PS_OK) {
+        store->commits = ps_grow(store->commits, store->commit_count, &store->commit_capacity,
+                                 sizeof *store->commits);
+        store->commits[store->commit_count++] = written.commit_ns;
+        PS_ASSERT(written.lsn == store->commit_count);
+    }
+    return written;
+}
+
+void world_commit(struct world *world, struct world_pending *pending)
+{
+    struct ps_op *op = &pending->op;
+    struct ps_written written = commit(world, &world->stores[op->store], &pending->entry);
+    op->error = (uint8_t)written.status;
+    op->lsn = written.lsn;
+    op->eval_ns = written.commit_ns;
+    if (written.status == PS_RATE_LIMITED) {
+        op->http_status = 429;
+    }
+    ps_time_ns end_ns = ps_time_max(pending->end_ns, op->eval_ns);
+    if (end_ns > pending->lost_ns) {
+        /* It happened, and its client does not know. */
+        world_fail(world, op, pending->lost, ps_time_max(pending->lost_ns, op->eval_ns));
+        free(pending);
+        return;
+    }
+    ps_queue_push(&world->queue, end_ns, PS_EVENT_ANSWER, pending);
+}
+
+void world_answer(struct world *world, struct world_pending *pending)
+{
+    struct ps_op *op = &pending->op;
+    op->complete_ns = world->now_ns;
+    if (op->error == PS_OK) {
+        struct world_replica *replica = &world->stores[op->store].replicas[op->pop];
+        ps_time_ns refresh_ns = ps_eval_clock_next(&world->pops[op->pop].clock, world->now_ns);
+        if (ps_store_replica_acknowledge(replica->replica, pending->entry.key, op->eval_ns,
+                                         refresh_ns)) {
+            op->refresh_ns = refresh_ns;
+            op->complete_ns = refresh_ns;
+        }
+    }
+    ps_history_add(world->history, op);
+    free(pending);
+}
