@@ -61,6 +61,9 @@ enum ps_status ps_map_store_open(struct ps_map *map, struct ps_slice name, ps_ma
         return ps_fail(err, PS_INVALID, "a store's name has 1 to %d bytes, this one has %zu",
                        PS_STORE_NAME_MAX, name.size);
     }
+    if (memchr(name.data, 0, name.size) != NULL) {
+        return ps_fail(err, PS_INVALID, "a store's name holds no NUL");
+    }
     return map->ops->store_open(map, name, ret, err);
 }
 

@@ -137,9 +137,6 @@ enum ps_status ps_lmdb_store_open(struct ps_map *base, struct ps_slice name, ps_
     if (map->store_count == PS_STORES_MAX) {
         return ps_fail(err, PS_LIMIT, "a map has at most %d stores", PS_STORES_MAX);
     }
-    if (memchr(name.data, 0, name.size) != NULL) {
-        return ps_fail(err, PS_INVALID, "a store's name holds no NUL");
-    }
     ps_map_store id = (ps_map_store)map->store_count;
     struct ps_lmdb_store *store = &map->stores[id];
     *store = (struct ps_lmdb_store){.log.first_lsn = 1, .next.first_lsn = 1};

@@ -5,12 +5,8 @@
  * list walks both. The log refers to keys, so it takes few bytes a record. */
 #include "node/map/map_internal.h"
 #include "replication/base/assert.h"
+#include "replication/base/hash.h"
 #include "replication/base/memory.h"
-
-#define HASH_FUNCTION(data, size, hash)                                                            \
-    ((hash) = (unsigned)ps_slice_hash((struct ps_slice){(const char *)(data), (size)}))
-#define uthash_malloc(size) ps_calloc(1, (size))
-#include <uthash.h>
 
 #include <inttypes.h>
 #include <string.h>
@@ -286,7 +282,7 @@ static void order_keys(struct mem_store *store)
 
 static void key_free(struct mem_store *store, struct mem_key *key)
 {
-    HASH_DEL(store->keys, key);
+    HASH_DEL(store->keys, key); /* NOLINT(clang-analyzer-*): uthash */
     store->bytes -= sizeof *key + key->size + 2 * sizeof key;
     for (size_t i = 0; i < key->count; i++) {
         version_fini(&key->versions[i]);
@@ -716,9 +712,12 @@ static enum ps_status mem_snapshot_put(struct ps_map *base, ps_map_store store_i
         return ps_fail(err, PS_INVALID, "store %s: no snapshot was begun", store->name);
     }
     struct mem_key *key = key_find_or_add(store, entry->key);
+    /* A part may come twice; a tombstone is noted once. */
+    bool again = key->count > 0 && key->versions[0].lsn == lsn &&
+                 (key->versions[0].flags & VERSION_DELETED) != 0;
     key_drop_oldest(store, key, key->count);
     key_add_version(store, key, version_of(entry, lsn, commit_ns));
-    if (entry->deleted) {
+    if (entry->deleted && !again) {
         store->tombs =
             ps_grow(store->tombs, store->tombs_count, &store->tombs_capacity, sizeof *store->tombs);
         store->tombs[store->tombs_count++] = (struct mem_tomb){lsn, commit_ns, key};
@@ -801,7 +800,11 @@ static enum ps_status mem_forget(struct ps_map *base, ps_map_store store_id, ps_
 {
     (void)err;
     struct mem_store *store = store_of(base, store_id);
-    size_t done = store->snapshot ? 0 : forget_tombs(store, horizon_ns, budget);
+    *ret_more = false;
+    if (store->snapshot) {
+        return PS_OK;
+    }
+    size_t done = forget_tombs(store, horizon_ns, budget);
     *ret_more = store->tombs_head < store->tombs_count &&
                 store->tombs[store->tombs_head].commit_ns <= horizon_ns;
     while (store->marks_head < store->marks_count &&
