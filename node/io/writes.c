@@ -2,9 +2,8 @@
  * token at each try; and when their clients learn of it. */
 #include "node/io/node_internal.h"
 #include "replication/base/assert.h"
+#include "replication/base/hash.h"
 #include "replication/base/memory.h"
-
-#include <uthash.h>
 
 #include <string.h>
 

@@ -2,9 +2,8 @@
 
 #include "node/kv/kv.h"
 #include "replication/base/assert.h"
+#include "replication/base/hash.h"
 #include "replication/base/memory.h"
-
-#include <uthash.h>
 
 #include <string.h>
 
@@ -362,7 +361,7 @@ void ps_primary_done(struct ps_primary *primary, enum ps_status status, ps_prima
     while (pending != NULL) {
         struct pending *next = pending->next;
         if (has_token(&pending->token)) {
-            HASH_DEL(primary->by_token, pending);
+            HASH_DEL(primary->by_token, pending); /* NOLINT(clang-analyzer-*): uthash */
         }
         if (pending->result.status == PS_OK && status != PS_OK) {
             pending->result = (struct ps_written){.status = status};

@@ -1,10 +1,8 @@
 #include "node/kv/replica.h"
 
 #include "replication/base/assert.h"
+#include "replication/base/hash.h"
 #include "replication/base/memory.h"
-
-#define HASH_NONFATAL_OOM 0
-#include <uthash.h>
 
 #include <string.h>
 
