@@ -164,44 +164,44 @@ void ps_cluster_encode(struct ps_buf *buf, const struct ps_cluster *cluster)
     ps_buf_append_text(buf, "]}");
 }
 
-static void get_mixture(struct json_reader *reader, const json_t *json, struct ps_delay *delay);
+static void get_mixture(struct ps_json_reader *reader, const json_t *json, struct ps_delay *delay);
 
-static void get_delay(struct json_reader *reader, const json_t *json, struct ps_delay *delay,
+static void get_delay(struct ps_json_reader *reader, const json_t *json, struct ps_delay *delay,
                       bool is_part)
 {
     *delay = (struct ps_delay){0};
     enum ps_delay_kind kind =
-        (enum ps_delay_kind)json_read_name(reader, json, "kind", NAMES(delay_names));
-    delay->max_ns = json_read_u64(reader, json, "max_ns", UINT64_MAX);
+        (enum ps_delay_kind)ps_json_read_name(reader, json, "kind", NAMES(delay_names));
+    delay->max_ns = ps_json_read_u64(reader, json, "max_ns", UINT64_MAX);
     switch (kind) {
     case PS_DELAY_CONSTANT:
-        delay->constant.value_ns = json_read_u64(reader, json, "value_ns", UINT64_MAX);
+        delay->constant.value_ns = ps_json_read_u64(reader, json, "value_ns", UINT64_MAX);
         break;
     case PS_DELAY_UNIFORM:
-        delay->uniform.from_ns = json_read_u64(reader, json, "from_ns", UINT64_MAX);
-        delay->uniform.to_ns = json_read_u64(reader, json, "to_ns", UINT64_MAX);
+        delay->uniform.from_ns = ps_json_read_u64(reader, json, "from_ns", UINT64_MAX);
+        delay->uniform.to_ns = ps_json_read_u64(reader, json, "to_ns", UINT64_MAX);
         break;
     case PS_DELAY_EXPONENTIAL:
-        delay->exponential.mean_ns = json_read_u64(reader, json, "mean_ns", UINT64_MAX);
-        delay->exponential.min_ns = json_read_u64(reader, json, "min_ns", UINT64_MAX);
+        delay->exponential.mean_ns = ps_json_read_u64(reader, json, "mean_ns", UINT64_MAX);
+        delay->exponential.min_ns = ps_json_read_u64(reader, json, "min_ns", UINT64_MAX);
         break;
     case PS_DELAY_LOGNORMAL:
-        delay->lognormal.median_ns = json_read_u64(reader, json, "median_ns", UINT64_MAX);
-        delay->lognormal.sigma = json_read_double(reader, json, "sigma");
+        delay->lognormal.median_ns = ps_json_read_u64(reader, json, "median_ns", UINT64_MAX);
+        delay->lognormal.sigma = ps_json_read_double(reader, json, "sigma");
         break;
     case PS_DELAY_PARETO:
-        delay->pareto.scale_ns = json_read_u64(reader, json, "scale_ns", UINT64_MAX);
-        delay->pareto.shape = json_read_double(reader, json, "shape");
+        delay->pareto.scale_ns = ps_json_read_u64(reader, json, "scale_ns", UINT64_MAX);
+        delay->pareto.shape = ps_json_read_double(reader, json, "shape");
         break;
     case PS_DELAY_MIXTURE:
         if (is_part) {
-            json_read_fail(reader, "delay", "a mixture's part is no mixture itself");
+            ps_json_read_fail(reader, "delay", "a mixture's part is no mixture itself");
             return;
         }
         get_mixture(reader, json, delay);
         break;
     case PS_DELAY_EMPIRICAL: {
-        json_t *samples = json_read_array(reader, json, "samples_ns", PS_DELAY_SAMPLES_MAX);
+        json_t *samples = ps_json_read_array(reader, json, "samples_ns", PS_DELAY_SAMPLES_MAX);
         delay->empirical.count = json_array_size(samples);
         delay->empirical.samples = PS_NEW_ARRAY(ps_dur_ns, delay->empirical.count);
         for (size_t i = 0; i < delay->empirical.count; i++) {
@@ -213,93 +213,95 @@ static void get_delay(struct json_reader *reader, const json_t *json, struct ps_
     delay->kind = kind;
 }
 
-static void get_mixture(struct json_reader *reader, const json_t *json, struct ps_delay *delay)
+static void get_mixture(struct ps_json_reader *reader, const json_t *json, struct ps_delay *delay)
 {
-    json_t *parts = json_read_array(reader, json, "parts", PS_DELAY_PARTS_MAX);
+    json_t *parts = ps_json_read_array(reader, json, "parts", PS_DELAY_PARTS_MAX);
     size_t count = json_array_size(parts);
     delay->mixture.count = count;
     delay->mixture.parts = PS_NEW_ARRAY(struct ps_delay, count);
     delay->mixture.weights = PS_NEW_ARRAY(double, count);
     for (size_t i = 0; i < count; i++) {
         const json_t *part = json_array_get(parts, i);
-        delay->mixture.weights[i] = json_read_double(reader, part, "weight");
+        delay->mixture.weights[i] = ps_json_read_double(reader, part, "weight");
         get_delay(reader, json_object_get(part, "delay"), &delay->mixture.parts[i], true);
     }
 }
 
-static void get_policy(struct json_reader *reader, const json_t *json, struct ps_policy *policy)
+static void get_policy(struct ps_json_reader *reader, const json_t *json, struct ps_policy *policy)
 {
     *policy = (struct ps_policy){0};
-    policy->kind = (enum ps_policy_kind)json_read_name(reader, json, "policy", NAMES(policy_names));
-    policy->timeout_ns = json_read_u64(reader, json, "timeout_ns", UINT64_MAX);
-    policy->push.order = (enum ps_order)json_read_name(reader, json, "order", NAMES(order_names));
-    policy->cache.ttl_ns = json_read_u64(reader, json, "ttl_ns", UINT64_MAX);
-    policy->cache.ttl_min_ns = json_read_u64(reader, json, "ttl_min_ns", UINT64_MAX);
-    policy->cache.own_writes = json_read_bool(reader, json, "own_writes");
-    policy->cache.negative = json_read_bool(reader, json, "negative");
-    policy->cache.shorten = json_read_bool(reader, json, "shorten");
-    policy->cache.ahead_milli = (uint32_t)json_read_u64(reader, json, "ahead_milli", 1000);
-    policy->cache.tier = (enum ps_tier)json_read_name(reader, json, "tier", NAMES(tier_names));
-    policy->cache.tier_ns = json_read_u64(reader, json, "tier_ns", UINT64_MAX);
+    policy->kind =
+        (enum ps_policy_kind)ps_json_read_name(reader, json, "policy", NAMES(policy_names));
+    policy->timeout_ns = ps_json_read_u64(reader, json, "timeout_ns", UINT64_MAX);
+    policy->push.order =
+        (enum ps_order)ps_json_read_name(reader, json, "order", NAMES(order_names));
+    policy->cache.ttl_ns = ps_json_read_u64(reader, json, "ttl_ns", UINT64_MAX);
+    policy->cache.ttl_min_ns = ps_json_read_u64(reader, json, "ttl_min_ns", UINT64_MAX);
+    policy->cache.own_writes = ps_json_read_bool(reader, json, "own_writes");
+    policy->cache.negative = ps_json_read_bool(reader, json, "negative");
+    policy->cache.shorten = ps_json_read_bool(reader, json, "shorten");
+    policy->cache.ahead_milli = (uint32_t)ps_json_read_u64(reader, json, "ahead_milli", 1000);
+    policy->cache.tier = (enum ps_tier)ps_json_read_name(reader, json, "tier", NAMES(tier_names));
+    policy->cache.tier_ns = ps_json_read_u64(reader, json, "tier_ns", UINT64_MAX);
     get_delay(reader, json_object_get(json, "delay"), &policy->push.delay, false);
     struct ps_error reason = {0};
     if (reader->status == PS_OK && ps_delay_check(&policy->push.delay, &reason) != PS_OK) {
-        json_read_fail(reader, "delay", reason.text);
+        ps_json_read_fail(reader, "delay", reason.text);
     }
 }
 
-static void get_store(struct json_reader *reader, const json_t *json, struct ps_cluster *cluster)
+static void get_store(struct ps_json_reader *reader, const json_t *json, struct ps_cluster *cluster)
 {
     enum ps_store_type type =
-        (enum ps_store_type)json_read_name(reader, json, "type", NAMES(type_names));
-    struct ps_slice name = json_read_text(reader, json, "name");
-    struct ps_slice profile = json_read_text(reader, json, "profile");
+        (enum ps_store_type)ps_json_read_name(reader, json, "type", NAMES(type_names));
+    struct ps_slice name = ps_json_read_text(reader, json, "name");
+    struct ps_slice profile = ps_json_read_text(reader, json, "profile");
     struct ps_store *store;
     struct ps_error reason = {0};
     if (reader->status != PS_OK) {
         return;
     }
     if (ps_cluster_add_store(cluster, name, type, profile, &store, &reason) != PS_OK) {
-        json_read_fail(reader, "stores", reason.text);
+        ps_json_read_fail(reader, "stores", reason.text);
         return;
     }
-    struct ps_slice id = json_read_text(reader, json, "id");
+    struct ps_slice id = ps_json_read_text(reader, json, "id");
     if (id.size == sizeof store->id - 1) {
         memcpy(store->id, id.data, id.size);
     }
-    store->home = (uint16_t)json_read_u64(reader, json, "home", cluster->pop_count - 1);
-    store->kv.write_interval_ns = json_read_u64(reader, json, "write_interval_ns", UINT64_MAX);
+    store->home = (uint16_t)ps_json_read_u64(reader, json, "home", cluster->pop_count - 1);
+    store->kv.write_interval_ns = ps_json_read_u64(reader, json, "write_interval_ns", UINT64_MAX);
     ps_delay_fini(&store->policy.push.delay);
     get_policy(reader, json, &store->policy);
 }
 
-static void get_pops(struct json_reader *reader, const json_t *json, struct ps_cluster *cluster)
+static void get_pops(struct ps_json_reader *reader, const json_t *json, struct ps_cluster *cluster)
 {
-    json_t *pops = json_read_array(reader, json, "pops", PS_POPS_MAX);
+    json_t *pops = ps_json_read_array(reader, json, "pops", PS_POPS_MAX);
     size_t index;
     json_t *pop;
     json_array_foreach(pops, index, pop)
     {
         struct ps_error reason = {0};
         if (ps_cluster_add_pop(cluster, ps_slice_of(json_string_value(pop)), &reason) != PS_OK) {
-            json_read_fail(reader, "pops", reason.text);
+            ps_json_read_fail(reader, "pops", reason.text);
             return;
         }
     }
     if (cluster->pop_count == 0) {
-        json_read_fail(reader, "pops", "at least one is expected");
+        ps_json_read_fail(reader, "pops", "at least one is expected");
     }
 }
 
-static void get_seed(struct json_reader *reader, const json_t *json, struct ps_cluster *cluster)
+static void get_seed(struct ps_json_reader *reader, const json_t *json, struct ps_cluster *cluster)
 {
-    struct ps_slice text = json_read_text(reader, json, "seed");
+    struct ps_slice text = ps_json_read_text(reader, json, "seed");
     uint64_t seed = 0;
     for (size_t i = 0; i < text.size; i++) {
         unsigned digit = (unsigned)(text.data[i] - '0');
         if (digit > 9 || __builtin_mul_overflow(seed, 10, &seed) ||
             __builtin_add_overflow(seed, digit, &seed)) {
-            json_read_fail(reader, "seed", "a whole number is expected");
+            ps_json_read_fail(reader, "seed", "a whole number is expected");
             return;
         }
     }
@@ -309,29 +311,29 @@ static void get_seed(struct json_reader *reader, const json_t *json, struct ps_c
 static enum ps_status decode_cluster(const json_t *json, struct ps_cluster *ret,
                                      struct ps_error *err)
 {
-    struct json_reader reader = {.status = PS_OK, .err = err};
+    struct ps_json_reader reader = {.status = PS_OK, .err = err};
     struct ps_cluster cluster;
     ps_cluster_init(&cluster);
-    (void)json_read_u64(&reader, json, "format", 1);
+    (void)ps_json_read_u64(&reader, json, "format", 1);
     get_seed(&reader, json, &cluster);
-    cluster.speed_milli = json_read_u64(&reader, json, "speed_milli", 1000000);
-    cluster.epoch_unix_s = (int64_t)json_read_u64(&reader, json, "epoch_unix_s", INT64_MAX);
+    cluster.speed_milli = ps_json_read_u64(&reader, json, "speed_milli", 1000000);
+    cluster.epoch_unix_s = (int64_t)ps_json_read_u64(&reader, json, "epoch_unix_s", INT64_MAX);
     cluster.latency =
-        (enum ps_latency)json_read_name(&reader, json, "latency", NAMES(latency_names));
+        (enum ps_latency)ps_json_read_name(&reader, json, "latency", NAMES(latency_names));
     cluster.latency_scale_milli =
-        (uint32_t)json_read_u64(&reader, json, "latency_scale_milli", UINT32_MAX);
+        (uint32_t)ps_json_read_u64(&reader, json, "latency_scale_milli", UINT32_MAX);
     cluster.durability =
-        (enum ps_durability)json_read_name(&reader, json, "durability", NAMES(durability_names));
-    cluster.route_factor = json_read_double(&reader, json, "route_factor");
+        (enum ps_durability)ps_json_read_name(&reader, json, "durability", NAMES(durability_names));
+    cluster.route_factor = ps_json_read_double(&reader, json, "route_factor");
     if (reader.status == PS_OK &&
         (cluster.speed_milli == 0 || !(cluster.route_factor >= 1 && cluster.route_factor <= 100))) {
-        json_read_fail(&reader, "speed_milli",
-                       "a positive speed and a route factor from 1 to 100 are expected");
+        ps_json_read_fail(&reader, "speed_milli",
+                          "a positive speed and a route factor from 1 to 100 are expected");
     }
     get_pops(&reader, json, &cluster);
     if (reader.status == PS_OK) {
-        cluster.home = (uint16_t)json_read_u64(&reader, json, "home", cluster.pop_count - 1);
-        json_t *stores = json_read_array(&reader, json, "stores", PS_STORES_MAX);
+        cluster.home = (uint16_t)ps_json_read_u64(&reader, json, "home", cluster.pop_count - 1);
+        json_t *stores = ps_json_read_array(&reader, json, "stores", PS_STORES_MAX);
         for (size_t i = 0; i < json_array_size(stores) && reader.status == PS_OK; i++) {
             get_store(&reader, json_array_get(stores, i), &cluster);
         }
@@ -348,7 +350,7 @@ enum ps_status ps_cluster_decode(struct ps_slice bytes, struct ps_cluster *ret,
                                  struct ps_error *err)
 {
     json_t *json = NULL;
-    enum ps_status status = json_read_parse(bytes, &json, err);
+    enum ps_status status = ps_json_read_parse(bytes, &json, err);
     if (status == PS_OK) {
         status = decode_cluster(json, ret, err);
     }
@@ -396,11 +398,11 @@ static ps_time_ns get_instant(const json_t *json)
 enum ps_status ps_link_decode(struct ps_slice bytes, struct ps_link *link, struct ps_error *err)
 {
     json_t *json = NULL;
-    enum ps_status status = json_read_parse(bytes, &json, err);
+    enum ps_status status = ps_json_read_parse(bytes, &json, err);
     if (status != PS_OK) {
         return status;
     }
-    struct json_reader reader = {.status = PS_OK, .err = err};
+    struct ps_json_reader reader = {.status = PS_OK, .err = err};
     size_t index;
     json_t *item;
     json_array_foreach(json_object_get(json, "outages"), index, item)
@@ -408,7 +410,7 @@ enum ps_status ps_link_decode(struct ps_slice bytes, struct ps_link *link, struc
         struct ps_interval when = {get_instant(json_array_get(item, 0)),
                                    get_instant(json_array_get(item, 1))};
         if (reader.status == PS_OK && ps_link_cut(link, when) != PS_OK) {
-            json_read_fail(&reader, "outages", "[from, until] with from < until is expected");
+            ps_json_read_fail(&reader, "outages", "[from, until] with from < until is expected");
         }
     }
     json_array_foreach(json_object_get(json, "slows"), index, item)
@@ -418,8 +420,9 @@ enum ps_status ps_link_decode(struct ps_slice bytes, struct ps_link *link, struc
             .when = {get_instant(json_array_get(item, 0)), get_instant(json_array_get(item, 1))},
             .factor_milli = factor < 0 || factor > UINT32_MAX ? 0 : (uint32_t)factor};
         if (reader.status == PS_OK && ps_link_slow(link, slow) != PS_OK) {
-            json_read_fail(&reader, "slows",
-                           "[from, until, factor_milli] with a factor of 1000 or more is expected");
+            ps_json_read_fail(
+                &reader, "slows",
+                "[from, until, factor_milli] with a factor of 1000 or more is expected");
         }
     }
     json_decref(json);

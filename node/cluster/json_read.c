@@ -6,14 +6,14 @@
 
 enum { HEX_DIGITS = 16 };
 
-void json_read_fail(struct json_reader *reader, const char *name, const char *reason)
+void ps_json_read_fail(struct ps_json_reader *reader, const char *name, const char *reason)
 {
     if (reader->status == PS_OK) {
         reader->status = ps_fail(reader->err, PS_INVALID, "%s: %s", name, reason);
     }
 }
 
-enum ps_status json_read_parse(struct ps_slice bytes, json_t **ret, struct ps_error *err)
+enum ps_status ps_json_read_parse(struct ps_slice bytes, json_t **ret, struct ps_error *err)
 {
     json_error_t reason;
     *ret =
@@ -25,30 +25,30 @@ enum ps_status json_read_parse(struct ps_slice bytes, json_t **ret, struct ps_er
     return PS_OK;
 }
 
-uint64_t json_read_u64(struct json_reader *reader, const json_t *object, const char *name,
-                       uint64_t max)
+uint64_t ps_json_read_u64(struct ps_json_reader *reader, const json_t *object, const char *name,
+                          uint64_t max)
 {
     const json_t *member = json_object_get(object, name);
     json_int_t value = json_integer_value(member);
     if (!json_is_integer(member) || value < 0 || (uint64_t)value > max) {
-        json_read_fail(reader, name, "a whole number within its range is expected");
+        ps_json_read_fail(reader, name, "a whole number within its range is expected");
         return 0;
     }
     return (uint64_t)value;
 }
 
-bool json_read_bool(struct json_reader *reader, const json_t *object, const char *name)
+bool ps_json_read_bool(struct ps_json_reader *reader, const json_t *object, const char *name)
 {
     const json_t *member = json_object_get(object, name);
     if (!json_is_boolean(member)) {
-        json_read_fail(reader, name, "true or false is expected");
+        ps_json_read_fail(reader, name, "true or false is expected");
     }
     return json_is_true(member);
 }
 
-double json_read_double(struct json_reader *reader, const json_t *object, const char *name)
+double ps_json_read_double(struct ps_json_reader *reader, const json_t *object, const char *name)
 {
-    struct ps_slice text = json_read_text(reader, object, name);
+    struct ps_slice text = ps_json_read_text(reader, object, name);
     char digits[HEX_DIGITS + 1] = {0};
     if (text.size == HEX_DIGITS) {
         memcpy(digits, text.data, HEX_DIGITS);
@@ -58,41 +58,42 @@ double json_read_double(struct json_reader *reader, const json_t *object, const 
     double value;
     memcpy(&value, &bits, sizeof value);
     if (text.size != HEX_DIGITS || *end != '\0' || !isfinite(value)) {
-        json_read_fail(reader, name, "16 hex digits of a finite number are expected");
+        ps_json_read_fail(reader, name, "16 hex digits of a finite number are expected");
         return 0;
     }
     return value;
 }
 
-struct ps_slice json_read_text(struct json_reader *reader, const json_t *object, const char *name)
+struct ps_slice ps_json_read_text(struct ps_json_reader *reader, const json_t *object,
+                                  const char *name)
 {
     const json_t *member = json_object_get(object, name);
     if (!json_is_string(member)) {
-        json_read_fail(reader, name, "a string is expected");
+        ps_json_read_fail(reader, name, "a string is expected");
         return (struct ps_slice){0};
     }
     return (struct ps_slice){json_string_value(member), json_string_length(member)};
 }
 
-size_t json_read_name(struct json_reader *reader, const json_t *object, const char *name,
-                      const char *const *names, size_t count)
+size_t ps_json_read_name(struct ps_json_reader *reader, const json_t *object, const char *name,
+                         const char *const *names, size_t count)
 {
-    struct ps_slice text = json_read_text(reader, object, name);
+    struct ps_slice text = ps_json_read_text(reader, object, name);
     for (size_t i = 0; i < count; i++) {
         if (ps_slice_eq(text, ps_slice_of(names[i]))) {
             return i;
         }
     }
-    json_read_fail(reader, name, "an unknown name");
+    ps_json_read_fail(reader, name, "an unknown name");
     return 0;
 }
 
-json_t *json_read_array(struct json_reader *reader, const json_t *object, const char *name,
-                        size_t max)
+json_t *ps_json_read_array(struct ps_json_reader *reader, const json_t *object, const char *name,
+                           size_t max)
 {
     json_t *member = json_object_get(object, name);
     if (!json_is_array(member) || json_array_size(member) > max) {
-        json_read_fail(reader, name, "an array within its limit is expected");
+        ps_json_read_fail(reader, name, "an array within its limit is expected");
         return NULL;
     }
     return member;

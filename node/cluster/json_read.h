@@ -6,29 +6,30 @@
 
 #include <jansson.h>
 
-struct json_reader {
+struct ps_json_reader {
     enum ps_status status; /* PS_OK until the first failure */
     struct ps_error *err;  /* may be NULL */
 };
 
 /** Note a failure of member `name`, the first one only. */
-void json_read_fail(struct json_reader *reader, const char *name, const char *reason);
+void ps_json_read_fail(struct ps_json_reader *reader, const char *name, const char *reason);
 /** Parse; duplicate keys are refused. Ownership: *ret is the caller's (json_decref). */
-PS_MUST_CHECK enum ps_status json_read_parse(struct ps_slice bytes, json_t **ret,
-                                             struct ps_error *err);
+PS_MUST_CHECK enum ps_status ps_json_read_parse(struct ps_slice bytes, json_t **ret,
+                                                struct ps_error *err);
 /** A whole number from 0 to max; 0 on failure. */
-uint64_t json_read_u64(struct json_reader *reader, const json_t *object, const char *name,
-                       uint64_t max);
-bool json_read_bool(struct json_reader *reader, const json_t *object, const char *name);
+uint64_t ps_json_read_u64(struct ps_json_reader *reader, const json_t *object, const char *name,
+                          uint64_t max);
+bool ps_json_read_bool(struct ps_json_reader *reader, const json_t *object, const char *name);
 /** A finite double as 16 hex digits of its bits. */
-double json_read_double(struct json_reader *reader, const json_t *object, const char *name);
+double ps_json_read_double(struct ps_json_reader *reader, const json_t *object, const char *name);
 /** A string; borrowed from the object. */
-struct ps_slice json_read_text(struct json_reader *reader, const json_t *object, const char *name);
+struct ps_slice ps_json_read_text(struct ps_json_reader *reader, const json_t *object,
+                                  const char *name);
 /** One of a table's names: its index; 0 on failure. */
-size_t json_read_name(struct json_reader *reader, const json_t *object, const char *name,
-                      const char *const *names, size_t count);
+size_t ps_json_read_name(struct ps_json_reader *reader, const json_t *object, const char *name,
+                         const char *const *names, size_t count);
 /** An array of at most `max` members; NULL on failure. */
-json_t *json_read_array(struct json_reader *reader, const json_t *object, const char *name,
-                        size_t max);
+json_t *ps_json_read_array(struct ps_json_reader *reader, const json_t *object, const char *name,
+                           size_t max);
 
 #endif

@@ -41,29 +41,29 @@ static enum ps_status read_file(const char *path, struct ps_buf *ret, struct ps_
     return got == 0 ? PS_OK : ps_fail(err, PS_LIMIT, "%s: it is too large", path);
 }
 
-static void get_nodes(struct json_reader *reader, const json_t *json,
+static void get_nodes(struct ps_json_reader *reader, const json_t *json,
                       struct ps_cluster_state *state)
 {
-    json_t *nodes = json_read_array(reader, json, "nodes", PS_POPS_MAX);
+    json_t *nodes = ps_json_read_array(reader, json, "nodes", PS_POPS_MAX);
     size_t count = state->cluster.pop_count;
     if (nodes == NULL || json_array_size(nodes) != count) {
-        json_read_fail(reader, "nodes", "one for each PoP is expected");
+        ps_json_read_fail(reader, "nodes", "one for each PoP is expected");
         return;
     }
     state->nodes = PS_NEW_ARRAY(struct ps_cluster_node, count);
     for (size_t i = 0; i < count; i++) {
         const json_t *node = json_array_get(nodes, i);
-        state->nodes[i].api_port = (uint16_t)json_read_u64(reader, node, "api_port", UINT16_MAX);
-        state->nodes[i].pid = (int32_t)json_read_u64(reader, node, "pid", INT32_MAX);
+        state->nodes[i].api_port = (uint16_t)ps_json_read_u64(reader, node, "api_port", UINT16_MAX);
+        state->nodes[i].pid = (int32_t)ps_json_read_u64(reader, node, "pid", INT32_MAX);
     }
 }
 
-static void get_text(struct json_reader *reader, const json_t *json, const char *name, char *ret,
+static void get_text(struct ps_json_reader *reader, const json_t *json, const char *name, char *ret,
                      size_t size)
 {
-    struct ps_slice text = json_read_text(reader, json, name);
+    struct ps_slice text = ps_json_read_text(reader, json, name);
     if (text.size >= size) {
-        json_read_fail(reader, name, "it is too long");
+        ps_json_read_fail(reader, name, "it is too long");
         return;
     }
     (void)snprintf(ret, size, "%.*s", (int)text.size, text.size == 0 ? "" : text.data);
@@ -80,16 +80,16 @@ static enum ps_status decode_state(const json_t *json, struct ps_cluster_state *
         (void)ps_error_wrap(err, "cluster");
         return status;
     }
-    struct json_reader reader = {.status = PS_OK, .err = err};
-    state.timeline.origin_ns = json_read_u64(&reader, json, "origin_ns", UINT64_MAX);
-    state.timeline.base_ns = json_read_u64(&reader, json, "base_ns", UINT64_MAX);
-    state.timeline.speed_milli = json_read_u64(&reader, json, "speed_milli", 1000000);
-    state.supervisor_pid = (int32_t)json_read_u64(&reader, json, "supervisor_pid", INT32_MAX);
+    struct ps_json_reader reader = {.status = PS_OK, .err = err};
+    state.timeline.origin_ns = ps_json_read_u64(&reader, json, "origin_ns", UINT64_MAX);
+    state.timeline.base_ns = ps_json_read_u64(&reader, json, "base_ns", UINT64_MAX);
+    state.timeline.speed_milli = ps_json_read_u64(&reader, json, "speed_milli", 1000000);
+    state.supervisor_pid = (int32_t)ps_json_read_u64(&reader, json, "supervisor_pid", INT32_MAX);
     get_text(&reader, json, "token", state.token, sizeof state.token);
     get_text(&reader, json, "bind", state.bind, sizeof state.bind);
     get_nodes(&reader, json, &state);
     if (reader.status == PS_OK && state.timeline.speed_milli == 0) {
-        json_read_fail(&reader, "speed_milli", "it is positive");
+        ps_json_read_fail(&reader, "speed_milli", "it is positive");
     }
     if (reader.status != PS_OK) {
         ps_cluster_state_fini(&state);
@@ -108,7 +108,7 @@ enum ps_status ps_cluster_state_load(const char *folder, struct ps_cluster_state
     json_t *json = NULL;
     enum ps_status status = read_file(path, &bytes, err);
     if (status == PS_OK) {
-        status = json_read_parse(ps_buf_slice(&bytes), &json, err);
+        status = ps_json_read_parse(ps_buf_slice(&bytes), &json, err);
         if (status == PS_OK) {
             status = decode_state(json, ret, err);
         }
