@@ -473,6 +473,6 @@ enum ps_status ps_history_read(const char *path, struct ps_history **ret, struct
         status = ps_fail(err, PS_IO, "%s: %s", path, strerror(errno));
     }
     ps_buf_fini(&line);
-    fclose(file);
+    (void)fclose(file);
     return reader_finish(reader, status, ret);
 }

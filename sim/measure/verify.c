@@ -30,10 +30,10 @@ void ps_verify_differs(struct ps_verify_store *store, const struct ps_op *op, co
     char reason[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(reason, sizeof reason, format, args);
+    (void)vsnprintf(reason, sizeof reason, format, args);
     va_end(args);
     ps_buf_append_text(&text, reason);
-    snprintf(store->result->first, sizeof store->result->first, "%s", ps_buf_text(&text));
+    (void)snprintf(store->result->first, sizeof store->result->first, "%s", ps_buf_text(&text));
     ps_buf_fini(&text);
 }
 

@@ -199,7 +199,7 @@ enum ps_status ps_read_choice(struct ps_reader *reader, const struct ps_yaml *no
 
 enum ps_status ps_read_pop(struct ps_reader *reader, const struct ps_yaml *node, uint16_t *ret)
 {
-    struct ps_slice code;
+    struct ps_slice code = {0};
     enum ps_status status = ps_read_text(reader, node, "the code of a PoP", &code);
     if (status != PS_OK) {
         return status;
@@ -256,7 +256,7 @@ enum ps_status ps_read_pop_list(struct ps_reader *reader, const struct ps_yaml *
 enum ps_status ps_read_template(struct ps_reader *reader, const struct ps_yaml *node,
                                 const char *expected, struct ps_text *ret)
 {
-    struct ps_slice source;
+    struct ps_slice source = {0};
     enum ps_status status = ps_read_text(reader, node, expected, &source);
     if (status != PS_OK) {
         return status;

@@ -102,10 +102,10 @@ static enum ps_status read_clients(struct ps_reader *reader, const struct ps_yam
     const struct ps_yaml *think = NULL, *node = ps_yaml_get(entry, "clients");
     enum ps_status status = ps_read_u64(reader, node, 1, PS_SCENARIO_CLIENTS_MAX,
                                         "a number of clients from 1 to 1000000", &clients);
-    if (status == PS_OK && clients * stream_count(reader, workload) > PS_SCENARIO_CLIENTS_MAX) {
+    uint64_t all = clients * stream_count(reader, workload);
+    if (status == PS_OK && all > PS_SCENARIO_CLIENTS_MAX) {
         status = ps_refuse(reader, node, "found %llu clients in all, expected at most %d",
-                           (unsigned long long)(clients * stream_count(reader, workload)),
-                           (int)PS_SCENARIO_CLIENTS_MAX);
+                           (unsigned long long)all, (int)PS_SCENARIO_CLIENTS_MAX);
     }
     workload->clients = (uint32_t)clients;
     if (status == PS_OK) {

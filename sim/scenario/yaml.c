@@ -123,6 +123,7 @@ static enum ps_status on_open(struct reader *reader, struct fy_event *event, enu
     if (status != PS_OK) {
         return status;
     }
+    PS_ASSERT(node != NULL);
     if (reader->depth == PS_YAML_NESTING_MAX) {
         status = refuse(reader, PS_LIMIT, node->line, node->column,
                         "found nesting deeper than 16, expected at most 16");
@@ -143,6 +144,7 @@ static enum ps_status on_scalar(struct reader *reader, struct fy_event *event)
     if (status != PS_OK) {
         return status;
     }
+    PS_ASSERT(node != NULL);
     struct fy_token *token = event->scalar.value;
     size_t size = 0;
     const char *text = token != NULL ? fy_token_get_text(token, &size) : NULL;

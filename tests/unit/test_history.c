@@ -17,7 +17,7 @@ static struct ps_buf written(const struct ps_history *history, char sha256[65])
     FILE *file = open_memstream(&data, &size);
     assert_non_null(file);
     assert_int_equal(ps_history_write(history, file, sha256, NULL), PS_OK);
-    fclose(file);
+    (void)fclose(file);
     struct ps_buf buf = {0};
     ps_buf_append(&buf, data, size);
     free(data);
@@ -206,7 +206,7 @@ static void files_read_like_bytes(void **state)
     char first[65];
     char second[65];
     assert_int_equal(ps_history_write(tiny->history, file, first, NULL), PS_OK);
-    fclose(file);
+    (void)fclose(file);
     struct ps_history *back;
     assert_int_equal(ps_history_read(path, &back, NULL), PS_OK);
     assert_int_equal(ps_history_write(back, NULL, second, NULL), PS_OK);

@@ -245,7 +245,7 @@ static void load_trace(const char *trace, struct ps_scenario **ret, char ret_tex
                        char ret_folder[64])
 {
     char path[128];
-    (void)strcpy(ret_folder, "/tmp/popsim-test-XXXXXX");
+    (void)snprintf(ret_folder, 64, "/tmp/popsim-test-XXXXXX");
     assert_non_null(mkdtemp(ret_folder));
     (void)snprintf(path, sizeof path, "%s/t.jsonl", ret_folder);
     FILE *file = fopen(path, "w");

@@ -32,7 +32,8 @@ enum {
     OPTION_DETACH,
     OPTION_FRESH,
     OPTION_QUIET,
-    STORE_OPTIONS_MAX = 64
+    STORE_OPTIONS_MAX = 64,
+    PORT_MAX = 65000 /* the PoPs' ports follow the first */
 };
 
 struct up_options {
@@ -52,6 +53,14 @@ struct up_options {
     bool fresh;
     bool quiet;
 };
+
+/** A port, or -1. */
+static int parse_port(const char *text)
+{
+    char *end;
+    long port = strtol(text, &end, 10);
+    return end != text && *end == '\0' && port >= 0 && port <= PORT_MAX ? (int)port : -1;
+}
 
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
@@ -82,9 +91,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         options->durability = argument;
         break;
     case OPTION_PORT:
-        options->port = atoi(argument);
+        options->port = parse_port(argument);
         options->port_given = true;
-        if (options->port < 0 || options->port > 65000) {
+        if (options->port < 0) {
             argp_error(state, "--port %s: a port number is expected, or 0 for free ones", argument);
         }
         break;
