@@ -12,7 +12,7 @@ static bool take(void *context, struct ps_slice key, const struct ps_version *ve
 {
     struct walk *walk = context;
     bool absent = ps_kv_absent(version, walk->list->now_unix_s);
-    if (walk->walked++ == PS_KV_LIST_WALK_MAX || (!absent && walk->shown == walk->limit)) {
+    if (!absent && walk->shown == walk->limit) {
         walk->complete = false;
         return false;
     }
@@ -20,7 +20,13 @@ static bool take(void *context, struct ps_slice key, const struct ps_version *ve
         walk->shown++;
         walk->list->each(walk->list->context, key, version);
     }
-    return true;
+    bool is_last = ++walk->walked == PS_KV_LIST_WALK_MAX;
+    if (walk->list->last != NULL && (is_last || walk->shown == walk->limit)) {
+        walk->list->last->size = 0;
+        ps_buf_append_slice(walk->list->last, key);
+    }
+    walk->complete = !is_last;
+    return walk->complete;
 }
 
 enum ps_status ps_kv_list_walk(struct ps_map *map, ps_map_store store, const struct ps_bound *bound,

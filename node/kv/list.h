@@ -18,6 +18,9 @@ struct ps_kv_list {
     /** Called for each name, in byte order. Slices live until it returns. */
     void (*each)(void *context, struct ps_slice key, const struct ps_version *version);
     void *context;
+    /** NULL, or: when names are left, the name that the next page begins behind is left here. It
+     *  need not have been shown. */
+    struct ps_buf *last;
 };
 
 /** Walk the list within `bound`; inside a map read. *ret_complete: no name was left behind the
