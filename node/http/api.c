@@ -1,34 +1,48 @@
-#include "node/http/api.h"
-
+#include "node/http/api_internal.h"
+#include "node/http/multipart.h"
 #include "replication/base/memory.h"
 
 #include <jansson.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-enum { BODY_VALUE = PS_KV_VALUE_SIZE_MAX + (1 << 20), BODY_BULK = 100 << 20 };
+enum {
+    BODY_MULTIPART = PS_KV_VALUE_SIZE_MAX + (64 << 10), /* a value and what stands around it */
+    BODY_BULK = 100 << 20,
+    REST_LIST_MIN = 10
+};
 
 static const char V4[] = "/client/v4/accounts/";
 static const char KV[] = "/storage/kv/namespaces";
 
-/* What is being parsed; only within ps_api_parse. */
-struct parse {
-    const struct ps_api_config *config;
-    const struct ps_http_request *request;
-    int64_t now_unix_s;
-    struct ps_api_call *call;
-    struct ps_http_response *response;
-    bool hook; /* through miniflare's remote-binding hook: headers have a prefix */
-};
+void ps_api_rest_words(const struct ps_api_call *call, struct ps_kv_error *err)
+{
+    char words[sizeof err->phrase];
+    (void)snprintf(words, sizeof words, "%s", err->phrase);
+    if (call->operation != NULL && snprintf(err->phrase, sizeof err->phrase, "%s: '%s'",
+                                            call->operation, words) >= (int)sizeof err->phrase) {
+        err->phrase[sizeof err->phrase - 2] = '\'';
+    }
+}
 
-static void fail(struct parse *parse, int http_status, int api_code, const char *phrase)
+static void refuse(struct ps_api_parser *parser, struct ps_kv_error *error)
+{
+    struct ps_api_call *call = parser->call;
+    if (call->dialect == PS_API_REST) {
+        ps_api_rest_words(call, error);
+    }
+    call->kind = PS_API_ANSWERED;
+    ps_api_answer_error(call->dialect, error, parser->response);
+}
+
+void ps_api_fail(struct ps_api_parser *parser, int http_status, int api_code, const char *phrase)
 {
     struct ps_kv_error error = {.http_status = http_status, .api_code = api_code};
     (void)snprintf(error.phrase, sizeof error.phrase, "%s", phrase);
-    parse->call->kind = PS_API_ANSWERED;
-    ps_api_answer_error(parse->call->dialect, &error, parse->response);
+    refuse(parser, &error);
 }
 
 static int hex(char c)
@@ -80,8 +94,7 @@ static bool query(const struct ps_api_call *call, const char *name, struct ps_sl
     return false;
 }
 
-/* What is no whole number becomes 0, which every limit refuses with its own words. */
-static int64_t number(struct ps_slice text)
+int64_t ps_api_number(struct ps_slice text)
 {
     int64_t value = 0;
     size_t i = text.size > 0 && text.data[0] == '-' ? 1 : 0;
@@ -103,25 +116,24 @@ static void query_number(const struct ps_api_call *call, const char *name, bool 
     struct ps_slice text;
     if (query(call, name, &text)) {
         *ret_has = true;
-        *ret = number(text);
+        *ret = ps_api_number(text);
     }
 }
 
-static struct ps_slice header(const struct parse *parse, const char *name)
+static struct ps_slice header(const struct ps_api_parser *parser, const char *name)
 {
     char full[80];
-    (void)snprintf(full, sizeof full, "%s%s", parse->hook ? "mf-header-" : "", name);
-    const struct ps_http_header *found = ps_http_header(parse->request, full);
+    (void)snprintf(full, sizeof full, "%s%s", parser->hook ? "mf-header-" : "", name);
+    const struct ps_http_header *found = ps_http_header(parser->request, full);
     return found == NULL ? (struct ps_slice){0} : found->value;
 }
 
-static void check(struct parse *parse, struct ps_kv_request *request)
+void ps_api_check(struct ps_api_parser *parser, struct ps_kv_request *request)
 {
     uint64_t expires = 0;
     struct ps_kv_error error = {0};
-    if (!ps_kv_check(request, parse->now_unix_s, &expires, &error)) {
-        parse->call->kind = PS_API_ANSWERED;
-        ps_api_answer_error(parse->call->dialect, &error, parse->response);
+    if (!ps_kv_check(request, parser->now_unix_s, &expires, &error)) {
+        refuse(parser, &error);
         return;
     }
     request->has_expiration_ttl = false;
@@ -129,229 +141,359 @@ static void check(struct parse *parse, struct ps_kv_request *request)
     request->expiration_s = (int64_t)expires;
 }
 
+bool ps_api_is_json(struct ps_slice text)
+{
+    json_t *json = json_loadb(text.size == 0 ? "" : text.data, text.size,
+                              JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, NULL);
+    bool is = json != NULL;
+    json_decref(json);
+    return is;
+}
+
 /* ---- operations that both dialects have ---- */
 
-static void parse_list(struct parse *parse, const char *limit)
+static void parse_list(struct ps_api_parser *parser, const char *limit)
 {
-    struct ps_api_call *call = parse->call;
+    struct ps_api_call *call = parser->call;
     struct ps_slice text;
     struct ps_slice cursor = {0};
     call->kv.op = PS_KV_LIST;
     if ((query(call, "prefix", &text) && !decode(call, text, true, &call->kv.prefix)) ||
         (query(call, "cursor", &text) && !decode(call, text, true, &cursor))) {
-        fail(parse, 400, 10021, "Could not URL-decode query");
+        ps_api_fail(parser, 400, 10021, "Could not URL-decode query");
         return;
     }
     size_t start = call->text.size;
     if (ps_kv_cursor_decode(cursor, &call->text) != PS_OK) {
-        fail(parse, 400, 10021, "Invalid cursor");
+        ps_api_fail(parser, 400, 10021, "Invalid cursor");
         return;
     }
     call->kv.after = (struct ps_slice){call->text.data + start, call->text.size - start};
     query_number(call, limit, &call->kv.has_limit, &call->kv.limit);
-    check(parse, &call->kv);
+    ps_api_check(parser, &call->kv);
 }
 
-static void parse_bulk_get(struct parse *parse)
+/* Metadata comes back inside of JSON, so it must be some. */
+static void check_put(struct ps_api_parser *parser)
 {
-    struct ps_api_call *call = parse->call;
-    json_t *root = json_loadb(call->body.data == NULL ? "" : call->body.data, call->body.size,
-                              JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
-    call->json = root;
-    call->kv.op = PS_KV_GET_BULK;
-    json_t *keys = json_object_get(root, "keys");
-    if (!json_is_array(keys)) {
-        fail(parse, 400, 10012, "Bad Request");
-        return;
+    struct ps_kv_request *kv = &parser->call->kv;
+    ps_api_check(parser, kv);
+    if (parser->call->kind != PS_API_ANSWERED && kv->metadata.size > 0 &&
+        !ps_api_is_json(kv->metadata)) {
+        ps_api_fail(parser, 400, 10147, "metadata must be valid json");
     }
-    const char *type = json_string_value(json_object_get(root, "type"));
-    if (type != NULL && strcmp(type, "json") != 0 && strcmp(type, "text") != 0) {
-        char phrase[256];
-        (void)snprintf(phrase, sizeof phrase,
-                       "\"%.100s\" is not a valid type. Use \"json\" or \"text\"", type);
-        fail(parse, 400, 10021, phrase);
-        return;
-    }
-    call->bulk_json = type != NULL && type[0] == 'j';
-    call->with_metadata = json_is_true(json_object_get(root, "withMetadata"));
-    const json_t *ttl = json_object_get(root, "cacheTtl");
-    if (json_is_string(ttl) || json_is_integer(ttl)) {
-        call->kv.has_cache_ttl = true;
-        call->kv.cache_ttl_s = json_is_integer(ttl) ? (int64_t)json_integer_value(ttl)
-                                                    : number(ps_slice_of(json_string_value(ttl)));
-    }
-    call->kv.key_count = json_array_size(keys);
-    call->keys = PS_NEW_ARRAY(struct ps_slice, call->kv.key_count + 1);
-    call->kv.keys = call->keys;
-    for (size_t i = 0; i < call->kv.key_count; i++) {
-        const json_t *key = json_array_get(keys, i);
-        if (!json_is_string(key)) {
-            fail(parse, 400, 10012, "Bad Request");
-            return;
-        }
-        call->keys[i] = (struct ps_slice){json_string_value(key), json_string_length(key)};
-    }
-    check(parse, &call->kv);
 }
 
-static void parse_key(struct parse *parse, struct ps_slice raw)
+static bool parse_multipart(struct ps_api_parser *parser, struct ps_slice type)
 {
-    struct ps_api_call *call = parse->call;
-    bool rest = call->dialect == PS_API_REST;
+    struct ps_kv_request *kv = &parser->call->kv;
+    struct ps_slice body = parser->call->body;
+    bool has_value;
+    bool has_metadata;
+    if (ps_multipart_field(type, body, "value", &kv->value, &has_value) != PS_OK ||
+        ps_multipart_field(type, body, "metadata", &kv->metadata, &has_metadata) != PS_OK) {
+        ps_api_fail(parser, 400, 10012, "invalid request body");
+        return false;
+    }
+    if (!has_value) {
+        ps_api_fail(parser, 400, 10001, "Missing value field");
+        return false;
+    }
+    return true;
+}
+
+static void parse_put(struct ps_api_parser *parser)
+{
+    struct ps_api_call *call = parser->call;
+    call->operation = "put";
+    call->kv.op = PS_KV_PUT;
+    call->kv.value = call->body;
+    call->kv.metadata = header(parser, "cf-kv-metadata");
+    query_number(call, "expiration", &call->kv.has_expiration, &call->kv.expiration_s);
+    query_number(call, "expiration_ttl", &call->kv.has_expiration_ttl, &call->kv.expiration_ttl_s);
+    const struct ps_http_header *type = ps_http_header(parser->request, "content-type");
+    if (call->dialect == PS_API_REST && type != NULL && type->value.size >= 10 &&
+        strncasecmp(type->value.data, "multipart/", 10) == 0 &&
+        !parse_multipart(parser, type->value)) {
+        return;
+    }
+    check_put(parser);
+}
+
+static void parse_key(struct ps_api_parser *parser, struct ps_slice raw)
+{
+    struct ps_api_call *call = parser->call;
     struct ps_slice coded;
-    bool urlencoded = rest || (query(call, "urlencoded", &coded) && coded.size > 0);
+    bool urlencoded =
+        call->dialect == PS_API_REST || (query(call, "urlencoded", &coded) && coded.size > 0);
     if (urlencoded && !decode(call, raw, false, &call->kv.key)) {
-        fail(parse, 400, 10021, "Could not URL-decode key name");
+        ps_api_fail(parser, 400, 10021, "Could not URL-decode key name");
         return;
     }
     if (!urlencoded) {
         call->kv.key = raw;
     }
     if (call->method == PS_HTTP_PUT) {
-        call->kv.op = PS_KV_PUT;
-        call->kv.value = call->body;
-        call->kv.metadata = header(parse, "cf-kv-metadata");
-        query_number(call, "expiration", &call->kv.has_expiration, &call->kv.expiration_s);
-        query_number(call, "expiration_ttl", &call->kv.has_expiration_ttl,
-                     &call->kv.expiration_ttl_s);
+        parse_put(parser);
     } else if (call->method == PS_HTTP_DELETE) {
+        call->operation = "remove key";
         call->kv.op = PS_KV_DELETE;
+        ps_api_check(parser, &call->kv);
     } else if (call->method == PS_HTTP_GET || call->method == PS_HTTP_HEAD) {
+        call->operation = "get";
         call->kv.op = PS_KV_GET;
         query_number(call, "cache_ttl", &call->kv.has_cache_ttl, &call->kv.cache_ttl_s);
+        ps_api_check(parser, &call->kv);
     } else {
-        fail(parse, 405, 10405, "Method Not Allowed");
-        return;
+        ps_api_fail(parser, 405, 10405, "Method Not Allowed");
     }
-    check(parse, &call->kv);
 }
 
-/* ---- dialects ---- */
+/* ---- the binding's dialect ---- */
 
-static bool find_store(struct parse *parse, struct ps_slice name)
+static bool find_store(struct ps_api_parser *parser, struct ps_slice name)
 {
-    for (size_t i = 0; i < parse->config->namespace_count; i++) {
-        const struct ps_api_namespace *ns = &parse->config->namespaces[i];
+    for (size_t i = 0; i < parser->config->namespace_count; i++) {
+        const struct ps_api_namespace *ns = &parser->config->namespaces[i];
         if (ns->is_kv && ps_slice_eq(ps_slice_of(ns->name), name)) {
-            parse->call->ns = i;
+            parser->call->ns = i;
             return true;
         }
     }
     return false;
 }
 
-static void parse_binding(struct parse *parse)
+static void parse_binding(struct ps_api_parser *parser)
 {
-    struct ps_api_call *call = parse->call;
-    const struct ps_http_header *store = ps_http_header(parse->request, "popsim-store");
+    struct ps_api_call *call = parser->call;
+    const struct ps_http_header *store = ps_http_header(parser->request, "popsim-store");
     if (store == NULL) {
-        store = ps_http_header(parse->request, "mf-binding");
+        store = ps_http_header(parser->request, "mf-binding");
     }
-    if (store == NULL || !find_store(parse, store->value)) {
-        fail(parse, 404, 10013, store == NULL ? "Not Found" : "namespace not found");
+    if (store == NULL || !find_store(parser, store->value)) {
+        ps_api_fail(parser, 404, 10013, store == NULL ? "Not Found" : "namespace not found");
         return;
     }
     call->kind = PS_API_KV;
     struct ps_slice key = {call->path.data + 1, call->path.size - 1};
     if (call->method == PS_HTTP_POST && ps_slice_eq(key, PS_LIT("bulk/get"))) {
-        parse_bulk_get(parse);
+        ps_api_parse_bulk_get(parser);
     } else if (key.size == 0 && (call->method == PS_HTTP_GET || call->method == PS_HTTP_HEAD)) {
-        parse_list(parse, "key_count_limit");
+        parse_list(parser, "key_count_limit");
     } else {
-        parse_key(parse, key);
+        parse_key(parser, key);
     }
 }
 
-static void parse_rest(struct parse *parse)
+/* ---- the REST API ---- */
+
+/* Control and REST calls carry the cluster's token, where it has one. */
+static bool authorized(struct ps_api_parser *parser)
 {
-    struct ps_api_call *call = parse->call;
-    call->dialect = PS_API_REST;
-    const char *token = parse->config->token;
-    if (token != NULL && token[0] != '\0') {
-        const struct ps_http_header *given = ps_http_header(parse->request, "authorization");
-        size_t size = strlen(token);
-        if (given == NULL || given->value.size != size + 7 ||
-            strncasecmp(given->value.data, "Bearer ", 7) != 0 ||
-            memcmp(given->value.data + 7, token, size) != 0) {
-            fail(parse, 401, 10000, "Authentication error");
+    const char *token = parser->config->token;
+    if (token == NULL || token[0] == '\0') {
+        return true;
+    }
+    const struct ps_http_header *given = ps_http_header(parser->request, "authorization");
+    size_t size = strlen(token);
+    if (given != NULL && given->value.size == size + 7 &&
+        strncasecmp(given->value.data, "Bearer ", 7) == 0 &&
+        memcmp(given->value.data + 7, token, size) == 0) {
+        return true;
+    }
+    ps_api_fail(parser, 401, 10000, "Authentication error");
+    return false;
+}
+
+static void fail_method(struct ps_api_parser *parser)
+{
+    ps_api_fail(parser, 405, 10405, "method not allowed");
+}
+
+static void parse_namespaces(struct ps_api_parser *parser)
+{
+    struct ps_api_call *call = parser->call;
+    bool has;
+    int64_t page = 1;
+    int64_t per_page = 20;
+    struct ps_slice text;
+    query_number(call, "page", &has, &page);
+    query_number(call, "per_page", &has, &per_page);
+    call->kind = PS_API_NS_LIST;
+    call->page = page < 1 ? 1 : (size_t)page;
+    call->per_page = per_page < 1 || per_page > 1000 ? 1000 : (size_t)per_page;
+    call->order_by_id = query(call, "order", &text) && ps_slice_eq(text, PS_LIT("id"));
+    call->descending = query(call, "direction", &text) && ps_slice_eq(text, PS_LIT("desc"));
+}
+
+/* The stores of a cluster are those that it was started with: every PoP and the history's readers
+ * know them from cluster.json. So no namespace is made, renamed or removed at run time. */
+static void refuse_namespace_change(struct ps_api_parser *parser, const char *operation)
+{
+    struct ps_api_call *call = parser->call;
+    call->operation = operation;
+    if (call->method != PS_HTTP_DELETE) {
+        json_t *body =
+            json_loadb(call->body.size == 0 ? "" : call->body.data, call->body.size, 0, NULL);
+        call->json = body;
+        const char *title = json_string_value(json_object_get(body, "title"));
+        if (title == NULL || title[0] == '\0') {
+            ps_api_fail(parser, 400, 10019, "title required");
             return;
         }
+        for (size_t i = 0; i < parser->config->namespace_count; i++) {
+            if (strcmp(parser->config->namespaces[i].title, title) == 0) {
+                ps_api_fail(parser, 400, 10014,
+                            "A namespace with this account ID and title already exists");
+                return;
+            }
+        }
+    }
+    ps_api_fail(parser, 405, 10405,
+                "method not allowed: a cluster has the stores that popsim up was given (--store)");
+}
+
+static void parse_keys(struct ps_api_parser *parser)
+{
+    struct ps_api_call *call = parser->call;
+    call->operation = "list keys";
+    bool has = false;
+    int64_t limit;
+    query_number(call, "limit", &has, &limit);
+    if (has && (limit < REST_LIST_MIN || limit > PS_KV_LIST_MAX)) {
+        char words[96];
+        (void)snprintf(words, sizeof words,
+                       "Invalid limit of %" PRId64 ". Please specify an integer from %d to %d.",
+                       limit, REST_LIST_MIN, PS_KV_LIST_MAX);
+        ps_api_fail(parser, 400, 10021, words);
+        return;
+    }
+    parse_list(parser, "limit");
+}
+
+static void parse_bulk(struct ps_api_parser *parser, struct ps_slice rest)
+{
+    struct ps_api_call *call = parser->call;
+    enum ps_http_method method = call->method;
+    bool plain = rest.size == 0;
+    bool post = method == PS_HTTP_POST;
+    if (plain && method == PS_HTTP_PUT) {
+        call->operation = "put";
+        ps_api_parse_bulk_put(parser);
+    } else if ((plain && method == PS_HTTP_DELETE) ||
+               (post && ps_slice_eq(rest, PS_LIT("/delete")))) {
+        call->operation = "bulk remove keys";
+        ps_api_parse_bulk_delete(parser);
+    } else if (post && ps_slice_eq(rest, PS_LIT("/get"))) {
+        call->operation = "get";
+        ps_api_parse_bulk_get(parser);
+    } else {
+        fail_method(parser);
+    }
+}
+
+static void fail_route(struct ps_api_parser *parser)
+{
+    char words[160];
+    struct ps_slice path = parser->call->path;
+    (void)snprintf(words, sizeof words,
+                   "Could not route to %.*s, perhaps your object identifier is invalid?",
+                   path.size > 80 ? 80 : (int)path.size, path.data);
+    ps_api_fail(parser, 404, 7003, words);
+}
+
+/* A route below one namespace. */
+static void parse_in_namespace(struct ps_api_parser *parser, struct ps_slice rest)
+{
+    struct ps_api_call *call = parser->call;
+    bool get = call->method == PS_HTTP_GET;
+    call->kv.fresh = true;
+    call->kind = PS_API_KV;
+    if (rest.size == 0) {
+        call->kind = PS_API_NS_GET;
+        if (call->method == PS_HTTP_PUT) {
+            refuse_namespace_change(parser, "rename namespace");
+        } else if (call->method == PS_HTTP_DELETE) {
+            refuse_namespace_change(parser, "remove namespace");
+        } else if (!get) {
+            fail_method(parser);
+        }
+    } else if (ps_slice_eq(rest, PS_LIT("/keys"))) {
+        (get ? parse_keys : fail_method)(parser);
+    } else if (ps_slice_eq(rest, PS_LIT("/bulk")) || ps_slice_starts(rest, PS_LIT("/bulk/"))) {
+        parse_bulk(parser, (struct ps_slice){rest.data + 5, rest.size - 5});
+    } else if (ps_slice_starts(rest, PS_LIT("/values/"))) {
+        parse_key(parser, (struct ps_slice){rest.data + 8, rest.size - 8});
+    } else if (ps_slice_starts(rest, PS_LIT("/metadata/"))) {
+        call->kind = PS_API_KV_METADATA;
+        if (get) {
+            parse_key(parser, (struct ps_slice){rest.data + 10, rest.size - 10});
+        } else {
+            fail_method(parser);
+        }
+    } else {
+        fail_route(parser);
+    }
+}
+
+static void parse_rest(struct ps_api_parser *parser)
+{
+    struct ps_api_call *call = parser->call;
+    call->dialect = PS_API_REST;
+    if (!authorized(parser)) {
+        return;
     }
     const char *end = call->path.data + call->path.size;
     const char *account = call->path.data + sizeof V4 - 1;
     const char *at = memchr(account, '/', (size_t)(end - account));
     if (at == NULL || !ps_slice_starts((struct ps_slice){at, (size_t)(end - at)}, PS_LIT(KV))) {
-        fail(parse, 404, 7003, "Could not route");
+        fail_route(parser);
         return;
     }
     at += sizeof KV - 1;
     if (at == end) {
-        if (call->method != PS_HTTP_GET) {
-            fail(parse, 405, 10405, "method not allowed");
-            return;
+        if (call->method == PS_HTTP_GET) {
+            parse_namespaces(parser);
+        } else if (call->method == PS_HTTP_POST) {
+            refuse_namespace_change(parser, "create namespace");
+        } else {
+            fail_method(parser);
         }
-        bool has;
-        int64_t page = 1;
-        int64_t per_page = 20;
-        struct ps_slice text;
-        query_number(call, "page", &has, &page);
-        query_number(call, "per_page", &has, &per_page);
-        call->kind = PS_API_NS_LIST;
-        call->page = page < 1 ? 1 : (size_t)page;
-        call->per_page = per_page < 1 || per_page > 1000 ? 1000 : (size_t)per_page;
-        call->order_by_id = query(call, "order", &text) && ps_slice_eq(text, PS_LIT("id"));
-        call->descending = query(call, "direction", &text) && ps_slice_eq(text, PS_LIT("desc"));
+        return;
+    }
+    if (*at != '/') {
+        fail_route(parser);
         return;
     }
     const char *id = at + 1;
     const char *stop = memchr(id, '/', (size_t)(end - id));
-    struct ps_slice wanted = {id, (size_t)((stop == NULL ? end : stop) - id)};
-    size_t ns = 0;
-    while (ns < parse->config->namespace_count &&
-           !(parse->config->namespaces[ns].is_kv &&
-             ps_slice_eq(ps_slice_of(parse->config->namespaces[ns].id), wanted))) {
-        ns++;
-    }
-    if (*at != '/' || ns == parse->config->namespace_count) {
-        fail(parse, 404, 10013, "namespace not found");
-        return;
-    }
-    call->ns = ns;
-    call->kv.fresh = true;
-    struct ps_slice rest = {stop, stop == NULL ? 0 : (size_t)(end - stop)};
-    call->kind = PS_API_KV;
-    if (rest.size == 0 && call->method == PS_HTTP_GET) {
-        call->kind = PS_API_NS_GET;
-    } else if (ps_slice_eq(rest, PS_LIT("/keys")) && call->method == PS_HTTP_GET) {
-        parse_list(parse, "limit");
-    } else if (ps_slice_eq(rest, PS_LIT("/bulk/get")) && call->method == PS_HTTP_POST) {
-        parse_bulk_get(parse);
-    } else if (ps_slice_starts(rest, PS_LIT("/values/"))) {
-        const struct ps_http_header *type = ps_http_header(parse->request, "content-type");
-        if (type != NULL && ps_slice_starts(type->value, PS_LIT("multipart/"))) {
-            fail(parse, 501, 10012, "multipart bodies are not supported yet");
+    stop = stop == NULL ? end : stop;
+    struct ps_slice wanted = {id, (size_t)(stop - id)};
+    for (size_t i = 0; i < parser->config->namespace_count; i++) {
+        const struct ps_api_namespace *ns = &parser->config->namespaces[i];
+        if (ns->is_kv && ps_slice_eq(ps_slice_of(ns->id), wanted)) {
+            call->ns = i;
+            parse_in_namespace(parser, (struct ps_slice){stop, (size_t)(end - stop)});
             return;
         }
-        parse_key(parse, (struct ps_slice){rest.data + 8, rest.size - 8});
-    } else if (ps_slice_starts(rest, PS_LIT("/metadata/")) && call->method == PS_HTTP_GET) {
-        call->kind = PS_API_KV_METADATA;
-        parse_key(parse, (struct ps_slice){rest.data + 10, rest.size - 10});
-    } else {
-        fail(parse, 501, 10405, "this route is not supported yet");
     }
+    call->operation = "get namespace";
+    ps_api_fail(parser, 404, 10013, "namespace not found");
 }
 
 size_t ps_api_body_limit(const struct ps_http_request *head)
 {
     const struct ps_slice target = head->target;
-    bool bulk =
-        ps_slice_starts(target, PS_LIT(V4)) && memmem(target.data, target.size, "/bulk", 5) != NULL;
-    return bulk ? BODY_BULK : BODY_VALUE;
+    if (!ps_slice_starts(target, PS_LIT(V4))) {
+        return PS_KV_VALUE_SIZE_MAX;
+    }
+    bool bulk = memmem(target.data, target.size, "/bulk", 5) != NULL;
+    return bulk ? BODY_BULK : BODY_MULTIPART;
 }
 
-static void parse_token(struct parse *parse)
+static void parse_token(struct ps_api_parser *parser)
 {
-    const struct ps_http_header *token = ps_http_header(parse->request, "popsim-token");
+    const struct ps_http_header *token = ps_http_header(parser->request, "popsim-token");
     if (token == NULL || token->value.size != 2 * (size_t)PS_TOKEN_SIZE) {
         return;
     }
@@ -364,29 +506,53 @@ static void parse_token(struct parse *parse)
         }
         ret.bytes[i] = (uint8_t)(high << 4 | low);
     }
-    parse->call->token = ret;
+    parser->call->token = ret;
+}
+
+/* Through the hook the target is the connection string's; the Worker's own is in a header. */
+static struct ps_slice hooked_target(struct ps_slice url)
+{
+    const char *end = url.data + url.size;
+    const char *host = url.size == 0 ? NULL : memmem(url.data, url.size, "://", 3);
+    host = host == NULL ? url.data : host + 3;
+    const char *path = host == end ? NULL : memchr(host, '/', (size_t)(end - host));
+    return path == NULL ? PS_LIT("/") : (struct ps_slice){path, (size_t)(end - path)};
+}
+
+/* Which dialect? A key may look like a route of ours: a request that names its store never is one.
+ */
+static void parse_route(struct ps_api_parser *parser)
+{
+    struct ps_api_call *call = parser->call;
+    if (parser->hook || ps_http_header(parser->request, "popsim-store") != NULL) {
+        parse_binding(parser);
+    } else if (ps_slice_starts(call->path, PS_LIT("/popsim/"))) {
+        call->kind = authorized(parser) ? PS_API_CONTROL : PS_API_ANSWERED;
+    } else if (ps_slice_eq(call->path, PS_LIT("/healthz"))) {
+        call->kind = PS_API_HEALTHZ;
+    } else if (ps_slice_eq(call->path, PS_LIT("/metrics"))) {
+        call->kind = PS_API_METRICS;
+    } else if (ps_slice_starts(call->path, PS_LIT(V4))) {
+        parse_rest(parser);
+    } else {
+        parse_binding(parser);
+    }
 }
 
 void ps_api_parse(const struct ps_api_config *config, const struct ps_http_request *request,
                   int64_t now_unix_s, struct ps_api_call *ret, struct ps_http_response *response)
 {
-    struct parse parse = {config, request, now_unix_s, ret, response, false};
+    struct ps_api_parser parser = {config, request, now_unix_s, ret, response, false};
     struct ps_slice target = request->target;
     const struct ps_http_header *url = ps_http_header(request, "mf-url");
     if (url != NULL) {
-        parse.hook = true;
-        target = url->value;
-        const char *host = memmem(target.data, target.size, "://", 3);
-        host = host == NULL ? target.data : host + 3;
-        size_t left = target.size - (size_t)(host - target.data);
-        const char *path = left == 0 ? NULL : memchr(host, '/', left);
-        target = path == NULL ? PS_LIT("/")
-                              : (struct ps_slice){path, target.size - (size_t)(path - target.data)};
+        parser.hook = true;
+        target = hooked_target(url->value);
     }
     ret->method = request->method;
     ret->body = request->body;
     if (target.size == 0 || target.data[0] != '/') {
-        fail(&parse, 400, 7003, "Bad Request");
+        ps_api_fail(&parser, 400, 7003, "Bad Request");
         return;
     }
     const char *mark = memchr(target.data, '?', target.size);
@@ -395,21 +561,8 @@ void ps_api_parse(const struct ps_api_config *config, const struct ps_http_reque
     ret->query = mark == NULL ? (struct ps_slice){"", 0}
                               : (struct ps_slice){mark + 1, target.size - size - 1};
     ps_buf_reserve(&ret->text, 2 * target.size + 1);
-    parse_token(&parse);
-    /* A key may look like a route of ours: a request that names its store is never one. */
-    if (parse.hook || ps_http_header(request, "popsim-store") != NULL) {
-        parse_binding(&parse);
-    } else if (ps_slice_starts(ret->path, PS_LIT("/popsim/"))) {
-        ret->kind = PS_API_CONTROL;
-    } else if (ps_slice_eq(ret->path, PS_LIT("/healthz"))) {
-        ret->kind = PS_API_HEALTHZ;
-    } else if (ps_slice_eq(ret->path, PS_LIT("/metrics"))) {
-        ret->kind = PS_API_METRICS;
-    } else if (ps_slice_starts(ret->path, PS_LIT(V4))) {
-        parse_rest(&parse);
-    } else {
-        parse_binding(&parse);
-    }
+    parse_token(&parser);
+    parse_route(&parser);
 }
 
 void ps_api_call_fini(struct ps_api_call *call)

@@ -14,10 +14,7 @@ enum ps_api_kind {
     PS_API_KV_BULK,     /* call->writes: puts or deletes */
     PS_API_NS_LIST,     /* answered by ps_api_answer_namespaces */
     PS_API_NS_GET,      /* answered by ps_api_answer_namespace */
-    PS_API_NS_CREATE,
-    PS_API_NS_RENAME,
-    PS_API_NS_DELETE,
-    PS_API_CONTROL, /* /popsim/..., path and query in call */
+    PS_API_CONTROL,     /* /popsim/..., path and query in call */
     PS_API_HEALTHZ,
     PS_API_METRICS
 };
@@ -32,11 +29,11 @@ struct ps_api_namespace {
     bool is_kv;
 };
 
-/** What routes are parsed against; borrowed. */
+/** What routes are parsed against; borrowed. Control and REST calls must carry the token. */
 struct ps_api_config {
     const struct ps_api_namespace *namespaces;
     size_t namespace_count;
-    const char *token; /* the REST API's bearer token; NULL or empty = none needed */
+    const char *token; /* a bearer token; NULL or empty = none needed */
     const char *pop;   /* for the popsim-pop header */
 };
 
@@ -55,7 +52,7 @@ struct ps_api_call {
     struct ps_token token; /* popsim-token, zero if not given */
     bool bulk_json;        /* bulk get: values are parsed JSON */
     bool with_metadata;    /* bulk get */
-    struct ps_slice title; /* NS_CREATE, NS_RENAME */
+    const char *operation; /* what REST errors begin with: "put"; NULL = nothing */
     size_t page;           /* NS_LIST, from 1 */
     size_t per_page;
     bool order_by_id;
@@ -70,8 +67,9 @@ struct ps_api_call {
 struct ps_api_item {
     struct ps_slice key;
     bool found;
-    struct ps_version version; /* reads and lists, when found */
-    enum ps_status status;     /* writes */
+    struct ps_version version;        /* reads and lists, when found */
+    struct ps_kv_staleness staleness; /* reads and writes */
+    enum ps_status status;            /* writes */
 };
 
 /** The result of PS_API_KV, PS_API_KV_METADATA or PS_API_KV_BULK. */
@@ -79,9 +77,9 @@ struct ps_api_result {
     enum ps_status status; /* of the whole */
     const struct ps_api_item *items;
     size_t item_count;
-    struct ps_kv_staleness staleness;
+    struct ps_kv_staleness staleness; /* of the only key, or of the whole */
     bool list_complete;
-    struct ps_slice last_name;
+    struct ps_slice last_name; /* of a list that is not complete: the next page begins behind it */
 };
 
 /** The largest body allowed for this head, in bytes. */
@@ -102,9 +100,7 @@ void ps_api_answer(const struct ps_api_config *config, const struct ps_api_call 
 void ps_api_answer_namespaces(const struct ps_api_config *config, const struct ps_api_call *call,
                               struct ps_http_response *response);
 void ps_api_answer_namespace(const struct ps_api_namespace *ns, struct ps_http_response *response);
-/** {"result": null}: a namespace was deleted or renamed. */
-void ps_api_answer_empty(struct ps_http_response *response);
-/** An error in the call's dialect: reason phrase, and for REST the envelope. */
+/** An error in the call's dialect: the binding's reason phrase, or the REST API's envelope. */
 void ps_api_answer_error(enum ps_api_dialect dialect, const struct ps_kv_error *error,
                          struct ps_http_response *response);
 

@@ -1,4 +1,4 @@
-#include "node/http/api.h"
+#include "node/http/api_internal.h"
 
 #include <jansson.h>
 
@@ -34,19 +34,21 @@ void ps_api_answer_error(enum ps_api_dialect dialect, const struct ps_kv_error *
                          struct ps_http_response *response)
 {
     response->status = error->http_status;
-    (void)snprintf(response->phrase, sizeof response->phrase, "%s", error->phrase);
     if (dialect == PS_API_REST) {
         as_json(response);
         ps_buf_printf(&response->body,
                       "{\"success\":false,\"errors\":[{\"code\":%d,\"message\":", error->api_code);
         ps_buf_append_json(&response->body, ps_slice_of(error->phrase));
         ps_buf_append_text(&response->body, "}],\"messages\":[],\"result\":null}");
-    } else if (error->http_status != 404) {
-        ps_buf_append_text(&response->body, error->phrase); /* 404 is a value: no body */
+        return;
+    }
+    (void)snprintf(response->phrase, sizeof response->phrase, "%s", error->phrase);
+    if (error->http_status != 404) { /* which stands for a value: null */
+        ps_buf_append_text(&response->body, error->phrase);
     }
 }
 
-void ps_api_answer_empty(struct ps_http_response *response)
+static void put_empty(struct ps_http_response *response)
 {
     begin(response);
     ps_buf_append_text(&response->body, "null}");
@@ -202,13 +204,11 @@ static bool put_value(const struct ps_api_call *call, struct ps_slice value, str
         ps_buf_append_json(body, value);
         return true;
     }
-    json_t *parsed = json_loadb(value.size == 0 ? "" : value.data, value.size,
-                                JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    if (parsed != NULL) {
+    bool is_json = ps_api_is_json(value);
+    if (is_json) {
         ps_buf_append_slice(body, value); /* as it is: numbers keep their digits */
     }
-    json_decref(parsed);
-    return parsed != NULL;
+    return is_json;
 }
 
 static bool put_bulk(const struct ps_api_call *call, const struct ps_api_result *result,
@@ -239,6 +239,9 @@ static bool put_bulk(const struct ps_api_call *call, const struct ps_api_result 
             ps_buf_append_text(body, ",\"metadata\":");
             ps_buf_append_slice(body, item->version.metadata.size > 0 ? item->version.metadata
                                                                       : PS_LIT("null"));
+            if (rest && item->version.expires_unix_s != 0) {
+                ps_buf_printf(body, ",\"expiration\":%" PRIu64, item->version.expires_unix_s);
+            }
             ps_buf_append_char(body, '}');
         }
         if (body->size > PS_KV_BULK_GET_SIZE_MAX) {
@@ -252,39 +255,81 @@ static bool put_bulk(const struct ps_api_call *call, const struct ps_api_result 
     return true;
 }
 
+/* What became of each write of a bulk write. */
+static void put_written(const struct ps_api_result *result, struct ps_http_response *response)
+{
+    struct ps_buf *body = &response->body;
+    size_t failed = 0;
+    begin(response);
+    ps_buf_append_text(body, "{\"unsuccessful_keys\":[");
+    for (size_t i = 0; i < result->item_count; i++) {
+        if (result->items[i].status != PS_OK) {
+            ps_buf_append_text(body, failed++ > 0 ? "," : "");
+            ps_buf_append_json(body, result->items[i].key);
+        }
+    }
+    ps_buf_printf(body, "],\"successful_key_count\":%zu}}", result->item_count - failed);
+}
+
+static void put_metadata(const struct ps_api_item *item, struct ps_http_response *response)
+{
+    struct ps_slice metadata = item->version.metadata;
+    begin(response);
+    ps_buf_append_slice(&response->body, metadata.size > 0 ? metadata : PS_LIT("null"));
+    ps_buf_append_char(&response->body, '}');
+}
+
+static void put_result(const struct ps_api_call *call, const struct ps_api_result *result,
+                       struct ps_http_response *response, struct ps_kv_error *err)
+{
+    if (call->kind == PS_API_KV_BULK) {
+        put_written(result, response);
+        return;
+    }
+    switch (call->kv.op) {
+    case PS_KV_GET:
+        if (!result->items[0].found) {
+            ps_kv_error_of(PS_NOT_FOUND, err);
+            if (call->dialect == PS_API_REST) {
+                (void)snprintf(err->phrase, sizeof err->phrase, "key not found");
+            }
+        } else if (call->kind == PS_API_KV_METADATA) {
+            put_metadata(&result->items[0], response);
+        } else {
+            put_get(call, &result->items[0], response);
+        }
+        return;
+    case PS_KV_LIST:
+        put_list(call, result, response);
+        return;
+    case PS_KV_GET_BULK:
+        (void)put_bulk(call, result, response, err);
+        return;
+    case PS_KV_PUT:
+    case PS_KV_DELETE:
+        if (call->dialect == PS_API_REST) {
+            put_empty(response);
+        } else {
+            response->status = 200;
+        }
+        return;
+    }
+}
+
 void ps_api_answer(const struct ps_api_config *config, const struct ps_api_call *call,
                    const struct ps_api_result *result, struct ps_http_response *response)
 {
     struct ps_kv_error error = {0};
-    enum ps_kv_op op = call->kv.op;
     put_staleness(config, &result->staleness, response);
     ps_kv_error_of(result->status, &error);
-    if (result->status == PS_OK && op == PS_KV_GET && !result->items[0].found) {
-        ps_kv_error_of(PS_NOT_FOUND, &error);
-        if (call->dialect == PS_API_REST) {
-            (void)snprintf(error.phrase, sizeof error.phrase, "get: 'key not found'");
-        }
-    }
     if (error.http_status == 0) {
-        if (call->kind == PS_API_KV_METADATA) {
-            struct ps_slice metadata = result->items[0].version.metadata;
-            begin(response);
-            ps_buf_append_slice(&response->body, metadata.size > 0 ? metadata : PS_LIT("null"));
-            ps_buf_append_char(&response->body, '}');
-        } else if (op == PS_KV_GET) {
-            put_get(call, &result->items[0], response);
-        } else if (op == PS_KV_LIST) {
-            put_list(call, result, response);
-        } else if (op == PS_KV_GET_BULK) {
-            (void)put_bulk(call, result, response, &error);
-        } else if (call->dialect == PS_API_REST) {
-            ps_api_answer_empty(response);
-        } else {
-            response->status = 200;
-        }
+        put_result(call, result, response, &error);
     }
     if (error.http_status != 0) {
         response->body.size = 0;
+        if (call->dialect == PS_API_REST) {
+            ps_api_rest_words(call, &error);
+        }
         ps_api_answer_error(call->dialect, &error, response);
     }
 }

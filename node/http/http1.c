@@ -4,10 +4,10 @@
 
 #include <llhttp.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 struct message {
     struct ps_http1_message public; /* first member */
@@ -31,8 +31,8 @@ struct ps_http1_parser {
     void *context;
     struct ps_buf head;
     struct ps_buf body;
-    struct span spans[PS_HTTP1_HEADERS_MAX];
-    struct ps_http_header headers[PS_HTTP1_HEADERS_MAX];
+    struct span *spans; /* owned; an idle connection's parser is small */
+    size_t span_capacity;
     size_t header_count;
     size_t head_bytes; /* all that came as target, headers and trailers */
     size_t target_size;
@@ -89,6 +89,8 @@ static int on_name(llhttp_t *llhttp, const char *at, size_t size)
         if (parser->header_count == PS_HTTP1_HEADERS_MAX) {
             return refuse(parser, 431);
         }
+        parser->spans = ps_grow(parser->spans, parser->header_count, &parser->span_capacity,
+                                sizeof parser->spans[0]);
         parser->spans[parser->header_count++] = (struct span){.name = parser->head.size};
         parser->in_name = true;
     }
@@ -164,10 +166,14 @@ static int on_head(llhttp_t *llhttp)
         return refuse(parser, 400);
     }
     struct ps_http_request request;
-    fill_request(parser, parser->head.data, parser->headers, &request);
+    struct ps_http_header headers[PS_HTTP1_HEADERS_MAX];
+    fill_request(parser, parser->head.data, headers, &request);
     parser->body_max = parser->limit(parser->context, &request);
     bool sized = (llhttp->flags & F_CONTENT_LENGTH) != 0;
     if (sized && llhttp->content_length > parser->body_max) {
+        (void)snprintf(parser->phrase, sizeof parser->phrase,
+                       "Value length of %" PRIu64 " exceeds limit of %zu.", llhttp->content_length,
+                       parser->body_max);
         return refuse(parser, 413);
     }
     bool has_body = (sized && llhttp->content_length > 0) || (llhttp->flags & F_CHUNKED) != 0;
@@ -184,6 +190,8 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t size)
 {
     struct ps_http1_parser *parser = llhttp->data;
     if (size > parser->body_max - parser->body.size) {
+        (void)snprintf(parser->phrase, sizeof parser->phrase, "Value length exceeds limit of %zu.",
+                       parser->body_max);
         return refuse(parser, 413);
     }
     /* One allocation for a body whose size is known and that does not come at once; but what a
@@ -228,6 +236,7 @@ void ps_http1_parser_destroy(struct ps_http1_parser *parser)
     if (parser != NULL) {
         ps_buf_fini(&parser->head);
         ps_buf_fini(&parser->body);
+        free(parser->spans);
         free(parser);
     }
 }
@@ -264,9 +273,6 @@ enum ps_http1_event ps_http1_feed(struct ps_http1_parser *parser, struct ps_slic
     }
     if (parser->refusal == 0) {
         parser->refusal = 400;
-    }
-    if (parser->refusal == 413) {
-        (void)snprintf(parser->phrase, sizeof parser->phrase, "Payload Too Large");
     }
     return PS_HTTP1_REFUSED;
 }
@@ -361,20 +367,38 @@ void ps_http1_write_head(struct ps_buf *out, const struct ps_http_response *resp
     ps_http1_write_head_dated(out, response, close, http10, (struct ps_slice){0});
 }
 
+/* The proleptic Gregorian date of a day counted from 1970-01-01, by Howard Hinnant's
+ * "chrono-Compatible Low-Level Date Algorithms" (civil_from_days): years begin in March, so that
+ * the leap day is the last of its year. */
+static void civil_date(int64_t day, int64_t *ret_year, int *ret_month, int *ret_day)
+{
+    int64_t shifted = day + 719468;
+    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+    int64_t of_era = shifted - era * 146097;
+    int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * of_year + 2) / 153; /* 0 = March */
+    *ret_day = (int)(of_year - (153 * month + 2) / 5 + 1);
+    *ret_month = (int)(month < 10 ? month + 3 : month - 9);
+    *ret_year = year + era * 400 + (*ret_month <= 2 ? 1 : 0);
+}
+
 void ps_http1_date(int64_t unix_s, char ret_date[static 30])
 {
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t seconds = (time_t)unix_s;
-    struct tm tm;
-    if (gmtime_r(&seconds, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 8099) {
-        seconds = 0;
-        (void)gmtime_r(&seconds, &tm);
-    }
+    bool fits = unix_s >= 0 && unix_s < INT64_C(253402300800); /* before the year 10000 */
+    int64_t seconds = fits ? unix_s : 0;
+    int64_t day = seconds / 86400;
+    int64_t rest = seconds % 86400;
+    int64_t year;
+    int month;
+    int day_of_month;
+    civil_date(day, &year, &month, &day_of_month);
     char text[80];
     (void)snprintf(text, sizeof text, "%.3s, %02d %.3s %04d %02d:%02d:%02d GMT",
-                   &days[3 * tm.tm_wday], tm.tm_mday, &months[3 * tm.tm_mon], tm.tm_year + 1900,
-                   tm.tm_hour, tm.tm_min, tm.tm_sec);
+                   &days[3 * ((day + 4) % 7)], day_of_month, &months[3 * (month - 1)], (int)year,
+                   (int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60));
     memcpy(ret_date, text, 29);
     ret_date[29] = '\0';
 }

@@ -64,7 +64,8 @@ void ps_http1_write_head_dated(struct ps_buf *out, const struct ps_http_response
 void ps_http1_write_head(struct ps_buf *out, const struct ps_http_response *response, bool close,
                          bool http10);
 
-/** Write Unix time as a Date header's value, always 29 bytes. */
+/** Write Unix time as a Date header's value, always 29 bytes and a NUL. A time outside the years
+ * 1970 to 9999 counts as 0. */
 void ps_http1_date(int64_t unix_s, char ret_date[static 30]);
 
 #endif

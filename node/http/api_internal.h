@@ -1,0 +1,35 @@
+/* What the parsing of routes and of bulk bodies share; only within ps_api_parse. */
+#ifndef PS_NODE_HTTP_API_INTERNAL_H
+#define PS_NODE_HTTP_API_INTERNAL_H
+
+#include "node/http/api.h"
+
+struct ps_api_parser {
+    const struct ps_api_config *config;
+    const struct ps_http_request *request;
+    int64_t now_unix_s;
+    struct ps_api_call *call;
+    struct ps_http_response *response;
+    bool hook; /* through miniflare's remote-binding hook: headers have a prefix */
+};
+
+/** Answer with an error; REST messages say which operation failed ("put: '...'"). */
+void ps_api_fail(struct ps_api_parser *parser, int http_status, int api_code, const char *phrase);
+/** Hold a request against the limits; fails the call when it may not go on. */
+void ps_api_check(struct ps_api_parser *parser, struct ps_kv_request *request);
+/** A whole number; what is none becomes 0, which every limit refuses with its own words. */
+int64_t ps_api_number(struct ps_slice text);
+/** Is it one JSON value of any kind? */
+bool ps_api_is_json(struct ps_slice text);
+
+/** {"keys": [...], "type", "withMetadata", "cacheTtl"} */
+void ps_api_parse_bulk_get(struct ps_api_parser *parser);
+/** [{"key", "value", "base64", "expiration", "expiration_ttl", "metadata"}, ...] */
+void ps_api_parse_bulk_put(struct ps_api_parser *parser);
+/** ["key", ...] */
+void ps_api_parse_bulk_delete(struct ps_api_parser *parser);
+
+/** Put an error's words as REST tells them into *err: "<operation>: '<words>'". */
+void ps_api_rest_words(const struct ps_api_call *call, struct ps_kv_error *err);
+
+#endif
