@@ -2,6 +2,7 @@
 #ifndef PS_NODE_IO_CONN_H
 #define PS_NODE_IO_CONN_H
 
+#include "node/http/api.h"
 #include "node/io/server.h"
 
 struct ps_conn;
@@ -17,6 +18,8 @@ struct ps_server {
     struct ps_conn *conns; /* all of them, newest first */
     struct ps_conn *ready; /* those with answers to write or input to go on with */
     struct ps_exchange *exchanges;
+    struct ps_api_config api; /* borrows what follows */
+    struct ps_api_namespace *namespaces;
     size_t conn_count;
     size_t conn_max;
     size_t under_way; /* exchanges that are started and not yet written or dropped */
@@ -24,6 +27,8 @@ struct ps_server {
     uint64_t requests;
     bool stopping;
     bool destroying;
+    int64_t date_unix_s; /* what `date` says */
+    char date[30];
     char input[128 << 10]; /* what one read can take */
 };
 
@@ -33,12 +38,12 @@ void ps_conn_open(struct ps_server *server, int fd);
 void ps_conn_close(struct ps_conn *conn);
 /** Close when the answers under way are written (at once if there are none). */
 void ps_conn_finish(struct ps_conn *conn);
-/** Write, and go on with input that was held back. */
-void ps_conn_turn(struct ps_conn *conn);
 /** Is one of its time limits over? */
 bool ps_conn_expired(const struct ps_conn *conn, double now_s);
 void ps_conn_ready(struct ps_conn *conn);
 struct ps_conn *ps_conn_next(const struct ps_conn *conn);
-struct ps_conn *ps_conn_take_ready(struct ps_server *server);
+/** Give all ready ones their turn, but not those that become ready by it. Returns false when there
+ *  was none. */
+bool ps_conns_turn(struct ps_server *server);
 
 #endif

@@ -384,7 +384,7 @@ static void serve_text(struct ps_exchange *exchange, const char *type)
     ps_exchange_complete(exchange);
 }
 
-bool ps_control_start(struct ps_exchange *exchange)
+void ps_control_start(struct ps_exchange *exchange)
 {
     struct ps_slice path = exchange->request.target;
     struct ps_slice query = {NULL, 0};
@@ -401,8 +401,6 @@ bool ps_control_start(struct ps_exchange *exchange)
     } else if (ps_slice_eq(path, PS_LIT("/metrics")) && get) {
         ps_metrics_write(exchange->node, &exchange->response.body);
         serve_text(exchange, "application/openmetrics-text; version=1.0.0; charset=utf-8");
-    } else if (!ps_slice_starts(path, PS_LIT("/popsim/"))) {
-        return false;
     } else if (ps_slice_eq(path, PS_LIT("/popsim/state")) && get) {
         serve_state(exchange);
     } else if (ps_slice_eq(path, PS_LIT("/popsim/log")) && get) {
@@ -418,5 +416,4 @@ bool ps_control_start(struct ps_exchange *exchange)
     } else {
         ps_exchange_fail(exchange, 404, "there is nothing here");
     }
-    return true;
 }

@@ -23,15 +23,15 @@ struct ps_exchange {
     bool head;  /* the answer goes without its body */
     bool http10;
     bool complete; /* the answer can be written */
-    bool started;
-    void *calls; /* what api.c keeps of it */
+    void *calls;   /* what is under way for it; released by free_calls */
     void (*free_calls)(void *calls);
 };
 
 /** Find out what the request asks for and begin it; ps_exchange_complete is called then or later.
  */
 void ps_exchange_start(struct ps_exchange *exchange);
-/** The response is whole. Never writes by itself: the server does, later in the turn. */
+/** The response is whole. Never writes by itself: the server does, later in the turn. Without a
+ *  client the exchange ends here. */
 void ps_exchange_complete(struct ps_exchange *exchange);
 void ps_exchange_destroy(struct ps_exchange *exchange);
 
@@ -41,7 +41,7 @@ void ps_exchange_json(struct ps_exchange *exchange, int status);
 void ps_exchange_fail(struct ps_exchange *exchange, int status, const char *format, ...)
     PS_PRINTF(3, 4);
 
-/** Serve /popsim/..., /metrics, /healthz. Returns false if the path is none of them. */
-bool ps_control_start(struct ps_exchange *exchange);
+/** Serve /popsim/..., /metrics, /healthz. */
+void ps_control_start(struct ps_exchange *exchange);
 
 #endif

@@ -338,7 +338,6 @@ static void close_store(struct ps_node_store *store)
     ps_primary_destroy(store->primary);
     ps_store_replica_destroy(store->replica);
     ps_link_fini(&store->link);
-    free(store->owned_config);
     free(store);
 }
 
@@ -599,8 +598,8 @@ static void close_node(struct ps_node *node)
         close_store(node->stores[i]);
     }
     free(node->stores);
+    ps_heap_fini(&node->alarms); /* before the calls that wait in it */
     ps_server_destroy(node->server);
-    ps_heap_fini(&node->alarms);
     ps_map_close(node->map);
     ps_link_fini(&node->link);
     if (node->loop != NULL) {

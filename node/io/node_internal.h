@@ -5,12 +5,15 @@
  *
  *   server.c, conn.c   sockets and HTTP/1.1 connections
  *   exchange.c         one request: which call it makes, and its answer
+ *   execute.c          a KV request of any number of keys, as one call with one result
  *   reads.c            reads: decided, waiting for the log or for the time, resolved
  *   writes.c           writes: at home into the primary, elsewhere forwarded; their answers' time
- *   home.c             what home does: group commit, publishing, heartbeats, requests of other
- * nodes feed_glue.c        what a follower does: batches and snapshots into the map, what to ask
- * next control.c          /popsim/... metrics.c          /metrics house.c            sweeping and
- * forgetting node.c             start, the loop's turn, stop */
+ *   home.c             home's part: group commit, publishing, heartbeats, others' requests
+ *   feed_glue.c        a follower's part: batches and snapshots into the map, what to ask next
+ *   control.c          /popsim/...
+ *   metrics.c          /metrics
+ *   house.c            sweeping and forgetting
+ *   node.c             start, the loop's turn, stop */
 #ifndef PS_NODE_IO_NODE_INTERNAL_H
 #define PS_NODE_IO_NODE_INTERNAL_H
 
@@ -55,7 +58,6 @@ struct ps_write_call;
 struct ps_node_store {
     struct ps_node *node;
     const struct ps_store *config;
-    struct ps_store *owned_config; /* of a namespace made at run time; else NULL */
     ps_map_store map_store;
     struct ps_link link;
     struct ps_replica view;
@@ -199,8 +201,6 @@ void ps_read_staleness(const struct ps_read_call *call, struct ps_kv_staleness *
 void ps_reads_wake(struct ps_node_store *store);
 /** Is the log complete here for commit times <= need_ns? */
 bool ps_store_complete(struct ps_node_store *store, ps_time_ns need_ns);
-/** The bytes under which a list's cache entry stands: no key of a user can be equal to them. */
-void ps_list_pin_key(struct ps_buf *buf, struct ps_slice prefix);
 
 /* ---- writes.c ---- */
 

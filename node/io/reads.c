@@ -12,14 +12,6 @@ static struct ps_read_call *of_alarm(struct ps_alarm *alarm)
     return (struct ps_read_call *)(void *)((char *)alarm - offsetof(struct ps_read_call, alarm));
 }
 
-void ps_list_pin_key(struct ps_buf *buf, struct ps_slice prefix)
-{
-    /* Longer than any key of a user can be, whatever the prefix is. */
-    static const char mark[PS_KV_KEY_SIZE_MAX + 1] = "list";
-    ps_buf_append(buf, mark, sizeof mark);
-    ps_buf_append_slice(buf, prefix);
-}
-
 bool ps_store_complete(struct ps_node_store *store, ps_time_ns need_ns)
 {
     if (store->primary == NULL) {

@@ -2,7 +2,6 @@
 
 #include "node/io/conn.h"
 #include "node/io/exchange.h"
-#include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
 #include <arpa/inet.h>
@@ -97,6 +96,23 @@ static enum ps_status listen_on(struct ps_server *server, const char *bind_to, u
     return PS_OK;
 }
 
+static void describe_stores(struct ps_server *server)
+{
+    const struct ps_node *node = server->node;
+    server->namespaces = PS_NEW_ARRAY(struct ps_api_namespace, node->store_count + 1);
+    for (size_t i = 0; i < node->store_count; i++) {
+        const struct ps_store *store = node->stores[i]->config;
+        server->namespaces[i] = (struct ps_api_namespace){.name = store->name,
+                                                          .title = store->name,
+                                                          .id = store->id,
+                                                          .is_kv = store->type == PS_STORE_KV};
+    }
+    server->api = (struct ps_api_config){.namespaces = server->namespaces,
+                                         .namespace_count = node->store_count,
+                                         .token = node->state.token,
+                                         .pop = node->code};
+}
+
 enum ps_status ps_server_create(struct ps_node *node, struct ps_server **ret, struct ps_error *err)
 {
     struct ps_server *server = PS_NEW(struct ps_server);
@@ -111,6 +127,7 @@ enum ps_status ps_server_create(struct ps_node *node, struct ps_server **ret, st
         free(server);
         return status;
     }
+    describe_stores(server);
     ev_io_init(&server->accept, on_accept, server->fd, EV_READ);
     server->accept.data = server;
     ev_io_start(node->loop, &server->accept);
@@ -160,20 +177,13 @@ void ps_server_destroy(struct ps_server *server)
     if (server->fd >= 0) {
         (void)close(server->fd);
     }
+    free(server->namespaces);
     free(server);
 }
 
 bool ps_server_turn(struct ps_server *server)
 {
-    /* Only those that are ready now: what they make ready comes in the next round. */
-    struct ps_conn *conn = ps_conn_take_ready(server);
-    bool any = conn != NULL;
-    while (conn != NULL) {
-        struct ps_conn *next = ps_conn_take_ready(server);
-        ps_conn_turn(conn);
-        conn = next;
-    }
-    return any;
+    return ps_conns_turn(server);
 }
 
 uint16_t ps_server_port(const struct ps_server *server)

@@ -10,6 +10,7 @@ enum {
     PS_HEADER_S = 30,             /* from a request's first byte to the end of its header */
     PS_BODY_S = 60,               /* without a byte of a body that is not complete */
     PS_WRITE_S = 60,              /* without a byte taken of an answer */
+    PS_LINGER_S = 3,              /* reading over what still comes behind a refusal */
     PS_PIPELINE_MAX = 64,         /* requests of one connection under way */
     PS_BODY_SIZE_MAX = 104857600, /* the largest body: a bulk write */
     PS_OUTPUT_MAX = 4 << 20       /* bytes of answers that wait before no more requests are read */

@@ -1,0 +1,143 @@
+/* One request: what it asks for is begun, and its result becomes the answer. */
+#include "node/io/exchange.h"
+
+#include "node/http/api.h"
+#include "node/io/conn.h"
+#include "node/io/execute.h"
+#include "replication/base/assert.h"
+#include "replication/base/memory.h"
+
+/* What is kept until a KV request is answered. */
+struct kv_call {
+    struct ps_api_call api;
+    struct ps_execution *execution;
+};
+
+void ps_exchange_complete(struct ps_exchange *exchange)
+{
+    PS_ASSERT(!exchange->complete);
+    exchange->complete = true;
+    if (exchange->conn != NULL) {
+        ps_conn_ready(exchange->conn);
+    } else {
+        ps_exchange_destroy(exchange);
+    }
+}
+
+void ps_exchange_destroy(struct ps_exchange *exchange)
+{
+    exchange->node->server->under_way--;
+    *exchange->all_prev = exchange->all_next;
+    if (exchange->all_next != NULL) {
+        exchange->all_next->all_prev = exchange->all_prev;
+    }
+    if (exchange->free_calls != NULL) {
+        exchange->free_calls(exchange->calls);
+    }
+    if (exchange->free_storage != NULL) {
+        exchange->free_storage(exchange->storage);
+    }
+    ps_http_response_fini(&exchange->response);
+    free(exchange);
+}
+
+static void free_kv_call(void *pointer)
+{
+    struct kv_call *call = pointer;
+    ps_execution_destroy(call->execution);
+    ps_api_call_fini(&call->api);
+    free(call);
+}
+
+static void on_done(struct ps_execution *execution)
+{
+    struct ps_exchange *exchange = execution->context;
+    const struct kv_call *call = exchange->calls;
+    ps_api_answer(&exchange->node->server->api, &call->api, &execution->result,
+                  &exchange->response);
+    ps_exchange_complete(exchange);
+}
+
+static struct ps_write write_of(const struct ps_kv_request *request)
+{
+    return (struct ps_write){
+        .entry = {.key = request->key,
+                  .value = request->value,
+                  .metadata = request->metadata,
+                  .expires_unix_s = request->has_expiration ? (uint64_t)request->expiration_s : 0,
+                  .deleted = request->op == PS_KV_DELETE}};
+}
+
+static void add_writes(struct ps_execution *execution, const struct ps_api_call *api)
+{
+    bool bulk = api->kind == PS_API_KV_BULK;
+    if (!bulk && api->kv.op != PS_KV_PUT && api->kv.op != PS_KV_DELETE) {
+        return;
+    }
+    execution->write_count = bulk ? api->write_count : 1;
+    execution->writes = PS_NEW_ARRAY(struct ps_write, execution->write_count);
+    for (size_t i = 0; i < execution->write_count; i++) {
+        execution->writes[i] = write_of(bulk ? &api->writes[i] : &api->kv);
+    }
+    if (!bulk) {
+        execution->writes[0].token = api->token;
+    }
+}
+
+static void start_kv(struct ps_exchange *exchange, struct kv_call *call)
+{
+    struct ps_node *node = exchange->node;
+    struct ps_api_call *api = &call->api;
+    PS_ASSERT(api->ns < node->store_count);
+    if (api->kind == PS_API_KV_BULK && api->write_count == 0) {
+        struct ps_api_result nothing = {.staleness = {.boot = node->boot}};
+        ps_api_answer(&node->server->api, api, &nothing, &exchange->response);
+        ps_exchange_complete(exchange);
+        return;
+    }
+    struct ps_execution *execution = ps_execution_create(node->stores[api->ns]);
+    call->execution = execution;
+    execution->request = api->kv;
+    execution->fresh = api->kv.fresh;
+    execution->context = exchange;
+    execution->done = on_done;
+    add_writes(execution, api);
+    ps_execution_start(execution);
+}
+
+void ps_exchange_start(struct ps_exchange *exchange)
+{
+    struct ps_node *node = exchange->node;
+    struct ps_server *server = node->server;
+    struct kv_call *call = PS_NEW(struct kv_call);
+    exchange->calls = call;
+    exchange->free_calls = free_kv_call;
+    server->requests++;
+    ps_api_parse(&server->api, &exchange->request,
+                 ps_kv_unix_s(&node->state.cluster, ps_node_now(node)), &call->api,
+                 &exchange->response);
+    switch (call->api.kind) {
+    case PS_API_ANSWERED:
+        ps_exchange_complete(exchange);
+        return;
+    case PS_API_KV:
+    case PS_API_KV_METADATA:
+    case PS_API_KV_BULK:
+        start_kv(exchange, call);
+        return;
+    case PS_API_NS_LIST:
+        ps_api_answer_namespaces(&server->api, &call->api, &exchange->response);
+        ps_exchange_complete(exchange);
+        return;
+    case PS_API_NS_GET:
+        ps_api_answer_namespace(&server->api.namespaces[call->api.ns], &exchange->response);
+        ps_exchange_complete(exchange);
+        return;
+    case PS_API_CONTROL:
+    case PS_API_HEALTHZ:
+    case PS_API_METRICS:
+        ps_control_start(exchange);
+        return;
+    }
+    PS_NOT_REACHED();
+}

@@ -1,0 +1,624 @@
+/* Real node processes: three PoPs of one cluster in a temporary folder, spoken to over HTTP.
+ *
+ * The program starts itself again as `test_node --node FOLDER POP`, which is what `popsim node`
+ * does. */
+#include "node/cluster/cluster_file.h"
+#include "node/io/node.h"
+#include "replication/base/memory.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { POPS = 3, HOME = 0, DEADLINE_S = 60 };
+
+static const char *const codes[POPS] = {"ams", "fra", "sin"};
+
+struct cluster {
+    char folder[64];
+    pid_t pids[POPS];
+    uint16_t ports[POPS];
+};
+
+struct reply {
+    int status;
+    struct ps_buf bytes; /* all of it, NUL-terminated */
+    const char *body;
+    size_t body_size;
+};
+
+/* ---- waiting ---- */
+
+static uint64_t mono_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+/* Between two looks at a condition of another process. */
+static void yield_briefly(void)
+{
+    (void)poll(NULL, 0, 1);
+}
+
+#define WAIT_FOR(condition)                                                                        \
+    do {                                                                                           \
+        uint64_t until_ns = mono_ns() + DEADLINE_S * UINT64_C(1000000000);                         \
+        while (!(condition)) {                                                                     \
+            if (mono_ns() > until_ns) {                                                            \
+                fail_msg("in vain: %s", #condition);                                               \
+            }                                                                                      \
+            yield_briefly();                                                                       \
+        }                                                                                          \
+    } while (0)
+
+/* ---- HTTP ---- */
+
+static int dial(uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    struct timeval limit = {.tv_sec = DEADLINE_S};
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    return fd;
+}
+
+static bool send_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
+        if (sent <= 0) {
+            return false;
+        }
+        data += sent;
+        size -= (size_t)sent;
+    }
+    return true;
+}
+
+static void read_to_end(int fd, struct ps_buf *bytes)
+{
+    for (;;) {
+        ps_buf_reserve(bytes, 65536);
+        ssize_t got = recv(fd, bytes->data + bytes->size, 65536, 0);
+        if (got <= 0) {
+            break;
+        }
+        bytes->size += (size_t)got;
+    }
+    (void)ps_buf_text(bytes);
+}
+
+static void reply_fini(struct reply *reply)
+{
+    ps_buf_fini(&reply->bytes);
+    *reply = (struct reply){0};
+}
+
+static void reply_parse(struct reply *reply)
+{
+    const char *text = reply->bytes.data;
+    if (reply->bytes.size < 12 || strncmp(text, "HTTP/1.1 ", 9) != 0) {
+        return;
+    }
+    const char *end = strstr(text, "\r\n\r\n");
+    if (end != NULL) {
+        reply->status = atoi(text + 9);
+        reply->body = end + 4;
+        reply->body_size = reply->bytes.size - (size_t)(reply->body - text);
+    }
+}
+
+/* Returns a reply of status 0 when the node did not answer. */
+static struct reply call(uint16_t port, const char *method, const char *target, const char *store,
+                         const char *headers, struct ps_slice body)
+{
+    struct reply reply = {0};
+    int fd = dial(port);
+    if (fd < 0) {
+        return reply;
+    }
+    struct ps_buf request = {0};
+    ps_buf_printf(&request,
+                  "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s",
+                  method, target, body.size, headers);
+    if (store != NULL) {
+        ps_buf_printf(&request, "popsim-store: %s\r\n", store);
+    }
+    ps_buf_append_text(&request, "\r\n");
+    ps_buf_append_slice(&request, body);
+    if (send_all(fd, request.data, request.size)) {
+        read_to_end(fd, &reply.bytes);
+        reply_parse(&reply);
+    }
+    (void)close(fd);
+    ps_buf_fini(&request);
+    return reply;
+}
+
+static int call_status(uint16_t port, const char *method, const char *target, const char *store,
+                       const char *body)
+{
+    struct reply reply = call(port, method, target, store, "", ps_slice_of(body));
+    int status = reply.status;
+    reply_fini(&reply);
+    return status;
+}
+
+static int put(uint16_t port, const char *store, const char *key, const char *value)
+{
+    char target[256];
+    (void)snprintf(target, sizeof target, "/%s?urlencoded=true", key);
+    return call_status(port, "PUT", target, store, value);
+}
+
+static struct reply get(uint16_t port, const char *store, const char *key)
+{
+    char target[256];
+    (void)snprintf(target, sizeof target, "/%s?urlencoded=true", key);
+    return call(port, "GET", target, store, "", (struct ps_slice){0});
+}
+
+/* Does a get give that value (NULL: not found)? */
+static bool gives(uint16_t port, const char *store, const char *key, const char *value)
+{
+    struct reply reply = get(port, store, key);
+    bool same = value == NULL ? reply.status == 404
+                              : reply.status == 200 && reply.body_size == strlen(value) &&
+                                    memcmp(reply.body, value, reply.body_size) == 0;
+    reply_fini(&reply);
+    return same;
+}
+
+/* A header's number, -1 if it is not there. */
+static int64_t header_number(const struct reply *reply, const char *name)
+{
+    char line[64];
+    (void)snprintf(line, sizeof line, "\r\n%s: ", name);
+    const char *at = reply->bytes.data == NULL ? NULL : strcasestr(reply->bytes.data, line);
+    return at == NULL || at > reply->body ? -1 : strtoll(at + strlen(line), NULL, 10);
+}
+
+/* ---- the cluster ---- */
+
+static void become_node(const char *program, const char *folder, const char *code)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/pop-%s.log", folder, code);
+    if (freopen(path, "a", stderr) == NULL) {
+        _exit(9);
+    }
+    (void)execl(program, program, "--node", folder, code, (char *)NULL);
+    _exit(9);
+}
+
+static void start_node(struct cluster *cluster, size_t i)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
+    (void)unlink(path);
+    (void)fflush(NULL);
+    cluster->pids[i] = fork();
+    assert_true(cluster->pids[i] >= 0);
+    if (cluster->pids[i] == 0) {
+        become_node("/proc/self/exe", cluster->folder, codes[i]);
+    }
+}
+
+static bool read_port(struct cluster *cluster, size_t i)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return false;
+    }
+    int pid = 0;
+    unsigned port = 0;
+    int got = fscanf(file, "{\"pid\":%d,\"port\":%u", &pid, &port);
+    (void)fclose(file);
+    cluster->ports[i] = (uint16_t)port;
+    return got == 2 && pid == cluster->pids[i];
+}
+
+static void wait_for_node(struct cluster *cluster, size_t i)
+{
+    WAIT_FOR(read_port(cluster, i));
+    WAIT_FOR(call_status(cluster->ports[i], "GET", "/healthz", NULL, "") == 200);
+}
+
+static void kill_node(struct cluster *cluster, size_t i)
+{
+    int status;
+    assert_int_equal(kill(cluster->pids[i], SIGKILL), 0);
+    assert_int_equal(waitpid(cluster->pids[i], &status, 0), cluster->pids[i]);
+    cluster->pids[i] = 0;
+}
+
+static struct ps_store *add_store(struct ps_cluster *cluster, const char *name, const char *profile)
+{
+    struct ps_store *store;
+    assert_int_equal(ps_cluster_add_store(cluster, ps_slice_of(name), PS_STORE_KV,
+                                          ps_slice_of(profile), &store, NULL),
+                     PS_OK);
+    store->kv.write_interval_ns = 0;
+    return store;
+}
+
+static int set_up(void **state)
+{
+    struct cluster *cluster = PS_NEW(struct cluster);
+    (void)snprintf(cluster->folder, sizeof cluster->folder, "/tmp/popsim-node-XXXXXX");
+    assert_non_null(mkdtemp(cluster->folder));
+    struct ps_cluster_state cs = {.bind = "127.0.0.1"};
+    ps_cluster_init(&cs.cluster);
+    for (size_t i = 0; i < POPS; i++) {
+        assert_int_equal(ps_cluster_add_pop(&cs.cluster, ps_slice_of(codes[i]), NULL), PS_OK);
+    }
+    cs.cluster.home = HOME;
+    cs.cluster.speed_milli = 60000;
+    cs.cluster.epoch_unix_s = PS_EPOCH_VIRTUAL;
+    (void)add_store(&cs.cluster, "NONE", "none");
+    (void)add_store(&cs.cluster, "CACHE", "workers-kv");
+    struct ps_store *slow = add_store(&cs.cluster, "SLOW", "none");
+    ps_delay_fini(&slow->policy.push.delay);
+    slow->policy.push.delay =
+        (struct ps_delay){.kind = PS_DELAY_CONSTANT, .constant = {.value_ns = 120 * PS_SECOND}};
+    cs.timeline = (struct ps_timeline){.origin_ns = mono_ns(), .speed_milli = 60000};
+    cs.nodes = PS_NEW_ARRAY(struct ps_cluster_node, POPS); /* ports: whichever are free */
+    assert_int_equal(ps_cluster_state_save(cluster->folder, &cs, NULL), PS_OK);
+    ps_cluster_state_fini(&cs);
+    for (size_t i = 0; i < POPS; i++) {
+        start_node(cluster, i);
+    }
+    for (size_t i = 0; i < POPS; i++) {
+        wait_for_node(cluster, i);
+    }
+    *state = cluster;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *ftw)
+{
+    (void)info;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct cluster *cluster = *state;
+    int bad = 0;
+    for (size_t i = 0; i < POPS; i++) {
+        if (cluster->pids[i] > 0) {
+            int status;
+            (void)kill(cluster->pids[i], SIGTERM);
+            (void)waitpid(cluster->pids[i], &status, 0);
+            bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0; /* also what sanitizers found */
+        }
+    }
+    if (bad > 0) {
+        print_error("a node did not stop well; see %s\n", cluster->folder);
+    } else {
+        (void)nftw(cluster->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+    free(cluster);
+    return bad;
+}
+
+/* ---- tests ---- */
+
+static void test_put_get_list_delete_at_each(void **state)
+{
+    struct cluster *cluster = *state;
+    char value[32];
+    for (size_t at = 0; at < POPS; at++) {
+        (void)snprintf(value, sizeof value, "from %s", codes[at]);
+        assert_int_equal(put(cluster->ports[at], "NONE", codes[at], value), 200);
+        for (size_t i = 0; i < POPS; i++) {
+            assert_true(gives(cluster->ports[i], "NONE", codes[at], value));
+        }
+    }
+    for (size_t i = 0; i < POPS; i++) {
+        struct reply reply =
+            call(cluster->ports[i], "GET", "/?prefix=", "NONE", "", (struct ps_slice){0});
+        assert_int_equal(reply.status, 200);
+        assert_non_null(strstr(reply.body, "\"ams\""));
+        assert_non_null(strstr(reply.body, "\"fra\""));
+        assert_non_null(strstr(reply.body, "\"sin\""));
+        assert_non_null(strstr(reply.body, "\"list_complete\":true"));
+        reply_fini(&reply);
+    }
+    assert_int_equal(call_status(cluster->ports[2], "DELETE", "/ams?urlencoded=true", "NONE", ""),
+                     200);
+    for (size_t i = 0; i < POPS; i++) {
+        assert_true(gives(cluster->ports[i], "NONE", "ams", NULL));
+        assert_true(gives(cluster->ports[i], "NONE", "never", NULL));
+    }
+}
+
+static void test_stale_then_fresh(void **state)
+{
+    struct cluster *cluster = *state;
+    assert_int_equal(put(cluster->ports[1], "SLOW", "k", "one"), 200);
+    WAIT_FOR(gives(cluster->ports[2], "SLOW", "k", "one"));
+    assert_int_equal(put(cluster->ports[1], "SLOW", "k", "two"), 200);
+    struct reply reply = get(cluster->ports[2], "SLOW", "k");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(reply.body, "one");
+    assert_int_equal(header_number(&reply, "popsim-behind"), 1);
+    assert_int_equal(header_number(&reply, "popsim-lsn") + 1,
+                     header_number(&reply, "popsim-latest-lsn"));
+    assert_true(header_number(&reply, "popsim-time") > 0);
+    assert_int_equal(header_number(&reply, "popsim-boot"), 1);
+    reply_fini(&reply);
+    WAIT_FOR(gives(cluster->ports[2], "SLOW", "k", "two"));
+}
+
+static void test_cache_keeps_what_it_read(void **state)
+{
+    struct cluster *cluster = *state;
+    assert_int_equal(put(cluster->ports[0], "CACHE", "k", "one"), 200);
+    assert_true(gives(cluster->ports[2], "CACHE", "k", "one"));
+    assert_int_equal(put(cluster->ports[1], "CACHE", "k", "two"), 200);
+    assert_true(gives(cluster->ports[1], "CACHE", "k", "two")); /* its own write */
+    WAIT_FOR(gives(cluster->ports[2], "CACHE", "k", "two"));
+    assert_int_equal(call_status(cluster->ports[2], "POST", "/popsim/cache/reset", NULL, ""), 200);
+    struct reply reply = get(cluster->ports[2], "CACHE", "k");
+    assert_int_equal(header_number(&reply, "popsim-boot"), 2);
+    reply_fini(&reply);
+}
+
+static void test_cut_and_heal(void **state)
+{
+    struct cluster *cluster = *state;
+    assert_int_equal(
+        call_status(cluster->ports[2], "POST", "/popsim/link", NULL, "{\"outages\":[[null,null]]}"),
+        200);
+    WAIT_FOR(put(cluster->ports[2], "NONE", "cut", "x") == 503);
+    /* The cut survives a crash. */
+    kill_node(cluster, 2);
+    start_node(cluster, 2);
+    wait_for_node(cluster, 2);
+    assert_int_equal(put(cluster->ports[2], "NONE", "cut", "x"), 503);
+    assert_int_equal(put(cluster->ports[1], "NONE", "cut", "y"), 200);
+    assert_int_equal(call_status(cluster->ports[2], "POST", "/popsim/heal", NULL, ""), 200);
+    assert_int_equal(call_status(cluster->ports[2], "POST", "/popsim/heal", NULL, ""), 409);
+    WAIT_FOR(gives(cluster->ports[2], "NONE", "cut", "y"));
+    assert_int_equal(put(cluster->ports[2], "NONE", "cut", "z"), 200);
+}
+
+static bool same_log(struct cluster *cluster, size_t i, const char *store)
+{
+    char target[64];
+    (void)snprintf(target, sizeof target, "/popsim/log?store=%s&from=1", store);
+    struct reply home = call(cluster->ports[HOME], "GET", target, NULL, "", (struct ps_slice){0});
+    struct reply here = call(cluster->ports[i], "GET", target, NULL, "", (struct ps_slice){0});
+    bool same = home.status == 200 && here.status == 200 && home.body_size == here.body_size &&
+                memcmp(home.body, here.body, home.body_size) == 0;
+    reply_fini(&home);
+    reply_fini(&here);
+    return same;
+}
+
+static void put_many(struct cluster *cluster, size_t at, size_t from, size_t count)
+{
+    for (size_t i = from; i < from + count; i++) {
+        char key[32];
+        char value[32];
+        (void)snprintf(key, sizeof key, "key-%zu", i);
+        (void)snprintf(value, sizeof value, "value-%zu", i);
+        assert_int_equal(put(cluster->ports[at], "NONE", key, value), 200);
+    }
+}
+
+static void test_follower_killed(void **state)
+{
+    struct cluster *cluster = *state;
+    put_many(cluster, 1, 0, 20);
+    kill_node(cluster, 2);
+    put_many(cluster, 1, 20, 40);
+    start_node(cluster, 2);
+    wait_for_node(cluster, 2);
+    put_many(cluster, 0, 60, 5);
+    WAIT_FOR(same_log(cluster, 2, "NONE"));
+    assert_true(gives(cluster->ports[2], "NONE", "key-41", "value-41"));
+    struct reply reply = get(cluster->ports[2], "NONE", "key-64");
+    assert_int_equal(reply.status, 200);
+    assert_int_equal(header_number(&reply, "popsim-boot"), 2);
+    reply_fini(&reply);
+}
+
+static void test_home_killed(void **state)
+{
+    struct cluster *cluster = *state;
+    put_many(cluster, 1, 0, 20);
+    kill_node(cluster, HOME);
+    /* A push policy's PoP answers from what it has, and says so. */
+    struct reply reply = get(cluster->ports[2], "NONE", "key-7");
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(reply.body, "value-7");
+    assert_int_equal(header_number(&reply, "popsim-late"), 1);
+    assert_int_equal(header_number(&reply, "popsim-have-lsn"), 20);
+    reply_fini(&reply);
+    assert_int_equal(call_status(cluster->ports[1], "GET", "/k?urlencoded=true", "CACHE", ""), 503);
+    assert_int_equal(put(cluster->ports[1], "NONE", "lost", "x"), 503);
+    start_node(cluster, HOME);
+    wait_for_node(cluster, HOME);
+    WAIT_FOR(put(cluster->ports[1], "NONE", "back", "x") == 200);
+    for (size_t i = 0; i < 20; i++) {
+        char key[32];
+        char value[32];
+        (void)snprintf(key, sizeof key, "key-%zu", i);
+        (void)snprintf(value, sizeof value, "value-%zu", i);
+        assert_true(gives(cluster->ports[HOME], "NONE", key, value));
+    }
+    WAIT_FOR(same_log(cluster, 1, "NONE"));
+    WAIT_FOR(same_log(cluster, 2, "NONE"));
+}
+
+static void test_same_token_writes_once(void **state)
+{
+    struct cluster *cluster = *state;
+    static const char token[] = "popsim-token: 000102030405060708090a0b0c0d0e0f\r\n";
+    int64_t lsn = 0;
+    for (size_t i = 0; i < 2 * POPS; i++) {
+        struct reply reply = call(cluster->ports[i % POPS], "PUT", "/k?urlencoded=true", "NONE",
+                                  token, PS_LIT("once"));
+        assert_int_equal(reply.status, 200);
+        assert_true(header_number(&reply, "popsim-lsn") > 0);
+        if (i == 0) {
+            lsn = header_number(&reply, "popsim-lsn");
+        }
+        assert_int_equal(header_number(&reply, "popsim-lsn"), lsn);
+        reply_fini(&reply);
+    }
+}
+
+static void test_large_value(void **state)
+{
+    struct cluster *cluster = *state;
+    size_t size = 25 << 20;
+    char *value = ps_calloc(1, size);
+    for (size_t i = 0; i < size; i++) {
+        value[i] = (char)(i * 2654435761U >> 13);
+    }
+    struct reply reply = call(cluster->ports[1], "PUT", "/big?urlencoded=true", "NONE", "",
+                              (struct ps_slice){value, size});
+    assert_int_equal(reply.status, 200);
+    reply_fini(&reply);
+    reply = get(cluster->ports[2], "NONE", "big");
+    assert_int_equal(reply.status, 200);
+    assert_int_equal(reply.body_size, size);
+    assert_memory_equal(reply.body, value, size);
+    reply_fini(&reply);
+    free(value);
+}
+
+static size_t count_of(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part)) {
+        count++;
+    }
+    return count;
+}
+
+static void test_pipelined(void **state)
+{
+    struct cluster *cluster = *state;
+
+    enum { REQUESTS = 200 };
+
+    assert_int_equal(put(cluster->ports[0], "NONE", "p", "piped"), 200);
+    struct ps_buf requests = {0};
+    for (int i = 0; i < REQUESTS; i++) {
+        ps_buf_printf(&requests,
+                      "GET /p?urlencoded=true HTTP/1.1\r\nHost: x\r\npopsim-store: NONE\r\n%s\r\n",
+                      i == REQUESTS - 1 ? "Connection: close\r\n" : "");
+    }
+    int fd = dial(cluster->ports[1]);
+    assert_true(fd >= 0);
+    assert_true(send_all(fd, requests.data, requests.size));
+    struct ps_buf answers = {0};
+    read_to_end(fd, &answers);
+    (void)close(fd);
+    assert_int_equal(count_of(answers.data, "HTTP/1.1 200 "), REQUESTS);
+    assert_int_equal(count_of(answers.data, "piped"), REQUESTS);
+    ps_buf_fini(&answers);
+    ps_buf_fini(&requests);
+}
+
+static void test_bad_input_changes_nothing(void **state)
+{
+    struct cluster *cluster = *state;
+    static const char *const bad[] = {"\r\n\r\nnonsense\r\n\r\n", "GET\r\n\r\n",
+                                      "PUT /x HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+                                      "GET / HTTP/9.9\r\n\r\n"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        int fd = dial(cluster->ports[0]);
+        assert_true(fd >= 0);
+        assert_true(send_all(fd, bad[i], strlen(bad[i])));
+        struct ps_buf answer = {0};
+        read_to_end(fd, &answer);
+        assert_int_equal(strncmp(answer.data, "HTTP/1.1 4", 10), 0);
+        ps_buf_fini(&answer);
+        (void)close(fd);
+    }
+    assert_int_equal(call_status(cluster->ports[0], "POST", "/popsim/link", NULL, "{"), 400);
+    assert_int_equal(
+        call_status(cluster->ports[0], "POST", "/popsim/link", NULL, "{\"outages\":[[1,\"x\"]]}"),
+        400);
+    assert_int_equal(call_status(cluster->ports[0], "GET", "/popsim/log?store=NO", NULL, ""), 404);
+    assert_int_equal(call_status(cluster->ports[0], "GET", "/healthz", NULL, ""), 200);
+    struct reply reply = call(cluster->ports[0], "GET", "/metrics", NULL, "", (struct ps_slice){0});
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "popsim_reads_total{pop=\"ams\",store=\"NONE\"}"));
+    assert_non_null(strstr(reply.body, "# EOF\n"));
+    reply_fini(&reply);
+}
+
+static void test_graceful_stop(void **state)
+{
+    struct cluster *cluster = *state;
+    /* An idle connection does not hold the node up. */
+    int idle = dial(cluster->ports[1]);
+    assert_true(idle >= 0);
+    int status;
+    assert_int_equal(kill(cluster->pids[1], SIGTERM), 0);
+    assert_int_equal(waitpid(cluster->pids[1], &status, 0), cluster->pids[1]);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    cluster->pids[1] = 0;
+    char byte;
+    assert_int_equal(recv(idle, &byte, 1, 0), 0);
+    (void)close(idle);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "--node") == 0) {
+        struct ps_node_options options = {.folder = argv[2], .pop = argv[3]};
+        return ps_node_main(&options);
+    }
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_put_get_list_delete_at_each),
+        TEST(test_stale_then_fresh),
+        TEST(test_cache_keeps_what_it_read),
+        TEST(test_cut_and_heal),
+        TEST(test_follower_killed),
+        TEST(test_home_killed),
+        TEST(test_same_token_writes_once),
+        TEST(test_large_value),
+        TEST(test_pipelined),
+        TEST(test_bad_input_changes_nothing),
+        TEST(test_graceful_stop),
+    };
+    return cmocka_run_group_tests_name("node", tests, NULL, NULL);
+}
