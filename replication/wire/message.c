@@ -115,97 +115,97 @@ void ps_message_encode(struct ps_buf *buf, const struct ps_message *message)
 /* Decoding. Arrays are attached to the message as soon as they exist, so that one ps_message_fini
  * releases whatever was read before something was found wrong. */
 
-static void read_batch(struct ps_reader *fields, struct ps_batch *batch)
+static void read_batch(struct ps_wire_reader *fields, struct ps_batch *batch)
 {
-    batch->home_boot = ps_read_u64(fields, 0, UINT64_MAX);
-    batch->closed_ns = ps_read_u64(fields, 0, PS_NEVER - 1);
-    batch->last_lsn = ps_read_u64(fields, 0, UINT64_MAX - 1);
-    const msgpack_object *array = ps_read_array(fields);
+    batch->home_boot = ps_wire_read_u64(fields, 0, UINT64_MAX);
+    batch->closed_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
+    batch->last_lsn = ps_wire_read_u64(fields, 0, UINT64_MAX - 1);
+    const msgpack_object *array = ps_wire_read_array(fields);
     if (array == NULL) {
         return;
     }
-    struct ps_reader records = ps_reader_of(array);
+    struct ps_wire_reader records = ps_wire_reader_of(array);
     batch->records = PS_NEW_ARRAY(struct ps_record, records.left + 1);
     for (; records.left > 0 && fields->status == PS_OK; records.left--, records.next++) {
-        fields->status = ps_read_record(records.next, &batch->records[batch->record_count]);
+        fields->status = ps_wire_read_record(records.next, &batch->records[batch->record_count]);
         batch->record_count += fields->status == PS_OK;
     }
 }
 
-static void read_part(struct ps_reader *fields, struct ps_message *message)
+static void read_part(struct ps_wire_reader *fields, struct ps_message *message)
 {
-    message->part.home_boot = ps_read_u64(fields, 0, UINT64_MAX);
-    message->part.at_lsn = ps_read_u64(fields, 0, UINT64_MAX - 1);
-    message->part.at_commit_ns = ps_read_u64(fields, 0, PS_NEVER - 1);
-    message->part.after_key = ps_read_bin(fields, 0, PS_KEY_SIZE_MAX);
-    message->part.last = ps_read_bool(fields);
-    const msgpack_object *array = ps_read_array(fields);
+    message->part.home_boot = ps_wire_read_u64(fields, 0, UINT64_MAX);
+    message->part.at_lsn = ps_wire_read_u64(fields, 0, UINT64_MAX - 1);
+    message->part.at_commit_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
+    message->part.after_key = ps_wire_read_bin(fields, 0, PS_KEY_SIZE_MAX);
+    message->part.last = ps_wire_read_bool(fields);
+    const msgpack_object *array = ps_wire_read_array(fields);
     if (array == NULL) {
         return;
     }
-    struct ps_reader entries = ps_reader_of(array);
+    struct ps_wire_reader entries = ps_wire_reader_of(array);
     message->part.entries = PS_NEW_ARRAY(struct ps_snapshot_entry, entries.left + 1);
     for (; entries.left > 0 && fields->status == PS_OK; entries.left--, entries.next++) {
         struct ps_snapshot_entry *ret = &message->part.entries[message->part.entry_count++];
-        struct ps_reader reader = ps_reader_of(entries.next);
-        const msgpack_object *entry = ps_read_array(&reader);
+        struct ps_wire_reader reader = ps_wire_reader_of(entries.next);
+        const msgpack_object *entry = ps_wire_read_array(&reader);
         if (entry != NULL) {
-            reader.status = ps_read_entry(entry, &ret->entry);
+            reader.status = ps_wire_read_entry(entry, &ret->entry);
         }
-        ret->lsn = ps_read_u64(&reader, 1, UINT64_MAX - 1);
-        ret->commit_ns = ps_read_u64(&reader, 0, PS_NEVER - 1);
-        ps_read_end(&reader);
+        ret->lsn = ps_wire_read_u64(&reader, 1, UINT64_MAX - 1);
+        ret->commit_ns = ps_wire_read_u64(&reader, 0, PS_NEVER - 1);
+        ps_wire_read_end(&reader);
         fields->status = reader.status;
     }
 }
 
-static void read_writes(struct ps_reader *fields, struct ps_message *message)
+static void read_writes(struct ps_wire_reader *fields, struct ps_message *message)
 {
     message->write.writes = PS_NEW_ARRAY(struct ps_write, fields->left + 1);
     for (; fields->left > 0 && fields->status == PS_OK; fields->left--, fields->next++) {
         struct ps_write *ret = &message->write.writes[message->write.write_count++];
-        struct ps_reader reader = ps_reader_of(fields->next);
-        ps_read_token(&reader, &ret->token);
-        const msgpack_object *entry = ps_read_array(&reader);
+        struct ps_wire_reader reader = ps_wire_reader_of(fields->next);
+        ps_wire_read_token(&reader, &ret->token);
+        const msgpack_object *entry = ps_wire_read_array(&reader);
         if (entry != NULL) {
-            reader.status = ps_read_entry(entry, &ret->entry);
+            reader.status = ps_wire_read_entry(entry, &ret->entry);
         }
-        ps_read_end(&reader);
+        ps_wire_read_end(&reader);
         fields->status = reader.status;
     }
 }
 
-static void read_results(struct ps_reader *fields, struct ps_message *message)
+static void read_results(struct ps_wire_reader *fields, struct ps_message *message)
 {
     message->written.results = PS_NEW_ARRAY(struct ps_written, fields->left + 1);
     for (; fields->left > 0 && fields->status == PS_OK; fields->left--, fields->next++) {
         struct ps_written *ret = &message->written.results[message->written.result_count++];
-        struct ps_reader reader = ps_reader_of(fields->next);
-        ret->status = (enum ps_status)ps_read_u64(&reader, PS_OK, PS_UNSUPPORTED);
-        ret->lsn = ps_read_u64(&reader, 0, UINT64_MAX - 1);
-        ret->commit_ns = ps_read_u64(&reader, 0, PS_NEVER - 1);
-        ps_read_end(&reader);
+        struct ps_wire_reader reader = ps_wire_reader_of(fields->next);
+        ret->status = (enum ps_status)ps_wire_read_u64(&reader, PS_OK, PS_UNSUPPORTED);
+        ret->lsn = ps_wire_read_u64(&reader, 0, UINT64_MAX - 1);
+        ret->commit_ns = ps_wire_read_u64(&reader, 0, PS_NEVER - 1);
+        ps_wire_read_end(&reader);
         fields->status = reader.status;
     }
 }
 
-static void read_fields(struct ps_reader *fields, struct ps_message *message)
+static void read_fields(struct ps_wire_reader *fields, struct ps_message *message)
 {
     switch (message->kind) {
     case PS_MESSAGE_BATCH:
         read_batch(fields, &message->batch);
         break;
     case PS_MESSAGE_CATCH_UP:
-        message->catch_up.from_lsn = ps_read_u64(fields, 1, UINT64_MAX - 1);
-        message->catch_up.bytes_max = ps_read_u64(fields, 0, UINT64_MAX);
+        message->catch_up.from_lsn = ps_wire_read_u64(fields, 1, UINT64_MAX - 1);
+        message->catch_up.bytes_max = ps_wire_read_u64(fields, 0, UINT64_MAX);
         break;
     case PS_MESSAGE_SYNC:
-        message->sync.need_ns = ps_read_u64(fields, 0, PS_NEVER - 1);
+        message->sync.need_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
         break;
     case PS_MESSAGE_SNAPSHOT:
-        message->snapshot.at_lsn = ps_read_u64(fields, 0, UINT64_MAX - 1);
-        message->snapshot.after_key = ps_read_bin(fields, 0, PS_KEY_SIZE_MAX);
-        message->snapshot.bytes_max = ps_read_u64(fields, 0, UINT64_MAX);
+        message->snapshot.at_lsn = ps_wire_read_u64(fields, 0, UINT64_MAX - 1);
+        message->snapshot.after_key = ps_wire_read_bin(fields, 0, PS_KEY_SIZE_MAX);
+        message->snapshot.bytes_max = ps_wire_read_u64(fields, 0, UINT64_MAX);
         break;
     case PS_MESSAGE_PART:
         read_part(fields, message);
@@ -217,10 +217,10 @@ static void read_fields(struct ps_reader *fields, struct ps_message *message)
         read_results(fields, message);
         break;
     case PS_MESSAGE_ERROR:
-        message->error.status = (enum ps_status)ps_read_u64(fields, PS_OK + 1, PS_UNSUPPORTED);
+        message->error.status = (enum ps_status)ps_wire_read_u64(fields, PS_OK + 1, PS_UNSUPPORTED);
         break;
     }
-    ps_read_end(fields);
+    ps_wire_read_end(fields);
 }
 
 enum ps_status ps_message_decode(struct ps_slice bytes, struct ps_message *ret)
@@ -231,15 +231,15 @@ enum ps_status ps_message_decode(struct ps_slice bytes, struct ps_message *ret)
     if (status != PS_OK) {
         return status;
     }
-    struct ps_reader reader = ps_reader_of(&tree.root);
-    ps_read_version(&reader);
-    uint64_t kind = ps_read_u64(&reader, PS_MESSAGE_BATCH, PS_MESSAGE_ERROR);
-    ret->store = ps_read_bin(&reader, 1, PS_STORE_NAME_MAX);
-    const msgpack_object *array = ps_read_array(&reader);
-    ps_read_end(&reader);
+    struct ps_wire_reader reader = ps_wire_reader_of(&tree.root);
+    ps_wire_read_version(&reader);
+    uint64_t kind = ps_wire_read_u64(&reader, PS_MESSAGE_BATCH, PS_MESSAGE_ERROR);
+    ret->store = ps_wire_read_bin(&reader, 1, PS_STORE_NAME_MAX);
+    const msgpack_object *array = ps_wire_read_array(&reader);
+    ps_wire_read_end(&reader);
     status = reader.status;
     if (status == PS_OK) {
-        struct ps_reader fields = ps_reader_of(array);
+        struct ps_wire_reader fields = ps_wire_reader_of(array);
         ret->kind = (enum ps_message_kind)kind;
         read_fields(&fields, ret);
         status = fields.status;

@@ -18,7 +18,7 @@ enum ps_status ps_record_decode(struct ps_slice bytes, struct ps_record *ret)
     if (status != PS_OK) {
         return status;
     }
-    status = ps_read_record(&tree.root, ret);
+    status = ps_wire_read_record(&tree.root, ret);
     ps_tree_fini(&tree);
     return status;
 }

@@ -19,7 +19,7 @@ void ps_pack_entry(msgpack_packer *packer, const struct ps_entry *entry);
 void ps_pack_record(msgpack_packer *packer, const struct ps_record *record);
 
 /** A walk over one array's elements. */
-struct ps_reader {
+struct ps_wire_reader {
     const msgpack_object *next;
     size_t left;
     enum ps_status
@@ -39,23 +39,24 @@ PS_MUST_CHECK enum ps_status ps_tree_init(struct ps_tree *tree, struct ps_slice 
 void ps_tree_fini(struct ps_tree *tree);
 
 /** Start a walk over `object`, which must be an array. */
-struct ps_reader ps_reader_of(const msgpack_object *object);
+struct ps_wire_reader ps_wire_reader_of(const msgpack_object *object);
 /** Read the format version that opens each array of ours; a later one is PS_UNSUPPORTED. */
-void ps_read_version(struct ps_reader *reader);
+void ps_wire_read_version(struct ps_wire_reader *reader);
 /** A number within [min, max]. */
-uint64_t ps_read_u64(struct ps_reader *reader, uint64_t min, uint64_t max);
-bool ps_read_bool(struct ps_reader *reader);
+uint64_t ps_wire_read_u64(struct ps_wire_reader *reader, uint64_t min, uint64_t max);
+bool ps_wire_read_bool(struct ps_wire_reader *reader);
 /** Bytes; more than `max` of them are PS_LIMIT, fewer than `min` PS_CORRUPT. */
-struct ps_slice ps_read_bin(struct ps_reader *reader, size_t min, size_t max);
-void ps_read_token(struct ps_reader *reader, struct ps_token *ret);
+struct ps_slice ps_wire_read_bin(struct ps_wire_reader *reader, size_t min, size_t max);
+void ps_wire_read_token(struct ps_wire_reader *reader, struct ps_token *ret);
 /** An array, for a walk of its own; NULL when the status is no longer PS_OK. */
-const msgpack_object *ps_read_array(struct ps_reader *reader);
+const msgpack_object *ps_wire_read_array(struct ps_wire_reader *reader);
 /** Nothing may be left. */
-void ps_read_end(struct ps_reader *reader);
+void ps_wire_read_end(struct ps_wire_reader *reader);
 
 /** Read an entry or a record that is `object`. A record's entries are allocated only when the
  * result is PS_OK. */
-PS_MUST_CHECK enum ps_status ps_read_entry(const msgpack_object *object, struct ps_entry *ret);
-PS_MUST_CHECK enum ps_status ps_read_record(const msgpack_object *object, struct ps_record *ret);
+PS_MUST_CHECK enum ps_status ps_wire_read_entry(const msgpack_object *object, struct ps_entry *ret);
+PS_MUST_CHECK enum ps_status ps_wire_read_record(const msgpack_object *object,
+                                                 struct ps_record *ret);
 
 #endif
