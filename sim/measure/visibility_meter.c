@@ -56,14 +56,15 @@ ps_time_ns ps_visibility_gap(const struct ps_replica *replica, uint64_t key_hash
         if (as_of_ns >= commit_ns) {
             return t;
         }
-        ps_dur_ns missing_ns = commit_ns - as_of_ns;
+        /* The instant at which the tier is to be read; not counted from as_of_ns, which stays 0
+         * until the tier has lagged once. */
+        ps_dur_ns tier_ns = replica->policy->cache.tier_ns;
+        ps_time_ns there_ns = ps_time_add(commit_ns, tier_ns);
         if (replica->policy->cache.tier == PS_TIER_TTL) {
-            ps_dur_ns period_ns = replica->policy->cache.tier_ns;
-            ps_time_ns refill_ns =
-                ps_time_add(as_of_ns, (missing_ns + period_ns - 1) / period_ns * period_ns);
-            missing_ns = refill_ns - ps_time_add(t, round_trip(replica, t) / 2);
+            ps_dur_ns periods = (commit_ns - as_of_ns + tier_ns - 1) / tier_ns;
+            there_ns = ps_time_add(as_of_ns, periods * tier_ns);
         }
-        t = ps_time_add(t, missing_ns);
+        t = ps_time_add(t, there_ns - ps_time_add(t, round_trip(replica, t) / 2));
     }
 }
 

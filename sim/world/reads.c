@@ -5,8 +5,10 @@
 
 #include <string.h>
 
-/* Push replicas learn of the records committed since they were last asked. */
-static void catch_up(const struct world_store *store, struct world_replica *replica, ps_time_ns t)
+/* Push replicas learn of the records committed since they were last asked. What is visible by now
+ * stays so: reads that still wait look at later instants. */
+static void catch_up(const struct world *world, const struct world_store *store,
+                     struct world_replica *replica)
 {
     if (replica->applied_lsn == store->commit_count) {
         return;
@@ -16,7 +18,7 @@ static void catch_up(const struct world_store *store, struct world_replica *repl
         ps_store_replica_applied(replica->replica, replica->applied_lsn, commit_ns);
     }
     if (store->config->policy.kind == PS_POLICY_PUSH) {
-        ps_store_replica_sweep(replica->replica, t, 0);
+        ps_store_replica_sweep(replica->replica, world->now_ns, 0);
     }
 }
 
@@ -90,6 +92,7 @@ static void resolve(struct world *world, struct ps_op *op, const struct ps_view 
     ps_time_ns closed_ns =
         ps_primary_closed(store->primary, ps_time_max(world->now_ns, view->need_ns), &last_lsn);
     PS_ASSERT(closed_ns >= view->need_ns);
+    catch_up(world, store, replica);
     struct ps_bound bound = ps_store_replica_bound(replica->replica, view, UINT64_MAX);
     enum ps_status status = ps_map_read_begin(world->map);
     if (status == PS_OK) {
@@ -154,11 +157,12 @@ ps_time_ns world_read(struct world *world, struct ps_op *op, const struct ps_dra
     op->list_limit = drawn->action->limit;
     op->eval_ns = ps_eval_clock_next(&pop->clock, world->now_ns);
     op->boot = pop->boot;
-    catch_up(store, &store->replicas[op->pop], op->eval_ns);
     struct ps_view view;
     enum ps_status status = decide(world, op, drawn->key, &view);
     ps_time_ns known_ns = status == PS_OK ? known_at(world, store, &view) : 0;
-    ps_time_ns give_up_ns = ps_time_add(op->eval_ns, store->config->policy.timeout_ns);
+    /* A way that is longer than the time limit is no reason to give up; that home is down is. */
+    ps_time_ns give_up_ns =
+        ps_time_max(view.need_ns, ps_time_add(op->eval_ns, store->config->policy.timeout_ns));
     if (status == PS_OK && known_ns != view.need_ns && known_ns > give_up_ns) {
         status = PS_TIMEOUT;
         view.ready_ns = give_up_ns;

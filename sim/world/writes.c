@@ -52,24 +52,24 @@ static bool check(const struct world *world, const struct ps_drawn *drawn, struc
 /* The way to home and back: when the write is there, when its answer is here, and when its client
  * stops to wait. A node asks again while home is down, until the time limit. */
 static enum ps_status plan_way(struct world *world, const struct ps_op *op, ps_time_ns *ret_home_ns,
-                               ps_time_ns *ret_end_ns)
+                               ps_time_ns *ret_end_ns, ps_time_ns *ret_lost_ns)
 {
     const struct world_store *store = &world->stores[op->store];
     const struct ps_replica *view = &store->replicas[op->pop].view;
+    *ret_lost_ns = ps_time_add(op->invoke_ns, store->config->policy.timeout_ns);
     if (ps_round_trip(view, op->invoke_ns, ret_home_ns, ret_end_ns) != PS_OK) {
         return PS_UNREACHABLE;
     }
-    ps_dur_ns back_ns = world_answer_at(world, op->invoke_ns, *ret_end_ns) -
-                        world_answer_at(world, op->invoke_ns, *ret_home_ns);
-    *ret_home_ns = world_up_at(&world->pops[store->config->home],
-                               world_answer_at(world, op->invoke_ns, *ret_home_ns));
-    *ret_end_ns = ps_time_add(*ret_home_ns, back_ns);
+    ps_time_ns home_ns = world_answer_at(world, op->invoke_ns, *ret_home_ns);
+    ps_time_ns end_ns = world_answer_at(world, op->invoke_ns, *ret_end_ns);
+    *ret_lost_ns = ps_time_max(*ret_lost_ns, end_ns); /* a long way alone does not end the wait */
+    *ret_home_ns = world_up_at(&world->pops[store->config->home], home_ns);
+    *ret_end_ns = ps_time_add(*ret_home_ns, end_ns - home_ns);
     return PS_OK;
 }
 
 ps_time_ns world_write(struct world *world, struct ps_op *op, const struct ps_drawn *drawn)
 {
-    const struct world_store *store = &world->stores[op->store];
     const struct world_pop *pop = &world->pops[op->pop];
     op->boot = pop->boot;
     op->digest = op->kind == PS_OP_KV_PUT ? ps_slice_hash(drawn->value) : 0;
@@ -79,9 +79,8 @@ ps_time_ns world_write(struct world *world, struct ps_op *op, const struct ps_dr
     }
     ps_time_ns home_ns;
     ps_time_ns end_ns;
-    enum ps_status status = plan_way(world, op, &home_ns, &end_ns);
-    /* What may end the wait before the answer is here. */
-    ps_time_ns lost_ns = ps_time_add(op->invoke_ns, store->config->policy.timeout_ns);
+    ps_time_ns lost_ns; /* what may end the wait before the answer is here */
+    enum ps_status status = plan_way(world, op, &home_ns, &end_ns, &lost_ns);
     enum ps_status lost = status == PS_OK ? PS_TIMEOUT : status;
     ps_time_ns crash_ns = world_crash_after(pop, op->invoke_ns);
     if (crash_ns < lost_ns) {
