@@ -9,11 +9,11 @@
 #include <stdint.h>
 
 enum {
-    PS_HISTOGRAM_SUB_BITS = 7,
+    PS_HISTOGRAM_SUB_BITS = 8,
     PS_HISTOGRAM_BUCKETS = (64 - PS_HISTOGRAM_SUB_BITS + 1) << PS_HISTOGRAM_SUB_BITS
 };
 
-/** Zeroed = empty. 58 KiB: allocate it. */
+/** Zeroed = empty. 114 KiB: allocate it. */
 struct ps_histogram {
     uint64_t count;
     uint64_t min; /* valid when count > 0 */

@@ -162,7 +162,8 @@ double ps_exp(double x)
         sum = r / n * (1 + sum);
     }
     double y = 1 + (r + r * sum);
-    return y * double_of((uint64_t)(k + EXPONENT_BIAS) << MANTISSA_BITS);
+    /* In two steps: 2^k itself is too large for a double where k is 1024. */
+    return y * 2 * double_of((uint64_t)(k - 1 + EXPONENT_BIAS) << MANTISSA_BITS);
 }
 
 double ps_pow(double x, double y)

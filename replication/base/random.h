@@ -27,7 +27,7 @@ void ps_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t re
 uint64_t ps_random_u64(uint64_t seed, ps_stream stream, uint64_t n);
 void ps_random_u64x2(uint64_t seed, ps_stream stream, uint64_t n, uint64_t ret[2]);
 
-/** A 64-bit word as a double in (0, 1), never 0 or 1 (53 bits, centred). */
+/** A 64-bit word as a double in (0, 1), never 0 or 1 (52 bits, centred). */
 double ps_unit_of(uint64_t word);
 
 /** A word scaled to [0, bound) without division (Lemire's multiply-shift; bias < bound / 2^64). */
@@ -44,8 +44,8 @@ uint64_t ps_rng_u64(struct ps_rng *rng);
 double ps_rng_unit(struct ps_rng *rng);
 uint64_t ps_rng_below(struct ps_rng *rng, uint64_t bound);
 
-/** ln(x), x > 0; exp(x): within 2 ulp; x^y, x > 0: within 2 + |y ln x| ulp. The same bits
- * everywhere. */
+/** ln(x), x > 0; exp(x), infinite above 709.7 and 0 below -708: within 2 ulp; x^y, x > 0: within
+ *  2 + 3 |y ln x| ulp. The same bits everywhere. */
 double ps_log(double x);
 double ps_exp(double x);
 double ps_pow(double x, double y);
