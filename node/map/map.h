@@ -60,7 +60,9 @@ PS_MUST_CHECK enum ps_status ps_map_store_open(struct ps_map *map, struct ps_sli
                                                ps_map_store *ret, struct ps_error *err);
 
 /** Where the store's log ends and begins: LSN and commit time of the last record (0, 0: empty), and
- *  the first LSN that is still in the log (last + 1 if none). */
+ *  the first LSN that is still in the log (last + 1 if none). From any thread. While another one
+ *  applies, a read that begins afterwards sees all of it, and one under way may see more or less.
+ */
 struct ps_log_state {
     uint64_t last_lsn;
     ps_time_ns last_commit_ns;
