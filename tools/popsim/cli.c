@@ -1,7 +1,7 @@
 #include "tools/popsim/cli.h"
 
-#include <errno.h>
-#include <signal.h>
+#include "tools/popsim/state_folder.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,23 +67,21 @@ const char *cli_state_folder(const char *given)
     return from_environment != NULL && from_environment[0] != '\0' ? from_environment : ".popsim";
 }
 
-bool cli_is_up(const struct ps_cluster_state *state)
-{
-    return state->supervisor_pid > 0 && (kill(state->supervisor_pid, 0) == 0 || errno == EPERM);
-}
-
 enum ps_status cli_running(const char *folder, struct ps_cluster_state *ret, struct ps_error *err)
 {
-    struct ps_error reason = {0};
-    if (ps_cluster_state_load(folder, ret, &reason) != PS_OK) {
+    if (!state_folder_exists(folder)) {
         return ps_fail(err, PS_IO, "no cluster is up in %s; start one with: popsim up", folder);
     }
-    if (!cli_is_up(ret)) {
-        ps_cluster_state_fini(ret);
+    if (!state_folder_in_use(folder)) {
         return ps_fail(err, PS_IO, "the cluster in %s is not running; start it with: popsim up",
                        folder);
     }
-    return PS_OK;
+    enum ps_status status = ps_cluster_state_load(folder, ret, err);
+    if (status == PS_OK && ret->supervisor_pid <= 0) {
+        ps_cluster_state_fini(ret);
+        return ps_fail(err, PS_BUSY, "the cluster in %s is about to start or to end", folder);
+    }
+    return status;
 }
 
 uint64_t cli_monotonic_ns(void)

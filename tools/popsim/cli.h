@@ -52,9 +52,6 @@ const char *cli_state_folder(const char *given);
 /** Load the state of a running cluster; a clear error when none is up. */
 PS_MUST_CHECK enum ps_status cli_running(const char *folder, struct ps_cluster_state *ret,
                                          struct ps_error *err);
-/** Is the supervisor that the state names alive? */
-bool cli_is_up(const struct ps_cluster_state *state);
-
 /** Monotonic clock, ns. */
 uint64_t cli_monotonic_ns(void);
 

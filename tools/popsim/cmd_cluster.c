@@ -18,7 +18,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { OPTION_JSON = CLI_OPTION, OPTION_CLEAN, POLL_MS = 100, DOWN_WAIT_MS = 15000 };
+enum {
+    OPTION_JSON = CLI_OPTION,
+    OPTION_CLEAN,
+    POLL_MS = 100,
+    DOWN_POLL_MS = 5,
+    DOWN_WAIT_MS = 15000
+};
 
 struct cluster_options {
     const char *state;
@@ -92,7 +98,9 @@ static void add_store_row(struct libscols_table *table, const struct ps_cluster_
     const char *cells[] = {state->cluster.pops[index]->code,
                            url,
                            pid,
-                           node == NULL ? "no answer" : "up",
+                           node != NULL                   ? "up"
+                           : state->nodes[index].pid == 0 ? "down"
+                                                          : "no answer",
                            boot,
                            name == NULL ? "" : name,
                            role == NULL ? "" : role,
@@ -135,9 +143,12 @@ static int print_status_json(const struct ps_cluster_state *state)
         json_t *node = ask_node(state, i);
         if (node == NULL) {
             code = CLI_BROKEN;
+        }
+        bool is_up = node != NULL;
+        if (!is_up) {
             node = json_pack("{s:s}", "pop", state->cluster.pops[i]->code);
         }
-        (void)json_object_set_new(node, "up", json_boolean(code == CLI_OK));
+        (void)json_object_set_new(node, "up", json_boolean(is_up));
         (void)json_object_set_new(node, "pid", json_integer(state->nodes[i].pid));
         (void)json_object_set_new(node, "port", json_integer(state->nodes[i].api_port));
         (void)json_array_append_new(nodes, node);
@@ -172,15 +183,19 @@ int cmd_status(int argc, char **argv)
     return code;
 }
 
-/* Print what came to a log since the last call. */
-static void print_more(FILE *log, const char *code, bool prefix)
+/* Print what came to a log since the last call; it is opened once it is there. */
+static void print_log(FILE **log, const char *path, const char *prefix)
 {
+    *log = *log == NULL ? fopen(path, "re") : *log;
+    if (*log == NULL) {
+        return;
+    }
     char *line = NULL;
     size_t capacity = 0;
-    while (getline(&line, &capacity, log) > 0) {
-        (void)printf("%s%s%s", prefix ? code : "", prefix ? " | " : "", line);
+    while (getline(&line, &capacity, *log) > 0) {
+        (void)printf("%s%s%s", prefix == NULL ? "" : prefix, prefix == NULL ? "" : " | ", line);
     }
-    clearerr(log);
+    clearerr(*log);
     free(line);
     (void)fflush(stdout);
 }
@@ -210,24 +225,28 @@ int cmd_logs(int argc, char **argv)
         ps_cluster_state_fini(&state);
         return cli_usage("%s is none of the cluster's PoPs", given.pop);
     }
-    FILE **logs = PS_NEW_ARRAY(FILE *, count);
+    /* Behind the nodes' logs the supervisor's, which tells of restarts. */
+    FILE **logs = PS_NEW_ARRAY(FILE *, count + 1);
     do {
         for (size_t i = 0; i < count; i++) {
             if (only >= 0 && (size_t)only != i) {
                 continue;
             }
             char path[4096];
-            supervisor_path(folder, state.cluster.pops[i]->code, "node.log", path);
-            logs[i] = logs[i] == NULL ? fopen(path, "re") : logs[i];
-            if (logs[i] != NULL) {
-                print_more(logs[i], state.cluster.pops[i]->code, only < 0);
-            }
+            const char *pop = state.cluster.pops[i]->code;
+            supervisor_path(folder, pop, "node.log", path);
+            print_log(&logs[i], path, only < 0 ? pop : NULL);
+        }
+        if (only < 0) {
+            char path[4096];
+            (void)snprintf(path, sizeof path, "%s/supervisor.log", folder);
+            print_log(&logs[count], path, "popsim");
         }
         if (given.follow) {
             (void)poll(NULL, 0, POLL_MS);
         }
     } while (given.follow && ferror(stdout) == 0);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i <= count; i++) {
         if (logs[i] != NULL) {
             (void)fclose(logs[i]);
         }
@@ -257,23 +276,20 @@ int cmd_down(int argc, char **argv)
     struct ps_cluster_state state;
     const char *folder = cli_state_folder(given.state);
     enum ps_status status = cli_running(folder, &state, &err);
-    if (status != PS_OK && !given.clean) {
-        return cli_fail(&err);
-    }
     if (status == PS_OK) {
         pid_t pid = state.supervisor_pid;
-        (void)kill(pid, SIGTERM);
-        for (int waited_ms = 0; kill(pid, 0) == 0 && waited_ms < DOWN_WAIT_MS;
-             waited_ms += POLL_MS) {
-            (void)poll(NULL, 0, POLL_MS);
-        }
-        bool gone = kill(pid, 0) != 0;
         ps_cluster_state_fini(&state);
-        if (!gone) {
-            err.status = PS_TIMEOUT;
+        (void)kill(pid, SIGTERM);
+        for (int waited_ms = 0; state_folder_in_use(folder) && waited_ms < DOWN_WAIT_MS;
+             waited_ms += DOWN_POLL_MS) {
+            (void)poll(NULL, 0, DOWN_POLL_MS);
+        }
+        if (state_folder_in_use(folder)) {
             (void)ps_fail(&err, PS_TIMEOUT, "the supervisor (pid %d) does not stop", (int)pid);
             return cli_fail(&err);
         }
+    } else if (!given.clean || state_folder_in_use(folder)) {
+        return cli_fail(&err);
     }
     if (given.clean && state_folder_remove(folder, &err) != PS_OK) {
         return cli_fail(&err);

@@ -307,7 +307,7 @@ int cmd_up(int argc, char **argv)
                                                .asked = asks ? &asked : NULL,
                                                .fresh = options.fresh,
                                                .first_port =
-                                                   options.port_given ? options.port : 8700};
+                                                   options.port_given ? options.port : -1};
         status = state_folder_open(&request, &state, &err);
     }
     ps_cluster_fini(&asked);

@@ -10,16 +10,53 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { FIRST_PORT = 8700 };
 
 bool state_folder_exists(const char *folder)
 {
     char path[4096];
     (void)snprintf(path, sizeof path, "%s/cluster.json", folder);
     return access(path, F_OK) == 0;
+}
+
+/* Take the folder's lock; the descriptor stays open for the life of the process. */
+static enum ps_status lock_folder(const char *folder, struct ps_error *err)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/lock", folder);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return ps_fail(err, PS_IO, "%s: %s", path, strerror(errno));
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        return PS_OK;
+    }
+    enum ps_status status =
+        errno == EWOULDBLOCK
+            ? ps_fail(err, PS_BUSY, "a cluster is already up in %s; stop it with: popsim down",
+                      folder)
+            : ps_fail(err, PS_IO, "lock %s: %s", path, strerror(errno));
+    (void)close(fd);
+    return status;
+}
+
+bool state_folder_in_use(const char *folder)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s/lock", folder);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    bool in_use = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    (void)close(fd);
+    return in_use;
 }
 
 static int remove_entry(const char *path, const struct stat *info, int type, struct FTW *at)
@@ -71,6 +108,7 @@ static enum ps_status take_free_ports(struct ps_cluster_node *nodes, size_t coun
 static enum ps_status assign_ports(struct ps_cluster_state *state, int first_port,
                                    struct ps_error *err)
 {
+    first_port = first_port < 0 ? FIRST_PORT : first_port;
     if (first_port == 0) {
         return take_free_ports(state->nodes, state->cluster.pop_count, err);
     }
@@ -122,11 +160,6 @@ static enum ps_status resume(const struct state_folder_request *request,
     if (status != PS_OK) {
         return status;
     }
-    if (cli_is_up(ret)) {
-        ps_cluster_state_fini(ret);
-        return ps_fail(err, PS_BUSY, "a cluster is already up in %s; stop it with: popsim down",
-                       request->folder);
-    }
     if (request->asked != NULL && !same_cluster(request->asked, &ret->cluster)) {
         ps_cluster_state_fini(ret);
         return ps_fail(
@@ -143,15 +176,26 @@ static enum ps_status resume(const struct state_folder_request *request,
         ret->cluster.durability = request->asked->durability;
     }
     ret->timeline.speed_milli = ret->cluster.speed_milli;
-    return PS_OK;
+    /* What a supervisor left behind that was killed. */
+    ret->supervisor_pid = 0;
+    for (size_t i = 0; i < ret->cluster.pop_count; i++) {
+        ret->nodes[i].pid = 0;
+    }
+    if (request->first_port >= 0) {
+        status = assign_ports(ret, request->first_port, err);
+    }
+    if (status == PS_OK) {
+        status = ps_cluster_state_save(request->folder, ret, err);
+    }
+    if (status != PS_OK) {
+        ps_cluster_state_fini(ret);
+    }
+    return status;
 }
 
 static enum ps_status create(const struct state_folder_request *request,
                              struct ps_cluster_state *ret, struct ps_error *err)
 {
-    if (mkdir(request->folder, 0700) != 0 && errno != EEXIST) {
-        return ps_fail(err, PS_IO, "%s: %s", request->folder, strerror(errno));
-    }
     *ret = (struct ps_cluster_state){.cluster = *request->asked, .bind = "127.0.0.1"};
     *request->asked = (struct ps_cluster){0};
     ret->cluster.epoch_unix_s = (int64_t)time(NULL);
@@ -171,20 +215,20 @@ static enum ps_status create(const struct state_folder_request *request,
 enum ps_status state_folder_open(const struct state_folder_request *request,
                                  struct ps_cluster_state *ret, struct ps_error *err)
 {
-    if (state_folder_exists(request->folder) && request->fresh) {
-        struct ps_cluster_state old;
-        if (ps_cluster_state_load(request->folder, &old, NULL) == PS_OK) {
-            bool up = cli_is_up(&old);
-            ps_cluster_state_fini(&old);
-            if (up) {
-                return ps_fail(err, PS_BUSY, "a cluster is up in %s; stop it with: popsim down",
-                               request->folder);
-            }
+    if (mkdir(request->folder, 0700) != 0 && errno != EEXIST) {
+        return ps_fail(err, PS_IO, "%s: %s", request->folder, strerror(errno));
+    }
+    enum ps_status status = lock_folder(request->folder, err);
+    if (status == PS_OK && request->fresh && state_folder_exists(request->folder)) {
+        /* The lock's file goes with the rest. */
+        status = state_folder_remove(request->folder, err);
+        if (status == PS_OK && mkdir(request->folder, 0700) != 0 && errno != EEXIST) {
+            status = ps_fail(err, PS_IO, "%s: %s", request->folder, strerror(errno));
         }
-        enum ps_status status = state_folder_remove(request->folder, err);
-        if (status != PS_OK) {
-            return status;
-        }
+        status = status == PS_OK ? lock_folder(request->folder, err) : status;
+    }
+    if (status != PS_OK) {
+        return status;
     }
     return state_folder_exists(request->folder) ? resume(request, ret, err)
                                                 : create(request, ret, err);

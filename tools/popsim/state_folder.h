@@ -8,18 +8,23 @@ struct state_folder_request {
     const char *folder;
     struct ps_cluster *asked; /* NULL = what the folder holds; else taken over (left empty) */
     bool fresh;               /* remove what an earlier cluster left */
-    int first_port;           /* 0 = free ones */
+    int first_port;           /* 0 = free ones; -1 = as before, or the usual ones */
 };
 
 bool state_folder_exists(const char *folder);
 
+/** Does a supervisor, or one that is being started, hold the folder? It does so by a lock, which
+ * ends with its process, however that ends. */
+bool state_folder_in_use(const char *folder);
+
 /** Make the folder ready for a supervisor and give the state to run with: time line, ports, no
- * pids. A folder whose cluster differs from `asked` is refused (PS_EXISTS) unless fresh; one that
- * is in use, too (PS_BUSY). */
+ * pids. The folder is then in use until the calling process and those it forked end. A folder whose
+ * cluster differs from `asked` is refused (PS_EXISTS) unless fresh; one that is in use, too
+ * (PS_BUSY). */
 PS_MUST_CHECK enum ps_status state_folder_open(const struct state_folder_request *request,
                                                struct ps_cluster_state *ret, struct ps_error *err);
 
-/** Remove the folder's clusters files: cluster.json, logs, pop-* folders; then the folder if it is
+/** Remove the folder's cluster's files: cluster.json, logs, pop-* folders; then the folder if it is
  * empty. */
 PS_MUST_CHECK enum ps_status state_folder_remove(const char *folder, struct ps_error *err);
 

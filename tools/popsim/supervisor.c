@@ -272,6 +272,8 @@ static void announce(struct supervisor *supervisor)
         supervisor->ready(supervisor->state);
     }
     if (supervisor->options->ready_fd >= 0) {
+        /* The terminal, or the pipe, of whoever waited is theirs again. */
+        (void)dup2(STDOUT_FILENO, STDERR_FILENO);
         (void)!write(supervisor->options->ready_fd, "1", 1);
         (void)close(supervisor->options->ready_fd);
     }

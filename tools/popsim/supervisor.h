@@ -11,7 +11,8 @@
 struct supervisor_options {
     const char *folder;
     bool quiet;   /* print nothing but errors */
-    int ready_fd; /* a byte is written here, and it is closed, once every PoP serves; -1 = none */
+    int ready_fd; /* a byte is written here, and it is closed, once every PoP serves; from then on
+                     errors go to stdout; -1 = none */
 };
 
 /** Run the cluster until SIGINT or SIGTERM. `state` has PoPs, stores, ports and time line; pids are
