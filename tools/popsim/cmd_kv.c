@@ -19,8 +19,12 @@ enum {
     OPTION_CACHE_TTL,
     OPTION_PREFIX,
     OPTION_LIMIT,
+    OPTION_CURSOR,
     OPTION_PATH,
-    WORDS_MAX = 4
+    WORDS_MAX = 4,
+    MS_PER_S = 1000,
+    CHUNK = 65536,
+    FILE_SIZE_MAX = 104857600 /* a bulk write's documented limit */
 };
 
 struct kv_options {
@@ -32,6 +36,7 @@ struct kv_options {
     const char *cache_ttl;
     const char *prefix;
     const char *limit;
+    const char *cursor;
     const char *path;
     const char *words[WORDS_MAX];
     size_t word_count;
@@ -62,6 +67,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case OPTION_LIMIT:
         options->limit = argument;
         break;
+    case OPTION_CURSOR:
+        options->cursor = argument;
+        break;
     case OPTION_PATH:
         options->path = argument;
         break;
@@ -89,6 +97,7 @@ static const struct argp_option argp_options[] = {
     {"cache-ttl", OPTION_CACHE_TTL, "SECONDS", 0, "get: keep the PoP's entry so long", 0},
     {"prefix", OPTION_PREFIX, "TEXT", 0, "list: only names that start with TEXT", 0},
     {"limit", OPTION_LIMIT, "N", 0, "list: at most N names", 0},
+    {"cursor", OPTION_CURSOR, "TEXT", 0, "list: go on where an earlier list ended", 0},
     CLI_STATE_OPTION,
     {0},
 };
@@ -96,10 +105,13 @@ static const struct argp_option argp_options[] = {
 static const struct argp argp = {
     argp_options,
     parse_option,
-    "put STORE KEY [VALUE]\nget STORE KEY\ndelete STORE KEY\nlist STORE",
+    "put STORE KEY [VALUE]\nget STORE KEY\ndelete STORE KEY\nlist STORE\n"
+    "bulk put STORE FILE\nbulk get STORE FILE\nbulk delete STORE FILE",
     "Put, get, delete and list keys of a KV store at a PoP.\v"
     "The value goes to stdout; how stale it was, to stderr. "
-    "A key that is not visible at the PoP exits with 1.",
+    "A key that is not visible at the PoP exits with 1. "
+    "FILE is JSON as wrangler takes it: [{\"key\": ..., \"value\": ...}, ...] to put, "
+    "[\"key\", ...] to get and delete.",
     NULL,
     NULL,
     NULL};
@@ -127,52 +139,72 @@ static void add_query(struct ps_buf *target, const char *name, const char *value
     }
 }
 
-/* "hit: version 3 of 5, 2 newer, superseded 12.4s ago" */
+static struct ps_slice text_or(struct ps_slice text, const char *otherwise)
+{
+    return text.size == 0 ? ps_slice_of(otherwise) : text;
+}
+
+/* "sin: version at LSN 3, cache HIT, STALE: 2 behind (newest is LSN 5), superseded 12.4 s ago" */
 static void print_staleness(const char *pop, const struct http_reply *reply)
 {
     struct ps_slice lsn = http_reply_header(reply, "popsim-lsn");
     struct ps_slice latest = http_reply_header(reply, "popsim-latest-lsn");
-    struct ps_slice behind = http_reply_header(reply, "popsim-behind");
-    struct ps_slice stale = http_reply_header(reply, "popsim-stale-ms");
+    struct ps_slice behind = text_or(http_reply_header(reply, "popsim-behind"), "0");
+    struct ps_slice stale = text_or(http_reply_header(reply, "popsim-stale-ms"), "0");
     struct ps_slice cache = http_reply_header(reply, "cf-cache-status");
     if (lsn.size == 0) {
         return;
     }
-    double stale_ms = stale.size == 0 ? 0 : strtod(stale.data, NULL);
-    (void)fprintf(stderr, "%s: version at LSN %.*s", pop, (int)lsn.size, lsn.data);
+    if (ps_slice_eq(lsn, PS_LIT("0"))) {
+        (void)fprintf(stderr, "%s: no version", pop);
+    } else {
+        (void)fprintf(stderr, "%s: version at LSN %.*s", pop, (int)lsn.size, lsn.data);
+    }
     if (cache.size > 0) {
         (void)fprintf(stderr, ", cache %.*s", (int)cache.size, cache.data);
     }
-    if (ps_slice_eq(behind, PS_LIT("0")) || behind.size == 0) {
+    if (http_reply_header(reply, "popsim-late").size > 0) {
+        (void)fprintf(stderr, ", LATE: home is away");
+    }
+    if (ps_slice_eq(behind, PS_LIT("0"))) {
         (void)fprintf(stderr, ", the newest\n");
     } else {
         (void)fprintf(stderr, ", STALE: %.*s behind (newest is LSN %.*s), superseded %.3f s ago\n",
                       (int)behind.size, behind.data, (int)latest.size, latest.data,
-                      stale_ms / 1000);
+                      strtod(stale.data, NULL) / MS_PER_S);
     }
+}
+
+static int read_file(const char *path, struct ps_buf *ret)
+{
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL) {
+        return cli_usage("%s: %s", path, strerror(errno));
+    }
+    size_t got;
+    do {
+        ps_buf_reserve(ret, CHUNK);
+        got = fread(ret->data + ret->size, 1, CHUNK, file);
+        ret->size += got;
+    } while (got > 0 && ret->size <= FILE_SIZE_MAX);
+    bool failed = ferror(file) != 0;
+    (void)fclose(file);
+    if (ret->size > FILE_SIZE_MAX) {
+        return cli_usage("%s: more than %d bytes", path, FILE_SIZE_MAX);
+    }
+    return failed ? cli_usage("%s: it cannot be read", path) : CLI_OK;
 }
 
 static int read_value(const struct kv_options *options, struct ps_buf *ret)
 {
-    if (options->path == NULL) {
-        if (options->word_count < 4) {
-            return cli_usage("kv put: VALUE or --path FILE is missing");
-        }
-        ps_buf_append_text(ret, options->words[3]);
-        return CLI_OK;
+    if (options->path != NULL) {
+        return read_file(options->path, ret);
     }
-    FILE *file = fopen(options->path, "rbe");
-    if (file == NULL) {
-        return cli_usage("%s: %s", options->path, strerror(errno));
+    if (options->word_count < 4) {
+        return cli_usage("kv put: VALUE or --path FILE is missing");
     }
-    char chunk[65536];
-    size_t got;
-    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0 && ret->size <= PS_KV_VALUE_SIZE_MAX) {
-        ps_buf_append(ret, chunk, got);
-    }
-    bool failed = ferror(file) != 0;
-    (void)fclose(file);
-    return failed ? cli_usage("%s: it cannot be read", options->path) : CLI_OK;
+    ps_buf_append_text(ret, options->words[3]);
+    return CLI_OK;
 }
 
 static int print_names(struct ps_slice body)
@@ -189,7 +221,7 @@ static int print_names(struct ps_slice body)
         (void)puts(json_string_value(json_object_get(name, "name")));
     }
     if (json_is_false(json_object_get(json, "list_complete"))) {
-        (void)fprintf(stderr, "there are more; the next cursor: %s\n",
+        (void)fprintf(stderr, "there are more; go on with --cursor %s\n",
                       json_string_value(json_object_get(json, "cursor")));
     }
     json_decref(json);
@@ -197,79 +229,216 @@ static int print_names(struct ps_slice body)
 }
 
 struct call {
-    const char *pop;
-    const char *address;
-    uint16_t port;
+    const struct ps_cluster_state *state;
+    const struct ps_store *store;
+    size_t pop;
+    const char *verb; /* "put", ..., or "bulk put", ... */
+    const char *method;
     struct ps_buf target;
     struct ps_buf headers;
     struct ps_buf body;
 };
 
-static int finish(const char *verb, struct call *call, const char *method)
+static bool is(const struct call *call, const char *verb)
+{
+    return strcmp(call->verb, verb) == 0;
+}
+
+static const char *pop_of(const struct call *call)
+{
+    return call->state->cluster.pops[call->pop]->code;
+}
+
+/* A node's refusal in its own words: the REST API's are in the body. */
+static int print_refusal(const struct call *call, const struct http_reply *reply)
+{
+    json_t *json =
+        json_loadb(reply->body.size == 0 ? "" : reply->body.data, reply->body.size, 0, NULL);
+    const char *message = json_string_value(
+        json_object_get(json_array_get(json_object_get(json, "errors"), 0), "message"));
+    (void)fprintf(stderr, "popsim: kv %s failed: %d %s\n", call->verb, reply->status,
+                  message == NULL ? reply->phrase : message);
+    json_decref(json);
+    return reply->status < 500 && reply->status != 429 ? CLI_BAD_INPUT : CLI_FAILED;
+}
+
+static int print_written(const struct call *call, struct ps_slice body)
+{
+    json_t *json = json_loadb(body.data, body.size, 0, NULL);
+    const json_t *result = json_object_get(json, "result");
+    const json_t *failed = json_object_get(result, "unsuccessful_keys");
+    (void)fprintf(stderr, "%s: %" JSON_INTEGER_FORMAT " keys written, %zu not\n", pop_of(call),
+                  json_integer_value(json_object_get(result, "successful_key_count")),
+                  json_array_size(failed));
+    for (size_t i = 0; i < json_array_size(failed); i++) {
+        (void)puts(json_string_value(json_array_get(failed, i)));
+    }
+    int code = json_array_size(failed) == 0 ? CLI_OK : CLI_FAILED;
+    json_decref(json);
+    return code;
+}
+
+static void print_value(const struct http_reply *reply)
+{
+    (void)fwrite(reply->body.data, 1, reply->body.size, stdout);
+    (void)fputc('\n', stdout);
+    (void)fflush(stdout);
+}
+
+static int print_reply(const struct call *call, const struct http_reply *reply)
+{
+    if (reply->status == 404 && is(call, "get")) {
+        print_staleness(pop_of(call), reply);
+        (void)fprintf(stderr, "%s: not found\n", pop_of(call));
+        return CLI_BROKEN;
+    }
+    if (reply->status >= 300) {
+        return print_refusal(call, reply);
+    }
+    if (is(call, "get") || is(call, "bulk get")) {
+        print_value(reply);
+        print_staleness(pop_of(call), reply);
+        return CLI_OK;
+    }
+    if (is(call, "list")) {
+        return print_names(ps_buf_slice(&reply->body));
+    }
+    if (is(call, "bulk put") || is(call, "bulk delete")) {
+        return print_written(call, ps_buf_slice(&reply->body));
+    }
+    struct ps_slice lsn = http_reply_header(reply, "popsim-lsn");
+    (void)fprintf(stderr, "%s: committed at LSN %.*s\n", pop_of(call), (int)lsn.size, lsn.data);
+    return CLI_OK;
+}
+
+static int perform(struct call *call)
 {
     struct http_reply reply = {0};
     struct ps_error err = {0};
-    if (http_call(call->address, call->port, method, ps_buf_slice(&call->target),
-                  ps_buf_text(&call->headers), ps_buf_slice(&call->body), &reply, &err) != PS_OK) {
+    if (http_call(call->state->bind, call->state->nodes[call->pop].api_port, call->method,
+                  ps_buf_slice(&call->target), ps_buf_text(&call->headers),
+                  ps_buf_slice(&call->body), &reply, &err) != PS_OK) {
         return cli_fail(&err);
     }
-    int code = CLI_OK;
-    bool is_get = strcmp(verb, "get") == 0;
-    if (reply.status == 404 && is_get) {
-        print_staleness(call->pop, &reply);
-        (void)fprintf(stderr, "%s: not found\n", call->pop);
-        code = CLI_BROKEN;
-    } else if (reply.status >= 300) {
-        (void)fprintf(stderr, "popsim: kv %s failed: %d %s\n", verb, reply.status, reply.phrase);
-        code = reply.status < 500 && reply.status != 429 ? CLI_BAD_INPUT : CLI_FAILED;
-    } else if (is_get) {
-        (void)fwrite(reply.body.data, 1, reply.body.size, stdout);
-        (void)fputc('\n', stdout);
-        (void)fflush(stdout);
-        print_staleness(call->pop, &reply);
-    } else if (strcmp(verb, "list") == 0) {
-        code = print_names(ps_buf_slice(&reply.body));
-    } else {
-        struct ps_slice lsn = http_reply_header(&reply, "popsim-lsn");
-        (void)fprintf(stderr, "%s: committed at LSN %.*s\n", call->pop, (int)lsn.size, lsn.data);
-    }
+    int code = print_reply(call, &reply);
     http_reply_fini(&reply);
     return code;
 }
 
-static int prepare(const struct kv_options *options, const char *verb, struct call *call,
-                   const char **ret_method)
+static int prepare_key(const struct kv_options *options, struct call *call)
+{
+    if (options->word_count < 3) {
+        return cli_usage("kv %s: STORE and KEY are expected", call->verb);
+    }
+    encode(&call->target, options->words[2]);
+    add_query(&call->target, "urlencoded", "true");
+    if (is(call, "get")) {
+        call->method = "GET";
+        add_query(&call->target, "cache_ttl", options->cache_ttl);
+        return CLI_OK;
+    }
+    if (is(call, "delete")) {
+        call->method = "DELETE";
+        return CLI_OK;
+    }
+    call->method = "PUT";
+    add_query(&call->target, "expiration_ttl", options->ttl);
+    add_query(&call->target, "expiration", options->expiration);
+    if (options->metadata != NULL) {
+        if (strpbrk(options->metadata, "\r\n") != NULL) {
+            return cli_usage("--metadata: it must be one line");
+        }
+        ps_buf_printf(&call->headers, "CF-KV-Metadata: %s\r\n", options->metadata);
+    }
+    return read_value(options, &call->body);
+}
+
+/* Bulk writes are the REST API's alone; a bulk get is a binding's, so that it sees the PoP's cache.
+ */
+static int prepare_bulk(const struct kv_options *options, struct call *call)
+{
+    if (options->word_count < 4) {
+        return cli_usage("kv %s: STORE and FILE are expected", call->verb);
+    }
+    ps_buf_append_text(&call->headers, "Content-Type: application/json\r\n");
+    if (is(call, "bulk get")) {
+        call->method = "POST";
+        ps_buf_append_text(&call->target, "bulk/get");
+        ps_buf_append_text(&call->body, "{\"keys\":");
+        int code = read_file(options->words[3], &call->body);
+        ps_buf_append_char(&call->body, '}');
+        return code;
+    }
+    call->method = is(call, "bulk put") ? "PUT" : "POST";
+    call->headers.size = 0;
+    if (call->state->token[0] != '\0') {
+        ps_buf_printf(&call->headers, "Authorization: Bearer %s\r\n", call->state->token);
+    }
+    ps_buf_printf(&call->target, "client/v4/accounts/popsim/storage/kv/namespaces/%s/bulk%s",
+                  call->store->id, is(call, "bulk put") ? "" : "/delete");
+    return read_file(options->words[3], &call->body);
+}
+
+static int prepare(const struct kv_options *options, struct call *call)
 {
     ps_buf_append_char(&call->target, '/');
-    bool needs_key = strcmp(verb, "list") != 0;
-    if (needs_key) {
-        if (options->word_count < 3) {
-            return cli_usage("kv %s: STORE and KEY are expected", verb);
-        }
-        encode(&call->target, options->words[2]);
-        add_query(&call->target, "urlencoded", "true");
+    ps_buf_printf(&call->headers, "popsim-store: %s\r\n", call->store->name);
+    if (strncmp(call->verb, "bulk ", 5) == 0) {
+        return prepare_bulk(options, call);
     }
-    ps_buf_printf(&call->headers, "popsim-store: %s\r\n", options->words[1]);
-    if (strcmp(verb, "put") == 0) {
-        *ret_method = "PUT";
-        add_query(&call->target, "expiration_ttl", options->ttl);
-        add_query(&call->target, "expiration", options->expiration);
-        if (options->metadata != NULL) {
-            if (strpbrk(options->metadata, "\r\n") != NULL) {
-                return cli_usage("--metadata: it must be one line");
-            }
-            ps_buf_printf(&call->headers, "CF-KV-Metadata: %s\r\n", options->metadata);
-        }
-        return read_value(options, &call->body);
+    if (!is(call, "list")) {
+        return prepare_key(options, call);
     }
-    *ret_method = strcmp(verb, "delete") == 0 ? "DELETE" : "GET";
-    if (strcmp(verb, "get") == 0) {
-        add_query(&call->target, "cache_ttl", options->cache_ttl);
-    } else if (!needs_key) {
-        add_query(&call->target, "prefix", options->prefix);
-        add_query(&call->target, "key_count_limit", options->limit);
-    }
+    call->method = "GET";
+    add_query(&call->target, "prefix", options->prefix);
+    add_query(&call->target, "key_count_limit", options->limit);
+    add_query(&call->target, "cursor", options->cursor);
     return CLI_OK;
+}
+
+static int run(const struct kv_options *options, const char *verb,
+               const struct ps_cluster_state *state)
+{
+    const struct ps_cluster *cluster = &state->cluster;
+    int pop = options->pop == NULL ? 0 : ps_cluster_find_pop(cluster, ps_slice_of(options->pop));
+    if (pop < 0) {
+        return cli_usage("--pop %s: it is none of the cluster's PoPs", options->pop);
+    }
+    const char *name = options->words[strncmp(verb, "bulk ", 5) == 0 ? 2 : 1];
+    int store = ps_cluster_find_store(cluster, ps_slice_of(name));
+    if (store < 0) {
+        return cli_usage("the cluster has no store \"%s\"; see popsim status", name);
+    }
+    struct call call = {
+        .state = state, .store = &cluster->stores[store], .pop = (size_t)pop, .verb = verb};
+    int code = prepare(options, &call);
+    if (code == CLI_OK) {
+        code = perform(&call);
+    }
+    ps_buf_fini(&call.target);
+    ps_buf_fini(&call.headers);
+    ps_buf_fini(&call.body);
+    return code;
+}
+
+/* The verb that the words begin with; NULL if it is none, or no store follows. */
+static const char *verb_of(const struct kv_options *options)
+{
+    static const char *const verbs[] = {"put",      "get",      "delete",     "list",
+                                        "bulk put", "bulk get", "bulk delete"};
+    char asked[64];
+    bool bulk = options->word_count >= 2 && strcmp(options->words[0], "bulk") == 0;
+    if (options->word_count < (bulk ? 3 : 2)) {
+        return NULL;
+    }
+    (void)snprintf(asked, sizeof asked, "%.16s%s%.16s", options->words[0], bulk ? " " : "",
+                   bulk ? options->words[1] : "");
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(asked, verbs[i]) == 0) {
+            return verbs[i];
+        }
+    }
+    return NULL;
 }
 
 int cmd_kv(int argc, char **argv)
@@ -278,41 +447,17 @@ int cmd_kv(int argc, char **argv)
     if (cli_parse(&argp, argc, argv, &options) != 0) {
         return CLI_BAD_INPUT;
     }
-    static const char *const verbs[] = {"put", "get", "delete", "list"};
-    const char *verb = NULL;
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0] && options.word_count > 0; i++) {
-        verb = strcmp(options.words[0], verbs[i]) == 0 ? verbs[i] : verb;
-    }
-    if (verb == NULL || options.word_count < 2) {
-        return cli_usage(
-            "kv: put, get, delete or list and a STORE are expected; see popsim kv --help");
-    }
-    if (strpbrk(options.words[1], "\r\n") != NULL) {
-        return cli_usage("kv: a store's name has no line ends");
+    const char *verb = verb_of(&options);
+    if (verb == NULL) {
+        return cli_usage("kv: put, get, delete, list or bulk put, get, delete and a STORE are "
+                         "expected; see popsim kv --help");
     }
     struct ps_error err = {0};
     struct ps_cluster_state state;
     if (cli_running(cli_state_folder(options.state), &state, &err) != PS_OK) {
         return cli_fail(&err);
     }
-    int pop =
-        options.pop == NULL ? 0 : ps_cluster_find_pop(&state.cluster, ps_slice_of(options.pop));
-    int code = CLI_OK;
-    if (pop < 0) {
-        code = cli_usage("--pop %s: it is none of the cluster's PoPs", options.pop);
-    } else {
-        struct call call = {.pop = state.cluster.pops[pop]->code,
-                            .address = state.bind,
-                            .port = state.nodes[pop].api_port};
-        const char *method = NULL;
-        code = prepare(&options, verb, &call, &method);
-        if (code == CLI_OK) {
-            code = finish(verb, &call, method);
-        }
-        ps_buf_fini(&call.target);
-        ps_buf_fini(&call.headers);
-        ps_buf_fini(&call.body);
-    }
+    int code = run(&options, verb, &state);
     ps_cluster_state_fini(&state);
     return code;
 }
