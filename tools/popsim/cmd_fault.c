@@ -3,6 +3,8 @@
 #include "tools/popsim/http_client.h"
 #include "tools/popsim/supervisor.h"
 
+#include <jansson.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,7 +15,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OPTION_POP = CLI_OPTION, OPTION_FOR, OPTION_FACTOR, NS_PER_MS = 1000000 };
+enum {
+    OPTION_POP = CLI_OPTION,
+    OPTION_FOR,
+    OPTION_FACTOR,
+    NS_PER_MS = 1000000,
+    FACTOR_MAX = 1000 /* what a node takes */
+};
 
 struct fault_options {
     const char *state;
@@ -73,10 +81,23 @@ struct target {
     const char *folder;
     const struct ps_cluster_state *state;
     size_t pop;
+    const char *duration;
     ps_dur_ns duration_ns; /* 0 = not given */
 };
 
-static int post(const struct target *target, const char *path, const struct ps_buf *body)
+/* A refusal's reason; the phrase when there is none. */
+static int refused(const struct http_reply *reply)
+{
+    json_t *json =
+        json_loadb(reply->body.size == 0 ? "" : reply->body.data, reply->body.size, 0, NULL);
+    const char *reason = json_string_value(json_object_get(json, "error"));
+    int code = cli_usage("%s", reason == NULL ? reply->phrase : reason);
+    json_decref(json);
+    return code;
+}
+
+static int post(const struct target *target, const char *path, const struct ps_buf *body,
+                const char *outcome)
 {
     struct http_reply reply = {0};
     struct ps_error err = {0};
@@ -92,10 +113,9 @@ static int post(const struct target *target, const char *path, const struct ps_b
     }
     int code = CLI_OK;
     if (reply.status != 200) {
-        code = cli_usage("%d %s", reply.status, reply.phrase);
+        code = refused(&reply);
     } else {
-        (void)printf("%s: %.*s\n", target->state->cluster.pops[target->pop]->code,
-                     (int)reply.body.size, reply.body.data);
+        (void)printf("%s: %s\n", target->state->cluster.pops[target->pop]->code, outcome);
     }
     http_reply_fini(&reply);
     return code;
@@ -116,7 +136,11 @@ static int partition(const struct target *target)
         ps_buf_printf(&body, "{\"outages\":[[null,%" PRIu64 "]]}",
                       ps_time_add(now_of(target), target->duration_ns));
     }
-    int code = post(target, "/popsim/link", &body);
+    char outcome[96] = "cut off from home until popsim fault heal";
+    if (target->duration_ns != 0) {
+        (void)snprintf(outcome, sizeof outcome, "cut off from home for %s", target->duration);
+    }
+    int code = post(target, "/popsim/link", &body, outcome);
     ps_buf_fini(&body);
     return code;
 }
@@ -125,8 +149,8 @@ static int slow(const struct target *target, const char *factor_text)
 {
     char *end = NULL;
     double factor = factor_text == NULL ? 0 : strtod(factor_text, &end);
-    if (factor_text == NULL || *end != '\0' || !(factor >= 1 && factor <= 1000000)) {
-        return cli_usage("fault slow: --factor X is expected, 1 or more");
+    if (factor_text == NULL || *end != '\0' || !(factor >= 1 && factor <= FACTOR_MAX)) {
+        return cli_usage("fault slow: --factor X is expected, from 1 to %d", FACTOR_MAX);
     }
     if (target->duration_ns == 0) {
         return cli_usage("fault slow: --for DURATION is expected");
@@ -134,7 +158,9 @@ static int slow(const struct target *target, const char *factor_text)
     struct ps_buf body = {0};
     ps_buf_printf(&body, "{\"slows\":[[null,%" PRIu64 ",%" PRIu64 "]]}",
                   ps_time_add(now_of(target), target->duration_ns), (uint64_t)(factor * 1000));
-    int code = post(target, "/popsim/link", &body);
+    char outcome[96];
+    (void)snprintf(outcome, sizeof outcome, "%g times slower for %s", factor, target->duration);
+    int code = post(target, "/popsim/link", &body, outcome);
     ps_buf_fini(&body);
     return code;
 }
@@ -177,7 +203,7 @@ static int dispatch(const struct fault_options *options, const struct target *ta
         return partition(target);
     }
     if (strcmp(options->verb, "heal") == 0) {
-        return post(target, "/popsim/heal", &empty);
+        return post(target, "/popsim/heal", &empty, "its link is whole again");
     }
     if (strcmp(options->verb, "slow") == 0) {
         return slow(target, options->factor);
@@ -198,7 +224,8 @@ int cmd_fault(int argc, char **argv)
     if (options.verb == NULL || options.pop == NULL) {
         return cli_usage("fault: a fault and --pop are expected; see popsim fault --help");
     }
-    struct target target = {.folder = cli_state_folder(options.state)};
+    struct target target = {.folder = cli_state_folder(options.state),
+                            .duration = options.duration};
     if (options.duration != NULL &&
         (ps_dur_parse(ps_slice_of(options.duration), &target.duration_ns) != PS_OK ||
          target.duration_ns == 0)) {
