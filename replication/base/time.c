@@ -88,6 +88,9 @@ enum ps_status ps_dur_parse(struct ps_slice text, ps_dur_ns *ret)
         *ret = 0;
         return PS_OK;
     }
+    if (text.size == 0) { /* and its data may be NULL */
+        return PS_INVALID;
+    }
     ps_u128 total = 0;
     size_t at = 0;
     do {
