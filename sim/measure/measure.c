@@ -146,7 +146,7 @@ struct pins {
     uint32_t boot;
 };
 
-/* When did the PoP lose its cache, if it did so in (from, to]? */
+/* When did the PoP lose its cache, if it did so in [from, to]? `to` if not. */
 static ps_time_ns lost_at(const struct ps_history *history, uint16_t pop, ps_time_ns from_ns,
                           ps_time_ns to_ns)
 {
@@ -217,7 +217,13 @@ static void walk_cache(struct subject *subject, struct ps_visibility_sink *sink,
             pins.boot = boot;
         }
         walk_event(subject, sink, &pins, &events[i]);
-        last_ns = events[i].at_ns;
+        if (boot != 0) { /* what failed at a PoP that was down says nothing of its cache */
+            last_ns = events[i].at_ns;
+        }
+    }
+    ps_time_ns lost_ns = lost_at(history, pop, last_ns, PS_NEVER);
+    if (lost_ns != PS_NEVER) {
+        drop_pins(subject, sink, &pins, lost_ns);
     }
     for (uint32_t key = 0; key < pins.count; key++) {
         ps_visibility_finish(&pins.meters[key], sink, pins.hashes[key],

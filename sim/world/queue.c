@@ -25,10 +25,15 @@ static bool before(const struct ps_event *a, const struct ps_event *b)
 void ps_queue_push(struct ps_queue *queue, ps_time_ns at_ns, enum ps_event_class kind,
                    void *subject)
 {
+    ps_queue_push_as(queue, at_ns, kind, queue->turns++, subject);
+}
+
+void ps_queue_push_as(struct ps_queue *queue, ps_time_ns at_ns, enum ps_event_class kind,
+                      uint64_t place, void *subject)
+{
     queue->events = ps_grow(queue->events, queue->count, &queue->capacity, sizeof *queue->events);
-    struct ps_event event = {.at_ns = at_ns,
-                             .order = (uint64_t)kind << CLASS_SHIFT | queue->turns++,
-                             .subject = subject};
+    struct ps_event event = {
+        .at_ns = at_ns, .order = (uint64_t)kind << CLASS_SHIFT | place, .subject = subject};
     size_t at = queue->count++;
     while (at > 0) {
         size_t parent = (at - 1) / CHILDREN;

@@ -1,5 +1,5 @@
-/* The virtual world's event queue: a heap by (instant, class, order of scheduling). The order is
- * total, so a run never depends on anything else. */
+/* The virtual world's event queue: a heap by (instant, class, place or order of scheduling). The
+ * order is total, so a run never depends on anything else. */
 #ifndef PS_SIM_WORLD_QUEUE_H
 #define PS_SIM_WORLD_QUEUE_H
 
@@ -19,7 +19,7 @@ enum ps_event_class {
 
 struct ps_event {
     ps_time_ns at_ns;
-    uint64_t order; /* class and turn */
+    uint64_t order; /* class and turn, or place */
     void *subject;
 };
 
@@ -34,6 +34,10 @@ struct ps_queue {
 void ps_queue_fini(struct ps_queue *queue); /* subjects are their owners' */
 void ps_queue_push(struct ps_queue *queue, ps_time_ns at_ns, enum ps_event_class kind,
                    void *subject);
+/** The same with a place among the events of its instant and class instead of the order of
+ * scheduling: sessions are invoked in the order of the file. */
+void ps_queue_push_as(struct ps_queue *queue, ps_time_ns at_ns, enum ps_event_class kind,
+                      uint64_t place, void *subject);
 /** Take the first event; false if there is none. */
 bool ps_queue_pop(struct ps_queue *queue, struct ps_event *ret);
 enum ps_event_class ps_event_class(const struct ps_event *event);

@@ -55,7 +55,8 @@ static ps_time_ns invoke(struct world *world, struct ps_session *session)
 static void plan_next(struct world *world, struct ps_session *session)
 {
     if (session->at_ns != PS_NEVER) {
-        ps_queue_push(&world->queue, session->at_ns, PS_EVENT_INVOKE, session);
+        ps_queue_push_as(&world->queue, session->at_ns, PS_EVENT_INVOKE,
+                         (uint64_t)(session - world->plan.sessions), session);
     }
 }
 

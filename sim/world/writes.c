@@ -105,7 +105,8 @@ static void take_result(void *context, void *tag, const struct ps_written *resul
     *(struct ps_written *)tag = *result;
 }
 
-/* One write, one batch: in the virtual world the disk takes no time. */
+/* One write, one batch: the disk takes no time. The stamp is a tick after the arrival, so that it
+ * never depends on what was read at that instant: a read closes it (ps_primary_closed). */
 static struct ps_written commit(struct world *world, struct world_store *store,
                                 const struct ps_entry *entry)
 {
@@ -114,7 +115,7 @@ static struct ps_written commit(struct world *world, struct world_store *store,
     bool known = ps_primary_write(store->primary, &write, &written, &written);
     PS_ASSERT(!known); /* there is no token */
     const struct ps_record *records;
-    size_t count = ps_primary_take(store->primary, world->now_ns, &records);
+    size_t count = ps_primary_take(store->primary, world->now_ns + 1, &records);
     PS_ASSERT(count <= 1);
     enum ps_status status = PS_OK;
     if (count == 1) {
