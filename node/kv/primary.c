@@ -21,6 +21,7 @@ struct pending {
     struct waiting first;  /* further tries hang behind it */
     struct waiting **last;
     struct ps_written result;
+    ps_time_ns put_before_ns; /* the key's last put before this one; PS_NEVER: none */
     char bytes[];
 };
 
@@ -46,7 +47,7 @@ struct ps_primary {
     struct list batch; /* under way, the left-out ones included */
     bool busy;
     struct pending *by_token;
-    struct recent *recent;     /* insertion order = ascending put_ns */
+    struct recent *recent;     /* about in the order of put_ns */
     struct ps_record *records; /* of the batch */
     size_t record_count;
     size_t record_capacity;
@@ -92,6 +93,28 @@ static ps_time_ns last_put(const struct ps_primary *primary, struct ps_slice key
     struct recent *recent = NULL;
     HASH_FIND(hh, primary->recent, key.data, key.size, recent);
     return recent == NULL ? PS_NEVER : recent->put_ns;
+}
+
+/* The put's batch failed: it was never made. An earlier put of the key in the same batch takes both
+ * back. */
+static void take_back_put(struct ps_primary *primary, const struct pending *pending)
+{
+    bool was_put = pending->result.status == PS_OK && !pending->entry.deleted;
+    bool is_first =
+        pending->put_before_ns == PS_NEVER || pending->put_before_ns < primary->first_of_batch_ns;
+    struct recent *recent = NULL;
+    if (was_put && is_first) {
+        HASH_FIND(hh, primary->recent, pending->entry.key.data, pending->entry.key.size, recent);
+    }
+    if (recent == NULL) {
+        return;
+    }
+    if (pending->put_before_ns == PS_NEVER) {
+        HASH_DEL(primary->recent, recent);
+        free(recent);
+    } else {
+        recent->put_ns = pending->put_before_ns;
+    }
 }
 
 static void forget_puts(struct ps_primary *primary, ps_time_ns now_ns)
@@ -306,9 +329,9 @@ size_t ps_primary_take(struct ps_primary *primary, ps_time_ns now_ns,
         struct pending *next = pending->next;
         list_push(&primary->batch, pending);
         ps_time_ns commit_ns = stamp(primary, now_ns);
+        pending->put_before_ns = last_put(primary, pending->entry.key);
         if (!pending->entry.deleted &&
-            !ps_kv_write_allowed(primary->limits, last_put(primary, pending->entry.key),
-                                 commit_ns)) {
+            !ps_kv_write_allowed(primary->limits, pending->put_before_ns, commit_ns)) {
             pending->result = (struct ps_written){.status = PS_RATE_LIMITED};
         } else {
             struct ps_record *record = add_record(primary);
@@ -364,6 +387,7 @@ void ps_primary_done(struct ps_primary *primary, enum ps_status status, ps_prima
             HASH_DEL(primary->by_token, pending); /* NOLINT(clang-analyzer-*): uthash */
         }
         if (pending->result.status == PS_OK && status != PS_OK) {
+            take_back_put(primary, pending);
             pending->result = (struct ps_written){.status = status};
         }
         for (struct waiting *w = &pending->first; w != NULL; w = w->next) {
