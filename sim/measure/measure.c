@@ -4,6 +4,7 @@
 #include "replication/base/memory.h"
 #include "sim/measure/sessions.h"
 #include "sim/measure/store_log.h"
+#include "sim/measure/visibility_walk.h"
 
 /* One store under measure. */
 struct subject {
@@ -85,56 +86,6 @@ static size_t first_counted(struct ps_commits commits, ps_time_ns begin_ns)
         at++;
     }
     return at;
-}
-
-static void record(struct ps_visibility_sink *sink, ps_time_ns commit_ns, ps_time_ns visible_ns)
-{
-    if (visible_ns == PS_NEVER) {
-        sink->never++;
-    } else if (visible_ns > commit_ns) {
-        ps_histogram_record(sink->histogram, visible_ns - commit_ns, 1);
-    }
-}
-
-static void walk_push(struct subject *subject, struct ps_visibility_sink *sink)
-{
-    const struct ps_store_log *log = &subject->log;
-    ps_time_ns begin_ns = subject->history->begin_ns;
-    if (sink->replica.policy->push.order == PS_ORDER_FIFO) {
-        ps_time_ns visible_ns = 0;
-        for (size_t i = 0; i < log->count; i++) {
-            const struct ps_log_record *it = &log->records[i];
-            visible_ns =
-                ps_time_max(visible_ns, ps_push_arrival(&sink->replica, it->lsn, it->commit_ns));
-            if (it->commit_ns >= begin_ns) {
-                record(sink, it->commit_ns, visible_ns);
-            }
-        }
-        return;
-    }
-    /* Order none: a version shows when it or any newer one of its key has arrived. */
-    size_t key_count = ps_intern_count(subject->history->keys);
-    for (uint32_t key = 0; key < key_count; key++) {
-        ps_time_ns soonest_ns = PS_NEVER;
-        for (size_t n = ps_store_log_commits(log, key).count; n > 0; n--) {
-            const struct ps_log_record *it = ps_store_log_version(log, key, n - 1);
-            soonest_ns =
-                ps_time_min(soonest_ns, ps_push_arrival(&sink->replica, it->lsn, it->commit_ns));
-            if (it->commit_ns >= begin_ns) {
-                record(sink, it->commit_ns, ps_time_max(soonest_ns, it->commit_ns));
-            }
-        }
-    }
-}
-
-static void walk_strong(struct subject *subject, struct ps_visibility_sink *sink)
-{
-    for (size_t i = 0; i < subject->log.count; i++) {
-        ps_time_ns commit_ns = subject->log.records[i].commit_ns;
-        if (commit_ns >= subject->history->begin_ns) {
-            record(sink, commit_ns, ps_visibility_gap(&sink->replica, 0, commit_ns, commit_ns));
-        }
-    }
 }
 
 /* One PoP's pins, by key. */
@@ -257,10 +208,8 @@ static void measure_pop(struct subject *subject, uint16_t pop, const struct ps_p
         .histogram = subject->ret->visibility_by_pop[pop]};
     switch (subject->store->policy.kind) {
     case PS_POLICY_PUSH:
-        walk_push(subject, &sink);
-        break;
     case PS_POLICY_STRONG:
-        walk_strong(subject, &sink);
+        ps_visibility_walk(&sink, &subject->log, ps_intern_count(history->keys), history->begin_ns);
         break;
     case PS_POLICY_CACHE:
         walk_cache(subject, &sink, pop, events, count);

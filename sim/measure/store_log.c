@@ -101,7 +101,7 @@ static void check(struct ps_store_log *log, const char *name)
     }
 }
 
-static void index_keys(struct ps_store_log *log, size_t key_count)
+void ps_store_log_index(struct ps_store_log *log, size_t key_count)
 {
     log->key_ends = PS_NEW_ARRAY(size_t, key_count + 2);
     log->by_key = PS_NEW_ARRAY(size_t, log->count + 1);
@@ -128,7 +128,7 @@ void ps_store_log_init(struct ps_store_log *log, const struct ps_history *histor
         qsort(log->records, log->count, sizeof *log->records, compare_records);
     }
     check(log, history->cluster->stores[store].name);
-    index_keys(log, ps_intern_count(history->keys));
+    ps_store_log_index(log, ps_intern_count(history->keys));
 }
 
 void ps_store_log_fini(struct ps_store_log *log)

@@ -29,6 +29,9 @@ struct ps_store_log {
 /** A log may begin behind LSN 1 only with a foreign record. */
 void ps_store_log_init(struct ps_store_log *log, const struct ps_history *history, uint16_t store);
 void ps_store_log_fini(struct ps_store_log *log);
+/** Make the key index of a log whose `records` and `count` the caller has filled: ascending,
+ * without gaps, of keys below `key_count`. */
+void ps_store_log_index(struct ps_store_log *log, size_t key_count);
 
 /** The key's versions. */
 struct ps_commits ps_store_log_commits(const struct ps_store_log *log, uint32_t key);

@@ -1,6 +1,7 @@
 #include "sim/measure/visibility_meter.h"
 
 #include "replication/base/assert.h"
+#include "sim/measure/visibility_walk.h"
 
 /* What a read at `t` that finds no entry would be given. */
 static enum ps_status probe(const struct ps_replica *replica, uint64_t key_hash, ps_time_ns t,
@@ -68,15 +69,6 @@ ps_time_ns ps_visibility_gap(const struct ps_replica *replica, uint64_t key_hash
     }
 }
 
-static void record(struct ps_visibility_sink *sink, ps_time_ns commit_ns, ps_time_ns visible_ns)
-{
-    if (visible_ns == PS_NEVER) {
-        sink->never++;
-    } else if (visible_ns > commit_ns) {
-        ps_histogram_record(sink->histogram, visible_ns - commit_ns, 1);
-    }
-}
-
 void ps_visibility_start(struct ps_visibility_meter *meter, struct ps_visibility_sink *sink,
                          uint64_t key_hash, struct ps_commits commits, ps_time_ns start_ns,
                          ps_time_ns as_of_ns, ps_time_ns until_ns)
@@ -92,9 +84,9 @@ void ps_visibility_start(struct ps_visibility_meter *meter, struct ps_visibility
                                 ? ps_visibility_gap(&sink->replica, key_hash, from_ns, commit_ns)
                                 : PS_NEVER;
         if (gap_ns < start_ns) {
-            record(sink, commit_ns, gap_ns);
+            ps_visibility_record(sink, commit_ns, gap_ns);
         } else if (commit_ns <= as_of_ns || start_ns == PS_NEVER) {
-            record(sink, commit_ns, ps_time_max(commit_ns, start_ns));
+            ps_visibility_record(sink, commit_ns, ps_time_max(commit_ns, start_ns));
         } else {
             break; /* hidden by this pin; versions behind it are too */
         }
