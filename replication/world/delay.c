@@ -8,9 +8,10 @@
 /* Draws above this are clamped to it: no parameter may make a delay overflow cluster time. */
 #define DELAY_MAX (100 * 366 * PS_DAY)
 
+/* Not a number counts as nothing: it is 0 times infinity, where a scale of 0 meets a heavy tail. */
 static ps_dur_ns to_ns(double ns)
 {
-    return ns >= (double)DELAY_MAX ? DELAY_MAX : ns <= 0 ? 0 : (ps_dur_ns)(ns + 0.5);
+    return ns >= (double)DELAY_MAX ? DELAY_MAX : ns > 0 ? (ps_dur_ns)(ns + 0.5) : 0;
 }
 
 static ps_dur_ns clamp(const struct ps_delay *delay, ps_dur_ns drawn_ns)
@@ -260,17 +261,19 @@ enum ps_status ps_delay_check(const struct ps_delay *delay, struct ps_error *err
         }
         return PS_OK;
     case PS_DELAY_LOGNORMAL:
-        if (!(delay->lognormal.sigma >= 0 && delay->lognormal.sigma <= 20) ||
-            !within(delay->lognormal.median_ns)) {
+        if (!(delay->lognormal.sigma >= 0 && delay->lognormal.sigma <= 20)) {
             return ps_fail(err, PS_INVALID, "lognormal: sigma from 0 to 20 is expected");
         }
-        return PS_OK;
+        return within(delay->lognormal.median_ns)
+                   ? PS_OK
+                   : ps_fail(err, PS_INVALID, "lognormal: the median is below 100 years");
     case PS_DELAY_PARETO:
-        if (!(delay->pareto.shape >= 0.01 && delay->pareto.shape <= 1000) ||
-            !within(delay->pareto.scale_ns)) {
+        if (!(delay->pareto.shape >= 0.01 && delay->pareto.shape <= 1000)) {
             return ps_fail(err, PS_INVALID, "pareto: a shape from 0.01 to 1000 is expected");
         }
-        return PS_OK;
+        return within(delay->pareto.scale_ns)
+                   ? PS_OK
+                   : ps_fail(err, PS_INVALID, "pareto: the scale is below 100 years");
     case PS_DELAY_MIXTURE:
         return check_mixture(delay, err);
     case PS_DELAY_EMPIRICAL:

