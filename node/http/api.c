@@ -15,7 +15,8 @@ enum {
     REST_LIST_MIN = 10
 };
 
-static const char V4[] = "/client/v4/accounts/";
+static const char V4[] = "/client/v4/";
+static const char ACCOUNTS[] = "/client/v4/accounts/";
 static const char KV[] = "/storage/kv/namespaces";
 
 void ps_api_rest_words(const struct ps_api_call *call, struct ps_kv_error *err)
@@ -444,8 +445,11 @@ static void parse_rest(struct ps_api_parser *parser)
         return;
     }
     const char *end = call->path.data + call->path.size;
-    const char *account = call->path.data + sizeof V4 - 1;
-    const char *at = memchr(account, '/', (size_t)(end - account));
+    const char *at = NULL;
+    if (ps_slice_starts(call->path, PS_LIT(ACCOUNTS))) {
+        const char *account = call->path.data + sizeof ACCOUNTS - 1;
+        at = memchr(account, '/', (size_t)(end - account)); /* any account will do */
+    }
     if (at == NULL || !ps_slice_starts((struct ps_slice){at, (size_t)(end - at)}, PS_LIT(KV))) {
         fail_route(parser);
         return;
@@ -509,14 +513,28 @@ static void parse_token(struct ps_api_parser *parser)
     parser->call->token = ret;
 }
 
-/* Through the hook the target is the connection string's; the Worker's own is in a header. */
+/* Cut a target at its question mark. */
+static void split_target(struct ps_slice target, struct ps_slice *ret_path,
+                         struct ps_slice *ret_query)
+{
+    const char *mark = memchr(target.data, '?', target.size);
+    size_t size = mark == NULL ? target.size : (size_t)(mark - target.data);
+    *ret_path = (struct ps_slice){target.data, size};
+    *ret_query = mark == NULL ? (struct ps_slice){"", 0}
+                              : (struct ps_slice){mark + 1, target.size - size - 1};
+}
+
+/* Through the hook the target is the connection string's; the Worker's own is in a header, as an
+ * absolute URL whose path may be left out: "https://fake-host?prefix=a". */
 static struct ps_slice hooked_target(struct ps_slice url)
 {
     const char *end = url.data + url.size;
-    const char *host = url.size == 0 ? NULL : memmem(url.data, url.size, "://", 3);
-    host = host == NULL ? url.data : host + 3;
-    const char *path = host == end ? NULL : memchr(host, '/', (size_t)(end - host));
-    return path == NULL ? PS_LIT("/") : (struct ps_slice){path, (size_t)(end - path)};
+    const char *at = url.size == 0 ? NULL : memmem(url.data, url.size, "://", 3);
+    at = at == NULL ? url.data : at + 3;
+    while (at < end && *at != '/' && *at != '?') {
+        at++;
+    }
+    return (struct ps_slice){at, (size_t)(end - at)};
 }
 
 /* Which dialect? A key may look like a route of ours: a request that names its store never is one.
@@ -551,15 +569,12 @@ void ps_api_parse(const struct ps_api_config *config, const struct ps_http_reque
     }
     ret->method = request->method;
     ret->body = request->body;
-    if (target.size == 0 || target.data[0] != '/') {
+    if (!parser.hook && (target.size == 0 || target.data[0] != '/')) {
         ps_api_fail(&parser, 400, 7003, "Bad Request");
         return;
     }
-    const char *mark = memchr(target.data, '?', target.size);
-    size_t size = mark == NULL ? target.size : (size_t)(mark - target.data);
-    ret->path = (struct ps_slice){target.data, size};
-    ret->query = mark == NULL ? (struct ps_slice){"", 0}
-                              : (struct ps_slice){mark + 1, target.size - size - 1};
+    split_target(target.size == 0 ? PS_LIT("/") : target, &ret->path, &ret->query);
+    ret->path = ret->path.size == 0 ? PS_LIT("/") : ret->path;
     ps_buf_reserve(&ret->text, 2 * target.size + 1);
     parse_token(&parser);
     parse_route(&parser);

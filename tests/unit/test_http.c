@@ -1,4 +1,4 @@
-/* Pipelined requests cut at every position, limits, and routes. */
+/* Pipelined requests cut at every position, what is refused, routes and answers. */
 /* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,9 @@
 
 #include "node/http/api.h"
 #include "node/http/http1.h"
+#include "node/http/multipart.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static size_t limit_10(void *context, const struct ps_http_request *head)
@@ -65,19 +67,175 @@ static void every_split(void **state)
     }
 }
 
-static void body_over_limit(void **state)
+static void refuses(const char *bytes, int status, const char *phrase)
 {
-    (void)state;
     struct ps_http1_parser *parser = ps_http1_parser_create(limit_10, NULL);
     size_t taken;
-    const char *phrase;
-    struct ps_slice bytes = PS_LIT("PUT /b HTTP/1.1\r\nContent-Length: 11\r\n\r\n");
-    assert_int_equal(ps_http1_feed(parser, bytes, &taken), PS_HTTP1_REFUSED);
-    assert_int_equal(ps_http1_refusal(parser, &phrase), 413);
+    const char *said;
+    assert_int_equal(ps_http1_feed(parser, ps_slice_of(bytes), &taken), PS_HTTP1_REFUSED);
+    assert_int_equal(ps_http1_refusal(parser, &said), status);
+    assert_string_equal(said, phrase);
+    assert_int_equal(ps_http1_feed(parser, PS_LIT("more"), &taken), PS_HTTP1_REFUSED);
     ps_http1_parser_destroy(parser);
 }
 
-static void routes(void **state)
+static void what_is_refused(void **state)
+{
+    (void)state;
+    refuses("PUT /b HTTP/1.1\r\nContent-Length: 11\r\n\r\n", 413,
+            "Value length of 11 exceeds limit of 10.");
+    refuses("PUT /b HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\nabcde\r\n",
+            413, "Value length exceeds limit of 10.");
+    refuses("GET / HTTP/9.9\r\n\r\n", 400, "");
+    refuses("nonsense\r\n\r\n", 400, "");
+    refuses("PUT / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "");
+    struct ps_buf many = {0};
+    ps_buf_append_text(&many, "GET / HTTP/1.1\r\n");
+    for (size_t i = 0; i <= PS_HTTP1_HEADERS_MAX; i++) {
+        ps_buf_append_text(&many, "a: b\r\n");
+    }
+    refuses(ps_buf_text(&many), 431, "");
+    many.size = 0;
+    ps_buf_append_text(&many, "GET /");
+    for (size_t i = 0; i < PS_HTTP1_HEAD_SIZE_MAX; i++) {
+        ps_buf_append_char(&many, 'a');
+    }
+    refuses(ps_buf_text(&many), 431, "");
+    ps_buf_fini(&many);
+}
+
+static void heads_are_written(void **state)
+{
+    (void)state;
+    struct ps_buf out = {0};
+    struct ps_http_response response = {.status = 400, .phrase = "a\nb \xc3\xa9"};
+    ps_http_response_header(&response, "x", PS_LIT("1\r\n\xc3\xa9"));
+    ps_buf_append_text(&response.body, "body");
+    ps_http1_write_head_dated(&out, &response, true, false, PS_LIT("today"));
+    assert_string_equal(ps_buf_text(&out), "HTTP/1.1 400 a?b \xc3\xa9\r\nx: 1\xc3\xa9\r\n"
+                                           "Content-Length: 4\r\nDate: today\r\n"
+                                           "Connection: close\r\n\r\n");
+    ps_http_response_fini(&response);
+    out.size = 0;
+    response.status = 404;
+    ps_http1_write_head(&out, &response, false, true);
+    assert_string_equal(ps_buf_text(&out), "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"
+                                           "Connection: keep-alive\r\n\r\n");
+    ps_buf_fini(&out);
+}
+
+static void dates(void **state)
+{
+    (void)state;
+
+    static const struct {
+        int64_t unix_s;
+        const char *text;
+    } cases[] = {{0, "Thu, 01 Jan 1970 00:00:00 GMT"},
+                 {784111777, "Sun, 06 Nov 1994 08:49:37 GMT"}, /* RFC 9110, 5.6.7 */
+                 {951782399, "Mon, 28 Feb 2000 23:59:59 GMT"},
+                 {951782400, "Tue, 29 Feb 2000 00:00:00 GMT"},
+                 {951868800, "Wed, 01 Mar 2000 00:00:00 GMT"},
+                 {4107542399, "Sun, 28 Feb 2100 23:59:59 GMT"},
+                 {4107542400, "Mon, 01 Mar 2100 00:00:00 GMT"},
+                 {1767225599, "Wed, 31 Dec 2025 23:59:59 GMT"},
+                 {253402300799, "Fri, 31 Dec 9999 23:59:59 GMT"},
+                 {253402300800, "Thu, 01 Jan 1970 00:00:00 GMT"},
+                 {-1, "Thu, 01 Jan 1970 00:00:00 GMT"}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char date[30];
+        ps_http1_date(cases[i].unix_s, date);
+        assert_string_equal(date, cases[i].text);
+    }
+}
+
+static void multipart_fields(void **state)
+{
+    (void)state;
+    static const char type[] = "multipart/form-data; boundary=\"x y\"";
+    static const char body[] = "preamble\r\n--x y\r\n"
+                               "Content-Disposition: form-data; name=\"value\"; filename=\"f\"\r\n"
+                               "Content-Type: text/plain\r\n\r\n"
+                               "one\r\n--x\r\ntwo\r\n--x y  \r\n"
+                               "content-disposition: form-data; name=empty\r\n\r\n"
+                               "\r\n--x y\r\n"
+                               "content-disposition: form-data; name=none\r\n\r\n"
+                               "--x y--\r\nepilogue";
+    struct ps_slice got;
+    bool found;
+    assert_int_equal(
+        ps_multipart_field(ps_slice_of(type), ps_slice_of(body), "value", &got, &found), PS_OK);
+    assert_true(found);
+    assert_true(ps_slice_eq(got, PS_LIT("one\r\n--x\r\ntwo")));
+    assert_int_equal(
+        ps_multipart_field(ps_slice_of(type), ps_slice_of(body), "empty", &got, &found), PS_OK);
+    assert_true(found && got.size == 0);
+    assert_int_equal(ps_multipart_field(ps_slice_of(type), ps_slice_of(body), "none", &got, &found),
+                     PS_OK);
+    assert_true(found && got.size == 0);
+    assert_int_equal(
+        ps_multipart_field(ps_slice_of(type), ps_slice_of(body), "metadata", &got, &found), PS_OK);
+    assert_false(found);
+    /* Cut anywhere before the last delimiter it is no multipart body. */
+    size_t whole = (size_t)(strstr(body, "--\r\nepilogue") - body) + 2;
+    for (size_t size = 0; size < whole; size++) {
+        assert_int_equal(ps_multipart_field(ps_slice_of(type), (struct ps_slice){body, size},
+                                            "value", &got, &found),
+                         PS_INVALID);
+    }
+    assert_int_equal(
+        ps_multipart_field(PS_LIT("multipart/form-data"), ps_slice_of(body), "value", &got, &found),
+        PS_INVALID);
+}
+
+/* ---- routes ---- */
+
+#define REST "/client/v4/accounts/a/storage/kv/namespaces"
+#define ID "00000000000000000000000000000001"
+
+static const struct ps_api_namespace namespaces[] = {
+    {"CACHE", "cache", ID, true},
+    {"DB", "db", "00000000000000000000000000000002", false},
+    {"MORE", "more", "00000000000000000000000000000003", true}};
+
+static struct ps_api_config config = {namespaces, 3, NULL, "fra"};
+
+struct asked {
+    struct ps_http_request request;
+    struct ps_http_header headers[4];
+    struct ps_api_call call;
+    struct ps_http_response response;
+};
+
+/* Headers: pairs of names and values, ended by NULL. */
+static void ask(struct asked *ret, enum ps_http_method method, const char *target,
+                const char *const *headers, const char *body)
+{
+    *ret = (struct asked){.request = {.method = method, .target = ps_slice_of(target)}};
+    ret->request.headers = ret->headers;
+    for (size_t i = 0; headers != NULL && headers[i] != NULL; i += 2) {
+        ret->headers[ret->request.header_count++] =
+            (struct ps_http_header){ps_slice_of(headers[i]), ps_slice_of(headers[i + 1])};
+    }
+    ret->request.body = ps_slice_of(body);
+    ps_api_parse(&config, &ret->request, 1000, &ret->call, &ret->response);
+}
+
+static void asked_fini(struct asked *asked)
+{
+    ps_api_call_fini(&asked->call);
+    ps_http_response_fini(&asked->response);
+}
+
+static const char *body_of(struct asked *asked)
+{
+    return ps_buf_text(&asked->response.body);
+}
+
+static const char *const with_store[] = {"popsim-store", "CACHE", NULL};
+
+static void binding_routes(void **state)
 {
     (void)state;
 
@@ -90,43 +248,557 @@ static void routes(void **state)
     } cases[] = {
         {PS_HTTP_GET, "/a%2Fb+c?urlencoded=true&cache_ttl=60", 0, PS_KV_GET, "a/b+c"},
         {PS_HTTP_GET, "/a%41?urlencoded=true", 0, PS_KV_GET, "aA"},
+        {PS_HTTP_GET, "/a%41", 0, PS_KV_GET, "a%41"},
+        {PS_HTTP_HEAD, "/k?urlencoded=true", 0, PS_KV_GET, "k"},
+        {PS_HTTP_GET, "/healthz", 0, PS_KV_GET, "healthz"}, /* a key like any other */
         {PS_HTTP_GET, "/k?urlencoded=true&cache_ttl=10", 400, PS_KV_GET,
          "Invalid cache_ttl of 10. Cache TTL must be at least 30."},
         {PS_HTTP_GET, "/%4?urlencoded=true", 400, PS_KV_GET, "Could not URL-decode key name"},
+        {PS_HTTP_GET, "/.?urlencoded=true", 400, PS_KV_GET,
+         "Illegal key name \".\". Please use a different name."},
         {PS_HTTP_GET, "/?prefix=&cursor=", 0, PS_KV_LIST, ""},
+        {PS_HTTP_GET, "/?key_count_limit=1", 0, PS_KV_LIST, ""},
         {PS_HTTP_GET, "/?key_count_limit=1001", 400, PS_KV_LIST,
          "Invalid key_count_limit of 1001. Please specify an integer less than 1000."},
+        {PS_HTTP_GET, "/?cursor=%2A", 400, PS_KV_LIST, "Invalid cursor"},
         {PS_HTTP_DELETE, "/k?urlencoded=true", 0, PS_KV_DELETE, "k"},
+        {PS_HTTP_DELETE, "/?urlencoded=true", 400, PS_KV_DELETE, "Key names must not be empty"},
         {PS_HTTP_PUT, "/k?urlencoded=true&expiration_ttl=59", 400, PS_KV_PUT,
          "Invalid expiration_ttl of 59. Expiration TTL must be at least 60."},
+        {PS_HTTP_PUT, "/k?urlencoded=true&expiration=x", 400, PS_KV_PUT,
+         "Invalid expiration of 0. Please specify integer greater than the current number of "
+         "seconds since the UNIX epoch."},
         {PS_HTTP_PATCH, "/k?urlencoded=true", 405, PS_KV_GET, "Method Not Allowed"}};
-    struct ps_api_namespace ns = {"CACHE", "cache", "00000000000000000000000000000001", true};
-    struct ps_api_config config = {&ns, 1, NULL, "fra"};
-    struct ps_http_header store = {PS_LIT("popsim-store"), PS_LIT("CACHE")};
+
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct ps_http_request request = {.method = cases[i].method,
-                                          .target = ps_slice_of(cases[i].target),
-                                          .headers = &store,
-                                          .header_count = 1};
-        struct ps_api_call call = {0};
-        struct ps_http_response response = {0};
-        ps_api_parse(&config, &request, 1000, &call, &response);
-        assert_int_equal(response.status, cases[i].status);
+        struct asked asked;
+        ask(&asked, cases[i].method, cases[i].target, with_store, "");
+        assert_int_equal(asked.response.status, cases[i].status);
         if (cases[i].status == 0) {
-            assert_int_equal(call.kind, PS_API_KV);
-            assert_int_equal(call.kv.op, cases[i].op);
-            assert_true(ps_slice_eq(call.kv.key, ps_slice_of(cases[i].key)));
+            assert_int_equal(asked.call.kind, PS_API_KV);
+            assert_int_equal(asked.call.kv.op, cases[i].op);
+            assert_true(ps_slice_eq(asked.call.kv.key, ps_slice_of(cases[i].key)));
         } else {
-            assert_string_equal(response.phrase, cases[i].key);
+            assert_string_equal(asked.response.phrase, cases[i].key);
         }
-        ps_api_call_fini(&call);
-        ps_http_response_fini(&response);
+        asked_fini(&asked);
     }
+}
+
+static void binding_put(void **state)
+{
+    (void)state;
+    struct asked asked;
+    static const char *const headers[] = {"Popsim-Store",
+                                          "CACHE",
+                                          "CF-KV-Metadata",
+                                          "{\"who\":\"j\xc3\xbcrgen\"}",
+                                          "popsim-token",
+                                          "000102030405060708090a0b0c0d0e0f",
+                                          NULL};
+    ask(&asked, PS_HTTP_PUT, "/k?urlencoded=true&expiration_ttl=60&expiration=1", headers, "v");
+    assert_int_equal(asked.call.kind, PS_API_KV);
+    assert_true(ps_slice_eq(asked.call.kv.value, PS_LIT("v")));
+    assert_true(ps_slice_eq(asked.call.kv.metadata, PS_LIT("{\"who\":\"j\xc3\xbcrgen\"}")));
+    assert_int_equal(asked.call.kv.expiration_s, 1060);
+    assert_int_equal(asked.call.token.bytes[15], 15);
+    asked_fini(&asked);
+    static const char *const bad[] = {"popsim-store", "CACHE", "CF-KV-Metadata", "{", NULL};
+    ask(&asked, PS_HTTP_PUT, "/k?urlencoded=true", bad, "v");
+    assert_int_equal(asked.response.status, 400);
+    assert_string_equal(asked.response.phrase, "metadata must be valid json");
+    asked_fini(&asked);
+}
+
+static void unknown_stores(void **state)
+{
+    (void)state;
+    struct asked asked;
+    static const char *const stores[] = {"NO", "DB", ""};
+    for (size_t i = 0; i < sizeof stores / sizeof stores[0]; i++) {
+        const char *const headers[] = {"popsim-store", stores[i], NULL};
+        ask(&asked, PS_HTTP_GET, "/k", headers, "");
+        assert_int_equal(asked.response.status, 404);
+        assert_string_equal(asked.response.phrase, "namespace not found");
+        asked_fini(&asked);
+    }
+    ask(&asked, PS_HTTP_GET, "/k", NULL, "");
+    assert_int_equal(asked.response.status, 404);
+    assert_int_equal(asked.response.body.size, 0);
+    asked_fini(&asked);
+}
+
+/* miniflare's remote bindings: the Worker's request is in headers. */
+static void hook_routes(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *url;
+        enum ps_kv_op op;
+        const char *key;
+        const char *prefix;
+    } cases[] = {{"https://fake-host/a%2Fb?urlencoded=true", PS_KV_GET, "a/b", ""},
+                 {"https://fake-host?prefix=a%2F+b&key_count_limit=2", PS_KV_LIST, "", "a/ b"},
+                 {"https://fake-host/?prefix=x", PS_KV_LIST, "", "x"},
+                 {"https://fake-host", PS_KV_LIST, "", ""},
+                 {"", PS_KV_LIST, "", ""}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *const headers[] = {"MF-Binding", "MORE", "MF-URL", cases[i].url, NULL};
+        struct asked asked;
+        ask(&asked, PS_HTTP_GET, "/", headers, "");
+        assert_int_equal(asked.call.kind, PS_API_KV);
+        assert_int_equal(asked.call.ns, 2);
+        assert_int_equal(asked.call.kv.op, cases[i].op);
+        assert_true(ps_slice_eq(asked.call.kv.key, ps_slice_of(cases[i].key)));
+        assert_true(ps_slice_eq(asked.call.kv.prefix, ps_slice_of(cases[i].prefix)));
+        asked_fini(&asked);
+    }
+    static const char *const put[] = {"MF-Binding",
+                                      "CACHE",
+                                      "MF-URL",
+                                      "https://fake-host/k?urlencoded=true",
+                                      "MF-Header-cf-kv-metadata",
+                                      "{\"a\":1}",
+                                      "CF-KV-Metadata",
+                                      "not this one",
+                                      NULL};
+    struct asked asked;
+    ask(&asked, PS_HTTP_PUT, "/", put, "v");
+    assert_true(ps_slice_eq(asked.call.kv.metadata, PS_LIT("{\"a\":1}")));
+    asked_fini(&asked);
+}
+
+static void other_routes(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *target;
+        enum ps_api_kind kind;
+    } cases[] = {
+        {"/popsim/state", PS_API_CONTROL}, {"/healthz", PS_API_HEALTHZ},
+        {"/metrics", PS_API_METRICS},      {REST, PS_API_NS_LIST},
+        {REST "/" ID, PS_API_NS_GET},      {REST "/" ID "/metadata/k", PS_API_KV_METADATA}};
+
+    struct asked asked;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ask(&asked, PS_HTTP_GET, cases[i].target, NULL, "");
+        assert_int_equal(asked.call.kind, cases[i].kind);
+        asked_fini(&asked);
+    }
+    /* A cluster with a token asks for it, but not a load balancer's question. */
+    config.token = "secret";
+    static const char *const right[] = {"Authorization", "bearer secret", NULL};
+    static const char *const wrong[] = {"Authorization", "Bearer Secret", NULL};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        bool open = cases[i].kind == PS_API_HEALTHZ || cases[i].kind == PS_API_METRICS;
+        ask(&asked, PS_HTTP_GET, cases[i].target, right, "");
+        assert_int_equal(asked.call.kind, cases[i].kind);
+        asked_fini(&asked);
+        ask(&asked, PS_HTTP_GET, cases[i].target, wrong, "");
+        assert_int_equal(asked.call.kind, open ? cases[i].kind : PS_API_ANSWERED);
+        assert_int_equal(asked.response.status, open ? 0 : 401);
+        asked_fini(&asked);
+    }
+    config.token = NULL;
+}
+
+static void rest_errors(void **state)
+{
+    (void)state;
+
+    static const struct {
+        enum ps_http_method method;
+        const char *target;
+        const char *body;
+        int status;
+        int code;
+        const char *message;
+    } cases[] = {
+        {PS_HTTP_GET, "/client/v4/user", "", 404, 7003,
+         "Could not route to /client/v4/user, "
+         "perhaps your object identifier is "
+         "invalid?"},
+        {PS_HTTP_GET, REST "/" ID "/other", "", 404, 7003,
+         "Could not route to " REST "/" ID "/oth, perhaps your object identifier is invalid?"},
+        {PS_HTTP_GET, REST "/nope/keys", "", 404, 10013, "get namespace: 'namespace not found'"},
+        {PS_HTTP_GET, REST "/00000000000000000000000000000002", "", 404, 10013,
+         "get namespace: 'namespace not found'"},
+        {PS_HTTP_PATCH, REST, "", 405, 10405, "method not allowed"},
+        {PS_HTTP_POST, REST "/" ID, "", 405, 10405, "method not allowed"},
+        {PS_HTTP_PUT, REST "/" ID "/keys", "", 405, 10405, "method not allowed"},
+        {PS_HTTP_GET, REST "/" ID "/bulk", "", 405, 10405, "method not allowed"},
+        {PS_HTTP_PUT, REST "/" ID "/metadata/k", "", 405, 10405, "method not allowed"},
+        {PS_HTTP_POST, REST "/" ID "/values/k", "", 405, 10405, "Method Not Allowed"},
+        {PS_HTTP_POST, REST, "{}", 400, 10019, "create namespace: 'title required'"},
+        {PS_HTTP_POST, REST, "{\"title\":\"cache\"}", 400, 10014,
+         "create namespace: 'A namespace with this account ID and title already exists'"},
+        {PS_HTTP_POST, REST, "{\"title\":\"new\"}", 405, 10405,
+         "create namespace: 'method not allowed: a cluster has the stores that popsim up was given "
+         "(--store)'"},
+        {PS_HTTP_DELETE, REST "/" ID, "", 405, 10405,
+         "remove namespace: 'method not allowed: a cluster has the stores that popsim up was given "
+         "(--store)'"},
+        {PS_HTTP_GET, REST "/" ID "/keys?limit=9", "", 400, 10021,
+         "list keys: 'Invalid limit of 9. Please specify an integer from 10 to 1000.'"},
+        {PS_HTTP_PUT, REST "/" ID "/values/k?expiration=1", "v", 400, 10033,
+         "put: 'Invalid expiration of 1. Please specify integer greater than the current number of "
+         "seconds since the UNIX epoch.'"},
+        {PS_HTTP_DELETE, REST "/" ID "/values/", "", 400, 10021,
+         "remove key: 'Key names must not be empty'"},
+        {PS_HTTP_PUT, REST "/" ID "/bulk", "{}", 400, 10012, "put: 'invalid request body'"},
+        {PS_HTTP_PUT, REST "/" ID "/bulk", "[{\"key\":\"a\"}]", 400, 10012,
+         "put: 'invalid request body'"},
+        {PS_HTTP_PUT, REST "/" ID "/bulk", "[{\"key\":\"a\",\"value\":\"A\",\"base64\":true}]", 400,
+         10012, "put: 'invalid request body'"},
+        {PS_HTTP_PUT, REST "/" ID "/bulk", "[{\"key\":\"a\",\"value\":\"\",\"expiration_ttl\":1}]",
+         400, 10034, "put: 'Invalid expiration_ttl of 1. Expiration TTL must be at least 60.'"},
+        {PS_HTTP_POST, REST "/" ID "/bulk/delete", "[1]", 400, 10012,
+         "bulk remove keys: 'invalid request body'"},
+        {PS_HTTP_POST, REST "/" ID "/bulk/get", "{\"keys\":[]}", 400, 10029,
+         "get: 'You must request a minimum of 1 key'"},
+        {PS_HTTP_POST, REST "/" ID "/bulk/get", "{\"keys\":[\"a\"],\"type\":\"stream\"}", 400,
+         10021, "get: '\"stream\" is not a valid type. Use \"json\" or \"text\"'"}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct asked asked;
+        struct ps_buf wanted = {0};
+        ask(&asked, cases[i].method, cases[i].target, NULL, cases[i].body);
+        ps_buf_printf(&wanted,
+                      "{\"success\":false,\"errors\":[{\"code\":%d,\"message\":", cases[i].code);
+        ps_buf_append_json(&wanted, ps_slice_of(cases[i].message));
+        ps_buf_append_text(&wanted, "}],\"messages\":[],\"result\":null}");
+        assert_string_equal(body_of(&asked), ps_buf_text(&wanted));
+        assert_int_equal(asked.response.status, cases[i].status);
+        assert_string_equal(asked.response.phrase, ""); /* the standard one */
+        ps_buf_fini(&wanted);
+        asked_fini(&asked);
+    }
+}
+
+static void rest_put_with_metadata(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {"Content-Type", "multipart/form-data; boundary=b", NULL};
+    static const char field[] = "--b\r\nContent-Disposition: form-data; name=\"%s\"\r\n\r\n%s\r\n";
+    struct asked asked;
+    struct ps_buf body = {0};
+    ps_buf_printf(&body, field, "metadata", "{\"a\":1}"); /* NOLINT: a constant format */
+    ps_buf_printf(&body, field, "value", "the\r\nvalue"); /* NOLINT */
+    ps_buf_append_text(&body, "--b--\r\n");
+    ask(&asked, PS_HTTP_PUT, REST "/" ID "/values/a%2Fb", headers, ps_buf_text(&body));
+    assert_int_equal(asked.call.kind, PS_API_KV);
+    assert_true(asked.call.kv.fresh);
+    assert_true(ps_slice_eq(asked.call.kv.key, PS_LIT("a/b")));
+    assert_true(ps_slice_eq(asked.call.kv.value, PS_LIT("the\r\nvalue")));
+    assert_true(ps_slice_eq(asked.call.kv.metadata, PS_LIT("{\"a\":1}")));
+    asked_fini(&asked);
+    body.size = 0;
+    ps_buf_printf(&body, field, "metadata", "{"); /* NOLINT */
+    ps_buf_printf(&body, field, "value", "v");    /* NOLINT */
+    ps_buf_append_text(&body, "--b--\r\n");
+    ask(&asked, PS_HTTP_PUT, REST "/" ID "/values/k", headers, ps_buf_text(&body));
+    assert_non_null(strstr(body_of(&asked), "10147"));
+    asked_fini(&asked);
+    ask(&asked, PS_HTTP_PUT, REST "/" ID "/values/k", headers, "--b--\r\n");
+    assert_non_null(strstr(body_of(&asked), "put: 'Missing value field'"));
+    asked_fini(&asked);
+    ask(&asked, PS_HTTP_PUT, REST "/" ID "/values/k", headers, "no part");
+    assert_non_null(strstr(body_of(&asked), "put: 'invalid request body'"));
+    asked_fini(&asked);
+    ps_buf_fini(&body);
+}
+
+static void bulk_put(void **state)
+{
+    (void)state;
+    struct asked asked;
+    ask(&asked, PS_HTTP_PUT, REST "/" ID "/bulk", NULL,
+        "[{\"key\":\"a\",\"value\":\"A\\u0000\",\"metadata\":{\"x\": [1, "
+        "null]},\"expiration\":2000},"
+        "{\"key\":\"b\",\"value\":\"AP8+/w==\",\"base64\":true,\"expiration_ttl\":60}]");
+    assert_int_equal(asked.call.kind, PS_API_KV_BULK);
+    assert_int_equal(asked.call.write_count, 2);
+    const struct ps_kv_request *a = &asked.call.writes[0];
+    const struct ps_kv_request *b = &asked.call.writes[1];
+    assert_true(ps_slice_eq(a->key, PS_LIT("a")));
+    assert_true(ps_slice_eq(a->value, PS_LIT("A\0")));
+    assert_true(ps_slice_eq(a->metadata, PS_LIT("{\"x\":[1,null]}")));
+    assert_int_equal(a->expiration_s, 2000);
+    assert_true(ps_slice_eq(b->value, PS_LIT("\0\xff\x3e\xff")));
+    assert_int_equal(b->metadata.size, 0);
+    assert_int_equal(b->expiration_s, 1060);
+    struct ps_api_item items[] = {{.key = PS_LIT("a"), .status = PS_OK},
+                                  {.key = PS_LIT("b"), .status = PS_RATE_LIMITED}};
+    struct ps_api_result result = {.items = items, .item_count = 2};
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_string_equal(body_of(&asked),
+                        "{\"success\":true,\"errors\":[],\"messages\":[],\"result\":"
+                        "{\"unsuccessful_keys\":[\"b\"],\"successful_key_count\":1}}");
+    asked_fini(&asked);
+}
+
+static void bulk_limits(void **state)
+{
+    (void)state;
+    struct asked asked;
+    struct ps_buf body = {0};
+    for (int i = 0; i <= PS_KV_BULK_WRITE_MAX; i++) {
+        ps_buf_append_text(&body, i == 0 ? "[\"k\"" : ",\"k\"");
+    }
+    ps_buf_append_text(&body, "]");
+    ask(&asked, PS_HTTP_DELETE, REST "/" ID "/bulk", NULL, ps_buf_text(&body));
+    assert_non_null(
+        strstr(body_of(&asked), "bulk remove keys: '10001 keys exceed the limit of 10000'"));
+    asked_fini(&asked);
+    body.size = 0;
+    ps_buf_append_text(&body, "[{\"key\":\"k\",\"value\":\"\",\"metadata\":\"");
+    for (int i = 0; i < PS_KV_METADATA_SIZE_MAX - 1; i++) {
+        ps_buf_append_char(&body, 'm');
+    }
+    ps_buf_append_text(&body, "\"}]");
+    ask(&asked, PS_HTTP_PUT, REST "/" ID "/bulk", NULL, ps_buf_text(&body));
+    assert_non_null(
+        strstr(body_of(&asked), "put: 'Metadata length of 1025 exceeds limit of 1024.'"));
+    asked_fini(&asked);
+    ps_buf_fini(&body);
+}
+
+/* ---- answers ---- */
+
+static void get_answers(void **state)
+{
+    (void)state;
+    struct asked asked;
+    struct ps_api_item item = {.found = true,
+                               .version = {.lsn = 3,
+                                           .expires_unix_s = 2000,
+                                           .value = PS_LIT("v"),
+                                           .metadata = PS_LIT("{\"a\":\"\xc3\xbc\"}")}};
+    struct ps_api_result result = {.items = &item,
+                                   .item_count = 1,
+                                   .staleness = {.lsn = 3,
+                                                 .latest_lsn = 5,
+                                                 .behind = 2,
+                                                 .stale_ns = 1500000,
+                                                 .eval_ns = 77,
+                                                 .boot = 1,
+                                                 .cache = PS_CACHE_HIT}};
+    ask(&asked, PS_HTTP_GET, "/k?urlencoded=true", with_store, "");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_int_equal(asked.response.status, 200);
+    assert_string_equal(body_of(&asked), "v");
+    assert_string_equal(ps_buf_text(&asked.response.headers),
+                        "popsim-pop: fra\r\npopsim-lsn: 3\r\npopsim-latest-lsn: 5\r\n"
+                        "popsim-behind: 2\r\npopsim-stale-ms: 1.500000\r\npopsim-time: 77\r\n"
+                        "popsim-boot: 1\r\nCF-Cache-Status: HIT\r\n"
+                        "CF-KV-Metadata: {\"a\":\"\xc3\xbc\"}\r\nCF-Expiration: 2000\r\n"
+                        "Content-Type: application/octet-stream\r\n");
+    asked_fini(&asked);
+    ask(&asked, PS_HTTP_GET, REST "/" ID "/metadata/k", NULL, "");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_string_equal(body_of(&asked), "{\"success\":true,\"errors\":[],\"messages\":[],"
+                                         "\"result\":{\"a\":\"\xc3\xbc\"}}");
+    asked_fini(&asked);
+    /* Absent is 404 without a body, and its staleness is told all the same. */
+    item.found = false;
+    ask(&asked, PS_HTTP_GET, "/k?urlencoded=true", with_store, "");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_int_equal(asked.response.status, 404);
+    assert_int_equal(asked.response.body.size, 0);
+    assert_non_null(strstr(ps_buf_text(&asked.response.headers), "CF-Cache-Status: HIT\r\n"));
+    asked_fini(&asked);
+    ask(&asked, PS_HTTP_GET, REST "/" ID "/values/k", NULL, "");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_int_equal(asked.response.status, 404);
+    assert_string_equal(body_of(&asked),
+                        "{\"success\":false,\"errors\":[{\"code\":10009,\"message\":"
+                        "\"get: 'key not found'\"}],\"messages\":[],\"result\":null}");
+    asked_fini(&asked);
+}
+
+static void write_answers(void **state)
+{
+    (void)state;
+    struct asked asked;
+    struct ps_api_item item = {.status = PS_OK};
+    struct ps_api_result result = {.items = &item, .item_count = 1};
+    ask(&asked, PS_HTTP_PUT, "/k?urlencoded=true", with_store, "v");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_int_equal(asked.response.status, 200);
+    assert_int_equal(asked.response.body.size, 0);
+    asked_fini(&asked);
+    ask(&asked, PS_HTTP_PUT, REST "/" ID "/values/k", NULL, "v");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_string_equal(body_of(&asked),
+                        "{\"success\":true,\"errors\":[],\"messages\":[],\"result\":null}");
+    asked_fini(&asked);
+
+    static const struct {
+        enum ps_status status;
+        int http_status;
+        const char *phrase;
+    } cases[] = {{PS_RATE_LIMITED, 429, "Too Many Requests"},
+                 {PS_UNREACHABLE, 503, "Service Unavailable"},
+                 {PS_TIMEOUT, 503, "Service Unavailable"},
+                 {PS_FULL, 500, "Internal Server Error"}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        result.status = cases[i].status;
+        ask(&asked, PS_HTTP_PUT, "/k?urlencoded=true", with_store, "v");
+        ps_api_answer(&config, &asked.call, &result, &asked.response);
+        assert_int_equal(asked.response.status, cases[i].http_status);
+        assert_string_equal(asked.response.phrase, cases[i].phrase);
+        asked_fini(&asked);
+    }
+}
+
+static void list_answers(void **state)
+{
+    (void)state;
+    struct asked asked;
+    struct ps_api_item items[] = {
+        {.key = PS_LIT("a\"b"), .found = true},
+        {.key = PS_LIT("c"),
+         .found = true,
+         .version = {.expires_unix_s = 2000, .metadata = PS_LIT("{\"x\":1}")}}};
+    struct ps_api_result result = {.items = items, .item_count = 2, .list_complete = true};
+    ask(&asked, PS_HTTP_GET, "/", with_store, "");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_string_equal(body_of(&asked),
+                        "{\"keys\":[{\"name\":\"a\\\"b\"},{\"name\":\"c\",\"expiration\":2000,"
+                        "\"metadata\":\"{\\\"x\\\":1}\"}],\"list_complete\":true}");
+    asked_fini(&asked);
+    result.list_complete = false;
+    result.last_name = PS_LIT("c");
+    ask(&asked, PS_HTTP_GET, REST "/" ID "/keys?limit=10", NULL, "");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_string_equal(
+        body_of(&asked),
+        "{\"success\":true,\"errors\":[],\"messages\":[],\"result\":"
+        "[{\"name\":\"a\\\"b\"},{\"name\":\"c\",\"expiration\":2000,"
+        "\"metadata\":{\"x\":1}}],\"result_info\":{\"count\":2,\"cursor\":\"Yw\"}}");
+    asked_fini(&asked);
+    ask(&asked, PS_HTTP_GET, "/?cursor=Yw", with_store, "");
+    assert_true(ps_slice_eq(asked.call.kv.after, PS_LIT("c")));
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_non_null(strstr(body_of(&asked), "\"list_complete\":false,\"cursor\":\"Yw\"}"));
+    asked_fini(&asked);
+}
+
+static void bulk_get_answers(void **state)
+{
+    (void)state;
+
+    static const struct {
+        bool rest;
+        const char *body;
+        const char *wanted;
+    } cases[] = {
+        {false, "{\"keys\":[\"n\",\"gone\"],\"cacheTtl\":\"60\"}",
+         "{\"n\":\"12345678901234567890\",\"gone\":null}"},
+        {false, "{\"keys\":[\"n\",\"gone\"],\"type\":\"json\"}",
+         "{\"n\":12345678901234567890,\"gone\":null}"},
+        {false, "{\"keys\":[\"n\",\"gone\"],\"withMetadata\":true}",
+         "{\"n\":{\"value\":\"12345678901234567890\",\"metadata\":null},\"gone\":null}"},
+        {true, "{\"keys\":[\"n\",\"gone\"],\"withMetadata\":true}",
+         "{\"success\":true,\"errors\":[],\"messages\":[],\"result\":{\"values\":{\"n\":{\"value\":"
+         "\"12345678901234567890\",\"metadata\":null,\"expiration\":2000},\"gone\":null}}}"}};
+
+    struct ps_api_item items[] = {
+        {.key = PS_LIT("n"),
+         .found = true,
+         .version = {.value = PS_LIT("12345678901234567890"), .expires_unix_s = 2000}},
+        {.key = PS_LIT("gone")}};
+    struct ps_api_result result = {.items = items, .item_count = 2};
+    struct asked asked;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ask(&asked, PS_HTTP_POST, cases[i].rest ? REST "/" ID "/bulk/get" : "/bulk/get",
+            cases[i].rest ? NULL : with_store, cases[i].body);
+        assert_int_equal(asked.call.kind, PS_API_KV);
+        assert_int_equal(asked.call.kv.op, PS_KV_GET_BULK);
+        assert_int_equal(asked.call.kv.key_count, 2);
+        assert_int_equal(asked.call.kv.cache_ttl_s, i == 0 ? 60 : 0);
+        ps_api_answer(&config, &asked.call, &result, &asked.response);
+        assert_string_equal(body_of(&asked), cases[i].wanted);
+        asked_fini(&asked);
+    }
+    items[0].version.value = PS_LIT("{");
+    ask(&asked, PS_HTTP_POST, "/bulk/get", with_store, "{\"keys\":[\"n\"],\"type\":\"json\"}");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_int_equal(asked.response.status, 400);
+    assert_string_equal(asked.response.phrase,
+                        "At least one of the requested keys corresponds to a non-json value");
+    asked_fini(&asked);
+}
+
+static void namespace_pages(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *query;
+        const char *wanted; /* titles of the page, then its counts */
+    } cases[] = {{"", "cache more 1/20 2 of 2"},
+                 {"?per_page=1&order=title&direction=desc", "more 1/1 1 of 2"},
+                 {"?per_page=1&page=2&order=id", "more 2/1 1 of 2"},
+                 {"?per_page=1000&order=title&direction=asc&page=2", "2/1000 0 of 2"}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char target[256];
+        char told[256] = "";
+        struct asked asked;
+        (void)snprintf(target, sizeof target, REST "%s", cases[i].query);
+        ask(&asked, PS_HTTP_GET, target, NULL, "");
+        ps_api_answer_namespaces(&config, &asked.call, &asked.response);
+        for (const char *at = strstr(body_of(&asked), "\"title\":\""); at != NULL;
+             at = strstr(at + 1, "\"title\":\"")) {
+            (void)snprintf(told + strlen(told), sizeof told - strlen(told), "%.*s ",
+                           (int)strcspn(at + 9, "\""), at + 9);
+        }
+        unsigned page;
+        unsigned per_page;
+        unsigned count;
+        unsigned total;
+        assert_int_equal(sscanf(strstr(body_of(&asked), "\"result_info\""),
+                                "\"result_info\":{\"page\":%u,\"per_page\":%u,\"count\":%u,"
+                                "\"total_count\":%u}",
+                                &page, &per_page, &count, &total),
+                         4);
+        (void)snprintf(told + strlen(told), sizeof told - strlen(told), "%u/%u %u of %u", page,
+                       per_page, count, total);
+        assert_string_equal(told, cases[i].wanted);
+        asked_fini(&asked);
+    }
+}
+
+static void body_limits(void **state)
+{
+    (void)state;
+    struct ps_http_request head = {.target = PS_LIT("/k?urlencoded=true")};
+    assert_int_equal(ps_api_body_limit(&head), PS_KV_VALUE_SIZE_MAX);
+    head.target = PS_LIT(REST "/" ID "/values/k");
+    assert_true(ps_api_body_limit(&head) > PS_KV_VALUE_SIZE_MAX);
+    head.target = PS_LIT(REST "/" ID "/bulk");
+    assert_int_equal(ps_api_body_limit(&head), 100 << 20);
+    head.target = PS_LIT("/bulk");
+    assert_int_equal(ps_api_body_limit(&head), PS_KV_VALUE_SIZE_MAX);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_split),
-                                       cmocka_unit_test(body_over_limit), cmocka_unit_test(routes)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_split),       cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(heads_are_written), cmocka_unit_test(dates),
+        cmocka_unit_test(multipart_fields),  cmocka_unit_test(binding_routes),
+        cmocka_unit_test(binding_put),       cmocka_unit_test(unknown_stores),
+        cmocka_unit_test(hook_routes),       cmocka_unit_test(other_routes),
+        cmocka_unit_test(rest_errors),       cmocka_unit_test(rest_put_with_metadata),
+        cmocka_unit_test(bulk_put),          cmocka_unit_test(bulk_limits),
+        cmocka_unit_test(get_answers),       cmocka_unit_test(write_answers),
+        cmocka_unit_test(list_answers),      cmocka_unit_test(bulk_get_answers),
+        cmocka_unit_test(namespace_pages),   cmocka_unit_test(body_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
