@@ -109,7 +109,7 @@ static void on_list(struct ps_read_call *call, enum ps_status status)
     struct ps_execution *execution = of_read(call);
     ps_read_staleness(call, &execution->result.staleness);
     if (status == PS_OK) {
-        execution->result.staleness.lsn = ps_read_store_lsn(call);
+        ps_read_list_staleness(call, &execution->result.staleness);
         status = walk(execution);
     }
     finish(execution, status);

@@ -192,10 +192,10 @@ PS_MUST_CHECK enum ps_status ps_read_get(struct ps_read_call *call, size_t i,
                                          struct ps_version *ret, bool *ret_found,
                                          struct ps_kv_staleness *ret_staleness);
 struct ps_bound ps_read_bound(struct ps_read_call *call, size_t i);
-/** The store's LSN as a list saw it; 0 = there is no such number (push, order none). Within the
- * read. */
-uint64_t ps_read_store_lsn(struct ps_read_call *call);
-/** What the PoP tells of a read as a whole (a list). */
+/** What the PoP tells of a list, within the read: the store's log stands for a key's versions. Its
+ * LSN is 0 where no one number tells what is seen (push, order none). */
+void ps_read_list_staleness(struct ps_read_call *call, struct ps_kv_staleness *ret);
+/** What the PoP tells of a read as a whole. */
 void ps_read_staleness(const struct ps_read_call *call, struct ps_kv_staleness *ret);
 /** Wake the reads that the log is now complete for, or that home's absence ends. */
 void ps_reads_wake(struct ps_node_store *store);

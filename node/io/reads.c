@@ -263,7 +263,8 @@ static uint64_t lsn_at(struct ps_node_store *store, ps_time_ns at_ns)
     return low;
 }
 
-uint64_t ps_read_store_lsn(struct ps_read_call *call)
+/* The newest LSN that the list was given; 0 = there is no such number (push, order none). */
+static uint64_t listed_lsn(struct ps_read_call *call)
 {
     struct ps_bound bound = ps_read_bound(call, 0);
     switch (call->keys[0].view.kind) {
@@ -277,4 +278,24 @@ uint64_t ps_read_store_lsn(struct ps_read_call *call)
         return 0;
     }
     PS_NOT_REACHED();
+}
+
+void ps_read_list_staleness(struct ps_read_call *call, struct ps_kv_staleness *ret)
+{
+    struct ps_node_store *store = call->store;
+    struct ps_map *map = store->node->map;
+    ps_read_staleness(call, ret);
+    ret->lsn = listed_lsn(call);
+    ret->latest_lsn = lsn_at(store, call->eval_ns);
+    struct ps_log_state log;
+    if (call->keys[0].view.kind == PS_VIEW_ARRIVED || ret->lsn >= ret->latest_lsn ||
+        ps_map_log_state(map, store->map_store, &log) != PS_OK) {
+        return;
+    }
+    ret->behind = ret->latest_lsn - ret->lsn;
+    uint64_t next_lsn = ret->lsn + 1 < log.first_lsn ? log.first_lsn : ret->lsn + 1;
+    ps_time_ns superseded_ns = call->eval_ns;
+    if (ps_map_log_marks(map, store->map_store, next_lsn, note_commit, &superseded_ns) == PS_OK) {
+        ret->stale_ns = ps_time_sub(call->eval_ns, superseded_ns);
+    }
 }
