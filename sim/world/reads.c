@@ -130,16 +130,6 @@ static enum ps_status decide(struct world *world, struct ps_op *op, struct ps_sl
     return status;
 }
 
-/* From when on can the view be resolved? Nothing is committed while home is down, but its state of
- * an instant at which it is down is known only when it is up again. */
-static ps_time_ns known_at(const struct world *world, const struct world_store *store,
-                           const struct ps_view *view)
-{
-    return store->config->policy.kind == PS_POLICY_PUSH
-               ? view->need_ns
-               : world_up_at(&world->pops[store->config->home], view->need_ns);
-}
-
 static void resolve_later(struct world *world, const struct ps_op *op, const struct ps_view *view,
                           ps_time_ns at_ns)
 {
@@ -151,7 +141,6 @@ static void resolve_later(struct world *world, const struct ps_op *op, const str
 
 ps_time_ns world_read(struct world *world, struct ps_op *op, const struct ps_drawn *drawn)
 {
-    struct world_store *store = &world->stores[op->store];
     struct world_pop *pop = &world->pops[op->pop];
     op->cache_ttl_ns = drawn->action->cache_ttl_ns;
     op->list_limit = drawn->action->limit;
@@ -159,29 +148,15 @@ ps_time_ns world_read(struct world *world, struct ps_op *op, const struct ps_dra
     op->boot = pop->boot;
     struct ps_view view;
     enum ps_status status = decide(world, op, drawn->key, &view);
-    ps_time_ns known_ns = status == PS_OK ? known_at(world, store, &view) : 0;
-    /* A way that is longer than the time limit is no reason to give up; that home is down is. */
-    ps_time_ns give_up_ns =
-        ps_time_max(view.need_ns, ps_time_add(op->eval_ns, store->config->policy.timeout_ns));
-    if (status == PS_OK && known_ns != view.need_ns && known_ns > give_up_ns) {
-        status = PS_TIMEOUT;
-        view.ready_ns = give_up_ns;
-    }
-    ps_time_ns complete_ns =
-        status == PS_OK ? ps_time_max(known_ns, world_answer_at(world, op->eval_ns, view.ready_ns))
-                        : view.ready_ns;
-    ps_time_ns crash_ns = world_crash_after(pop, world->now_ns);
-    if (crash_ns < complete_ns) {
-        status = PS_UNREACHABLE;
-        complete_ns = crash_ns;
-    }
-    op->complete_ns = complete_ns;
-    if (status != PS_OK) {
-        world_fail(world, op, status, complete_ns);
-    } else if (known_ns <= world->now_ns) {
+    struct world_read_way way =
+        world_read_way(world, op->store, op->pop, op->invoke_ns, op->eval_ns, status, &view);
+    op->complete_ns = way.complete_ns;
+    if (way.status != PS_OK) {
+        world_fail(world, op, way.status, way.complete_ns);
+    } else if (way.known_ns <= world->now_ns) {
         resolve(world, op, &view);
     } else {
-        resolve_later(world, op, &view, known_ns);
+        resolve_later(world, op, &view, way.known_ns);
     }
-    return complete_ns;
+    return way.complete_ns;
 }

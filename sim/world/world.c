@@ -9,11 +9,6 @@
 
 enum { PROGRESS_EVERY = 1 << 16, OPERATIONS_MAX = 1 << 28 };
 
-ps_time_ns world_answer_at(const struct world *world, ps_time_ns from_ns, ps_time_ns end_ns)
-{
-    return ps_cluster_answer_at(world->cluster, from_ns, end_ns);
-}
-
 int64_t world_unix_s(const struct world *world, ps_time_ns t)
 {
     return ps_kv_unix_s(world->cluster, t);
@@ -130,7 +125,7 @@ static enum ps_status copy_cluster(const struct ps_cluster *from, struct ps_clus
     return status;
 }
 
-static enum ps_status open_world(struct world *world, struct ps_error *err)
+enum ps_status world_open(struct world *world, struct ps_error *err)
 {
     const struct ps_cluster *cluster = world->cluster;
     world->map = ps_map_create_memory();
@@ -176,7 +171,7 @@ static void close_store(const struct world *world, struct world_store *store)
     ps_primary_destroy(store->primary);
 }
 
-static void close_world(struct world *world)
+void world_close(struct world *world)
 {
     for (size_t s = 0; s < world->cluster->store_count; s++) {
         close_store(world, &world->stores[s]);
@@ -223,11 +218,11 @@ enum ps_status ps_world_run(const struct ps_scenario *scenario,
 {
     static const struct ps_world_options none;
     struct world world = {.scenario = scenario, .cluster = &scenario->cluster};
-    enum ps_status status = open_world(&world, err);
+    enum ps_status status = world_open(&world, err);
     if (status == PS_OK) {
         status = run(&world, options == NULL ? &none : options, err);
     }
-    close_world(&world);
+    world_close(&world);
     if (status != PS_OK) {
         ps_history_destroy(world.history);
         return status;

@@ -1,6 +1,7 @@
 /* What the files of the virtual world share.
  *
  *   world.c    setting up, the loop, the end
+ *   way.c      how long reads and writes are on their way, and what may end them
  *   reads.c    reads: decided when invoked, resolved when home's state of that instant is there
  *   writes.c   writes: on the way to home, committed, answered
  *   faults.c   what is down or cut, and when: all of it is known before the run begins
@@ -56,18 +57,6 @@ struct world {
     uint64_t operations;
 };
 
-/** An operation whose end is still to come. */
-struct world_pending {
-    struct ps_op op;
-    struct ps_view view; /* of a read */
-    /* of a write */
-    ps_time_ns end_ns;     /* when its answer is due, once it is committed */
-    ps_time_ns lost_ns;    /* the client is gone by then: its PoP crashed, or its time was over */
-    enum ps_status lost;   /* ... and what it knows */
-    struct ps_entry entry; /* slices into bytes */
-    char bytes[];
-};
-
 /* ---- faults.c ---- */
 
 /** Lay out the scenario's faults: downs, links, the history's record of both.
@@ -77,6 +66,40 @@ PS_MUST_CHECK enum ps_status world_faults(struct world *world, struct ps_error *
 ps_time_ns world_up_at(const struct world_pop *pop, ps_time_ns t);
 /** When does the PoP crash next, later than `t`? PS_NEVER if it does not. */
 ps_time_ns world_crash_after(const struct world_pop *pop, ps_time_ns t);
+
+/* ---- way.c ---- */
+
+/** From a read's decision to its answer. */
+struct world_read_way {
+    enum ps_status status;  /* PS_OK, or why there is no answer */
+    ps_time_ns known_ns;    /* when the view can be resolved */
+    ps_time_ns complete_ns; /* when the client has its answer, or its error */
+};
+/** `decided`: what deciding the view gave at `eval_ns`, for what was invoked at `invoke_ns`. */
+struct world_read_way world_read_way(const struct world *world, uint16_t store, uint16_t pop,
+                                     ps_time_ns invoke_ns, ps_time_ns eval_ns,
+                                     enum ps_status decided, const struct ps_view *view);
+
+/** From a write's invocation to its answer. */
+struct world_write_way {
+    enum ps_status status; /* PS_OK: it comes to home, and is committed there */
+    ps_time_ns home_ns;    /* when it is there */
+    ps_time_ns end_ns;     /* when its answer is due, if it is not committed later */
+    ps_time_ns lost_ns;    /* from here on its client is gone */
+    enum ps_status lost;   /* ... with this error */
+};
+struct world_write_way world_write_way(const struct world *world, uint16_t store, uint16_t pop,
+                                       ps_time_ns invoke_ns);
+
+/** An operation whose end is still to come. */
+struct world_pending {
+    struct ps_op op;
+    struct ps_view view; /* of a read */
+    /* of a write */
+    struct world_write_way way;
+    struct ps_entry entry; /* slices into bytes */
+    char bytes[];
+};
 
 /* ---- reads.c ---- */
 
@@ -93,11 +116,13 @@ void world_answer(struct world *world, struct world_pending *pending);
 
 /* ---- world.c ---- */
 
+/** Set up all of world->scenario. Errors: as ps_world_run's; world_close all the same. */
+PS_MUST_CHECK enum ps_status world_open(struct world *world, struct ps_error *err);
+void world_close(struct world *world); /* but for the history */
+
 /** The operation failed at its PoP's door or on its way. */
 void world_fail(struct world *world, struct ps_op *op, enum ps_status error,
                 ps_time_ns complete_ns);
-/** The cluster's latency setting shortens a wait, never what is seen. */
-ps_time_ns world_answer_at(const struct world *world, ps_time_ns from_ns, ps_time_ns end_ns);
 int64_t world_unix_s(const struct world *world, ps_time_ns t);
 
 #endif

@@ -49,25 +49,6 @@ static bool check(const struct world *world, const struct ps_drawn *drawn, struc
     return true;
 }
 
-/* The way to home and back: when the write is there, when its answer is here, and when its client
- * stops to wait. A node asks again while home is down, until the time limit. */
-static enum ps_status plan_way(struct world *world, const struct ps_op *op, ps_time_ns *ret_home_ns,
-                               ps_time_ns *ret_end_ns, ps_time_ns *ret_lost_ns)
-{
-    const struct world_store *store = &world->stores[op->store];
-    const struct ps_replica *view = &store->replicas[op->pop].view;
-    *ret_lost_ns = ps_time_add(op->invoke_ns, store->config->policy.timeout_ns);
-    if (ps_round_trip(view, op->invoke_ns, ret_home_ns, ret_end_ns) != PS_OK) {
-        return PS_UNREACHABLE;
-    }
-    ps_time_ns home_ns = world_answer_at(world, op->invoke_ns, *ret_home_ns);
-    ps_time_ns end_ns = world_answer_at(world, op->invoke_ns, *ret_end_ns);
-    *ret_lost_ns = ps_time_max(*ret_lost_ns, end_ns); /* a long way alone does not end the wait */
-    *ret_home_ns = world_up_at(&world->pops[store->config->home], home_ns);
-    *ret_end_ns = ps_time_add(*ret_home_ns, end_ns - home_ns);
-    return PS_OK;
-}
-
 ps_time_ns world_write(struct world *world, struct ps_op *op, const struct ps_drawn *drawn)
 {
     const struct world_pop *pop = &world->pops[op->pop];
@@ -77,26 +58,15 @@ ps_time_ns world_write(struct world *world, struct ps_op *op, const struct ps_dr
         world_fail(world, op, PS_INVALID, op->invoke_ns);
         return op->invoke_ns;
     }
-    ps_time_ns home_ns;
-    ps_time_ns end_ns;
-    ps_time_ns lost_ns; /* what may end the wait before the answer is here */
-    enum ps_status status = plan_way(world, op, &home_ns, &end_ns, &lost_ns);
-    enum ps_status lost = status == PS_OK ? PS_TIMEOUT : status;
-    ps_time_ns crash_ns = world_crash_after(pop, op->invoke_ns);
-    if (crash_ns < lost_ns) {
-        lost_ns = crash_ns;
-        lost = PS_UNREACHABLE;
-    }
-    if (status != PS_OK || home_ns > lost_ns) {
-        world_fail(world, op, lost, lost_ns);
-        return lost_ns;
+    struct world_write_way way = world_write_way(world, op->store, op->pop, op->invoke_ns);
+    if (way.status != PS_OK) {
+        world_fail(world, op, way.lost, way.lost_ns);
+        return way.lost_ns;
     }
     struct world_pending *pending = pending_write(op, drawn);
-    pending->end_ns = end_ns;
-    pending->lost_ns = lost_ns;
-    pending->lost = lost;
-    ps_queue_push(&world->queue, home_ns, PS_EVENT_COMMIT, pending);
-    return ps_time_min(end_ns, lost_ns);
+    pending->way = way;
+    ps_queue_push(&world->queue, way.home_ns, PS_EVENT_COMMIT, pending);
+    return ps_time_min(way.end_ns, way.lost_ns);
 }
 
 static void take_result(void *context, void *tag, const struct ps_written *result)
@@ -142,10 +112,10 @@ void world_commit(struct world *world, struct world_pending *pending)
     if (written.status == PS_RATE_LIMITED) {
         op->http_status = 429;
     }
-    ps_time_ns end_ns = ps_time_max(pending->end_ns, op->eval_ns);
-    if (end_ns > pending->lost_ns) {
+    ps_time_ns end_ns = ps_time_max(pending->way.end_ns, op->eval_ns);
+    if (end_ns > pending->way.lost_ns) {
         /* It happened, and its client does not know. */
-        world_fail(world, op, pending->lost, ps_time_max(pending->lost_ns, op->eval_ns));
+        world_fail(world, op, pending->way.lost, ps_time_max(pending->way.lost_ns, op->eval_ns));
         free(pending);
         return;
     }
