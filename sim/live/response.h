@@ -1,0 +1,45 @@
+/* HTTP/1.1 responses of a node: bytes of one connection -> whole responses, with what the node
+ * tells of itself in its popsim-* headers. Pure; the bytes are not trusted. */
+#ifndef PS_SIM_LIVE_RESPONSE_H
+#define PS_SIM_LIVE_RESPONSE_H
+
+#include "replication/base/slice.h"
+
+enum {
+    PS_LIVE_HEAD_SIZE_MAX = 64 << 10, /* header names and values of one response */
+    PS_LIVE_BODY_SIZE_MAX = 64 << 20  /* the largest: a page of a log, a value */
+};
+
+/** One whole response. */
+struct ps_live_response {
+    int status;
+    bool keep_alive;
+    bool told; /* it has popsim-time: a store's operation was carried out, or failed, at the PoP */
+    bool late;
+    uint64_t eval_ns; /* popsim-time */
+    uint64_t lsn;
+    uint64_t boot;
+    uint64_t refresh_ns;
+    uint64_t have_lsn;
+    struct ps_buf body;
+};
+
+enum ps_live_event {
+    PS_LIVE_NEED,  /* all bytes are taken, the response is not whole */
+    PS_LIVE_WHOLE, /* one is whole */
+    PS_LIVE_BROKEN /* this is no response, or one beyond the limits: close the connection */
+};
+
+struct ps_live_parser;
+
+struct ps_live_parser *ps_live_parser_create(void);
+void ps_live_parser_destroy(struct ps_live_parser *parser); /* NULL accepted */
+
+/** Take bytes up to the end of at most one response; *ret_taken of them are used up. */
+enum ps_live_event ps_live_parser_feed(struct ps_live_parser *parser, struct ps_slice bytes,
+                                       size_t *ret_taken);
+
+/** The whole response, after PS_LIVE_WHOLE. Lifetime: until the next feed. */
+const struct ps_live_response *ps_live_parser_response(const struct ps_live_parser *parser);
+
+#endif

@@ -1,0 +1,281 @@
+#include "sim/live/translate.h"
+
+#include "replication/base/assert.h"
+
+#include <jansson.h>
+
+#include <inttypes.h>
+#include <string.h>
+
+/* ---- tokens ---- */
+
+static void put_u64(uint8_t *at, uint64_t value)
+{
+    for (int i = 7; i >= 0; i--, value >>= 8) {
+        at[i] = (uint8_t)value;
+    }
+}
+
+static uint64_t get_u64(const uint8_t *at)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++) {
+        value = value << 8 | at[i];
+    }
+    return value;
+}
+
+struct ps_token ps_live_token(uint64_t run, uint64_t id)
+{
+    struct ps_token token;
+    put_u64(token.bytes, run);
+    put_u64(token.bytes + 8, id);
+    return token;
+}
+
+uint64_t ps_live_token_id(uint64_t run, const struct ps_token *token)
+{
+    return get_u64(token->bytes) == run ? get_u64(token->bytes + 8) : 0;
+}
+
+/* ---- requests ---- */
+
+void ps_live_percent_encode(struct ps_buf *out, struct ps_slice text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    ps_buf_reserve(out, 3 * text.size);
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char byte = (unsigned char)text.data[i];
+        bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+                     (byte >= '0' && byte <= '9') || byte == '-' || byte == '.' || byte == '_' ||
+                     byte == '~';
+        if (plain) {
+            ps_buf_append_char(out, (char)byte);
+        } else {
+            char code[3] = {'%', digits[byte >> 4], digits[byte & 15]};
+            ps_buf_append(out, code, sizeof code);
+        }
+    }
+}
+
+static void put_target(struct ps_buf *out, const struct ps_drawn *drawn, int64_t unix_shift_s)
+{
+    const struct ps_action *action = drawn->action;
+    if (action->verb == PS_VERB_KV_LIST) {
+        ps_buf_append_text(out, "/?prefix=");
+        ps_live_percent_encode(out, drawn->key);
+        if (action->limit != 0) {
+            ps_buf_printf(out, "&key_count_limit=%" PRIu32, action->limit);
+        }
+        return;
+    }
+    ps_buf_append_char(out, '/');
+    ps_live_percent_encode(out, drawn->key);
+    ps_buf_append_text(out, "?urlencoded=true");
+    if (action->verb == PS_VERB_KV_GET && action->cache_ttl_ns != 0) {
+        ps_buf_printf(out, "&cache_ttl=%" PRIu64, action->cache_ttl_ns / PS_SECOND);
+    }
+    if (action->verb == PS_VERB_KV_PUT && action->expiration_ttl_ns != 0) {
+        ps_buf_printf(out, "&expiration_ttl=%" PRIu64, action->expiration_ttl_ns / PS_SECOND);
+    } else if (action->verb == PS_VERB_KV_PUT && action->expiration_s != 0) {
+        ps_buf_printf(out, "&expiration=%" PRId64, action->expiration_s + unix_shift_s);
+    }
+}
+
+void ps_live_request(struct ps_buf *out, const struct ps_cluster *cluster,
+                     const struct ps_drawn *drawn, const struct ps_token *token,
+                     int64_t unix_shift_s)
+{
+    static const char *const methods[] = {[PS_VERB_KV_GET] = "GET ",
+                                          [PS_VERB_KV_PUT] = "PUT ",
+                                          [PS_VERB_KV_DELETE] = "DELETE ",
+                                          [PS_VERB_KV_LIST] = "GET "};
+    enum ps_verb verb = drawn->action->verb;
+    ps_buf_append_text(out, methods[verb]);
+    put_target(out, drawn, unix_shift_s);
+    ps_buf_append_text(out, " HTTP/1.1\r\nHost: popsim\r\npopsim-store: ");
+    ps_buf_append_text(out, cluster->stores[drawn->action->store].name);
+    if (verb == PS_VERB_KV_PUT || verb == PS_VERB_KV_DELETE) {
+        ps_buf_append_text(out, "\r\npopsim-token: ");
+        for (size_t i = 0; i < PS_TOKEN_SIZE; i++) {
+            ps_buf_printf(out, "%02x", token->bytes[i]);
+        }
+    }
+    if (verb == PS_VERB_KV_PUT) {
+        if (drawn->metadata.size > 0) {
+            ps_buf_append_text(out, "\r\nCF-KV-Metadata: ");
+            ps_buf_append_slice(out, drawn->metadata);
+        }
+        ps_buf_printf(out, "\r\nContent-Length: %zu", drawn->value.size);
+    }
+    ps_buf_append_text(out, "\r\n\r\n");
+    if (verb == PS_VERB_KV_PUT) {
+        ps_buf_append_slice(out, drawn->value);
+    }
+}
+
+/* ---- operations ---- */
+
+void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn)
+{
+    static const enum ps_op_kind kinds[] = {[PS_VERB_KV_GET] = PS_OP_KV_GET,
+                                            [PS_VERB_KV_PUT] = PS_OP_KV_PUT,
+                                            [PS_VERB_KV_DELETE] = PS_OP_KV_DELETE,
+                                            [PS_VERB_KV_LIST] = PS_OP_KV_LIST};
+    const struct ps_action *action = drawn->action;
+    bool read = action->verb == PS_VERB_KV_GET || action->verb == PS_VERB_KV_LIST;
+    *op = (struct ps_op){
+        .kind = (uint8_t)kinds[action->verb],
+        .pop = drawn->pop,
+        .store = action->store,
+        .digest = action->verb == PS_VERB_KV_PUT ? ps_slice_hash(drawn->value) : 0,
+        .cache_ttl_ns = read ? action->cache_ttl_ns : 0,
+        .list_limit = action->verb == PS_VERB_KV_LIST ? action->limit : 0,
+    };
+}
+
+static enum ps_status list_digest(struct ps_slice json, uint64_t *ret, struct ps_error *err)
+{
+    json_t *root = json_loadb(json.data == NULL ? "" : json.data, json.size, JSON_ALLOW_NUL, NULL);
+    json_t *keys = json_object_get(root, "keys");
+    struct ps_buf names = {0};
+    enum ps_status status =
+        json_is_array(keys) ? PS_OK : ps_fail(err, PS_CORRUPT, "a list answered without keys");
+    size_t i;
+    const json_t *key;
+    json_array_foreach(keys, i, key)
+    {
+        const json_t *name = json_object_get(key, "name");
+        if (!json_is_string(name)) {
+            status = ps_fail(err, PS_CORRUPT, "a list answered with a key without a name");
+            break;
+        }
+        ps_buf_append(&names, json_string_value(name), json_string_length(name) + 1);
+    }
+    json_decref(root);
+    *ret = ps_slice_hash(ps_buf_slice(&names));
+    ps_buf_fini(&names);
+    return status;
+}
+
+static enum ps_status take_ok(struct ps_op *op, const struct ps_live_response *response,
+                              struct ps_error *err)
+{
+    op->lsn = response->lsn;
+    op->eval_ns = response->eval_ns;
+    switch ((enum ps_op_kind)op->kind) {
+    case PS_OP_KV_GET:
+        op->found = response->status == 200;
+        op->digest = op->found ? ps_slice_hash(ps_buf_slice(&response->body)) : 0;
+        return PS_OK;
+    case PS_OP_KV_LIST:
+        return list_digest(ps_buf_slice(&response->body), &op->digest, err);
+    case PS_OP_KV_PUT:
+    case PS_OP_KV_DELETE:
+        op->refresh_ns = response->refresh_ns;
+        return PS_OK;
+    }
+    PS_NOT_REACHED();
+}
+
+static enum ps_status error_of(int http_status)
+{
+    switch (http_status) {
+    case 400:
+    case 413:
+    case 414:
+        return PS_INVALID;
+    case 404:
+        return PS_NOT_FOUND;
+    case 429:
+        return PS_RATE_LIMITED;
+    case 500:
+        return PS_IO;
+    case 503:
+        return PS_UNREACHABLE;
+    default:
+        return PS_CORRUPT;
+    }
+}
+
+enum ps_status ps_live_op_answer(struct ps_op *op, const struct ps_live_response *response,
+                                 struct ps_error *err)
+{
+    bool read = op->kind == PS_OP_KV_GET || op->kind == PS_OP_KV_LIST;
+    bool absent = op->kind == PS_OP_KV_GET && response->status == 404;
+    bool answered = response->told && (response->status == 200 || absent);
+    enum ps_status status = PS_OK;
+    if (response->boot > UINT32_MAX) {
+        status = ps_fail(err, PS_CORRUPT, "popsim-boot: %" PRIu64, response->boot);
+    } else if (answered) {
+        op->boot = (uint32_t)response->boot;
+        op->late = response->late;
+        op->have_lsn = response->have_lsn;
+        status = take_ok(op, response, err);
+        op->error = (uint8_t)status;
+        return status;
+    } else if (response->status == 200) {
+        status = ps_fail(err, PS_CORRUPT, "an answer without popsim-time");
+    } else if (error_of(response->status) == PS_CORRUPT) {
+        status = ps_fail(err, PS_CORRUPT, "HTTP status %d", response->status);
+    }
+    op->error = (uint8_t)(status == PS_OK ? error_of(response->status) : status);
+    op->http_status = (uint16_t)response->status;
+    if (status == PS_OK) {
+        op->boot = (uint32_t)response->boot;
+        /* The PoP decided such a read, and could not answer it. */
+        op->eval_ns = read && response->told ? response->eval_ns : 0;
+    }
+    return status;
+}
+
+/* ---- what nodes say of themselves ---- */
+
+enum ps_status ps_live_state_ready(struct ps_slice json, bool *ret_ready, struct ps_error *err)
+{
+    json_t *root = json_loadb(json.data == NULL ? "" : json.data, json.size, 0, NULL);
+    const json_t *stores = json_object_get(root, "stores");
+    if (!json_is_array(stores)) {
+        json_decref(root);
+        return ps_fail(err, PS_CORRUPT, "a node's state without stores");
+    }
+    *ret_ready = true;
+    size_t i;
+    const json_t *store;
+    json_array_foreach(stores, i, store)
+    {
+        const char *role = json_string_value(json_object_get(store, "role"));
+        bool follows = role != NULL && strcmp(role, "follower") == 0;
+        bool heard = json_is_false(json_object_get(store, "home_away")) &&
+                     json_integer_value(json_object_get(store, "closed_ns")) > 0;
+        *ret_ready = *ret_ready && (!follows || heard);
+    }
+    json_decref(root);
+    return PS_OK;
+}
+
+uint64_t ps_live_metric(struct ps_slice text, const char *name)
+{
+    size_t name_size = strlen(name);
+    uint64_t sum = 0;
+    for (size_t at = 0; at < text.size;) {
+        const char *line = text.data + at;
+        const char *end = memchr(line, '\n', text.size - at);
+        size_t size = end == NULL ? text.size - at : (size_t)(end - line);
+        at += size + 1;
+        if (size <= name_size || memcmp(line, name, name_size) != 0 ||
+            (line[name_size] != '{' && line[name_size] != ' ')) {
+            continue;
+        }
+        uint64_t value = 0;
+        size_t digit = size;
+        while (digit > 0 && line[digit - 1] >= '0' && line[digit - 1] <= '9') {
+            digit--;
+        }
+        for (size_t i = digit; i < size; i++) {
+            value = value * 10 + (uint64_t)(line[i] - '0');
+        }
+        sum += value;
+    }
+    return sum;
+}

@@ -1,0 +1,44 @@
+/* Operations of a scenario as requests to a node, and its answers as operations of a history. Pure;
+ * what a node says is not trusted. */
+#ifndef PS_SIM_LIVE_TRANSLATE_H
+#define PS_SIM_LIVE_TRANSLATE_H
+
+#include "replication/wire/record.h"
+#include "sim/live/response.h"
+#include "sim/measure/history.h"
+#include "sim/workload/session.h"
+
+/** A run's number, and the token of its operation `id` (from 1): each write has one, by which it is
+ *  found in home's log though its answer was lost. */
+struct ps_token ps_live_token(uint64_t run, uint64_t id);
+/** The operation that made a token; 0: none of this run. */
+uint64_t ps_live_token_id(uint64_t run, const struct ps_token *token);
+
+/** Append `text` as one segment of a path or one value of a query. */
+void ps_live_percent_encode(struct ps_buf *out, struct ps_slice text);
+
+/** Append the drawn operation as a request of the KV binding. `unix_shift_s` is added to a put's
+ *  `expiration`: a scenario counts it from its own epoch, a cluster from the cluster's. */
+void ps_live_request(struct ps_buf *out, const struct ps_cluster *cluster,
+                     const struct ps_drawn *drawn, const struct ps_token *token,
+                     int64_t unix_shift_s);
+
+/** The parts of an operation that are known before it is answered; id, session, key and invoke_ns
+ * are the caller's. */
+void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn);
+
+/** Put what the node answered into the operation. Errors: PS_CORRUPT: no node of a cluster answers
+ *  so; the operation counts as failed with it. */
+PS_MUST_CHECK enum ps_status
+ps_live_op_answer(struct ps_op *op, const struct ps_live_response *response, struct ps_error *err);
+
+/** What GET /popsim/state says, as far as a run must know: is each store's log being followed, and
+ *  home heard of? Errors: PS_CORRUPT. */
+PS_MUST_CHECK enum ps_status ps_live_state_ready(struct ps_slice json, bool *ret_ready,
+                                                 struct ps_error *err);
+
+/** The sum of a counter over all its samples in OpenMetrics text; 0 if it is not there. `name` is
+ *  the sample's ("popsim_records_late_total"). */
+uint64_t ps_live_metric(struct ps_slice text, const char *name);
+
+#endif
