@@ -1,0 +1,301 @@
+#include "node/cluster/cluster_file.h"
+#include "replication/base/memory.h"
+#include "sim/live/live_internal.h"
+
+#include <inttypes.h>
+
+#define ANSWER_LIMIT_NS (30 * PS_SECOND)
+#define READY_LIMIT_NS (60 * PS_SECOND)
+#define PAUSE_S 0.02
+
+/* ---- one question, waited for ---- */
+
+struct question {
+    struct ps_live_call call; /* first member */
+    bool done;
+    enum ps_status status;
+    int http_status;
+    struct ps_buf body;
+};
+
+static void on_answered(struct ps_live_call *call, enum ps_status status,
+                        const struct ps_live_response *response)
+{
+    struct question *question = (struct question *)(void *)call;
+    question->done = true;
+    question->status = status;
+    if (status == PS_OK) {
+        question->http_status = response->status;
+        ps_buf_append_slice(&question->body, ps_buf_slice(&response->body));
+    }
+}
+
+static void put_request(const struct ps_live *live, struct ps_buf *out, const char *method,
+                        const char *target, struct ps_slice body)
+{
+    ps_buf_printf(out, "%s %s HTTP/1.1\r\nHost: popsim\r\n", method, target);
+    if (live->state->token[0] != '\0') {
+        ps_buf_printf(out, "Authorization: Bearer %s\r\n", live->state->token);
+    }
+    if (method[0] == 'P') {
+        ps_buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body.size);
+    }
+    ps_buf_append_text(out, "\r\n");
+    ps_buf_append_slice(out, body);
+}
+
+/* Give *ret_body (the caller's) what the node says with status 200. */
+static enum ps_status ask(struct ps_live *live, uint16_t pop, const char *method,
+                          const char *target, struct ps_slice body, struct ps_buf *ret_body,
+                          struct ps_error *err)
+{
+    struct question question = {.call = {.pop = pop, .done = on_answered}};
+    question.call.deadline_mono_ns = ps_live_mono_ns() + ANSWER_LIMIT_NS;
+    put_request(live, &question.call.request, method, target, body);
+    ps_live_client_start(live->client, &question.call);
+    while (!question.done) {
+        (void)ev_run(live->loop, EVRUN_ONCE);
+    }
+    ps_buf_fini(&question.call.request);
+    const char *code = live->state->cluster.pops[pop]->code;
+    if (question.status == PS_OK && question.http_status == 200) {
+        *ret_body = question.body;
+        return PS_OK;
+    }
+    enum ps_status status = question.status;
+    if (status != PS_OK) {
+        (void)ps_fail(err, status, "%s %s at %s: %s", method, target, code, ps_status_text(status));
+    } else {
+        status = ps_fail(err, PS_CORRUPT, "%s %s at %s: HTTP status %d: %.*s", method, target, code,
+                         question.http_status,
+                         (int)(question.body.size < 200 ? question.body.size : 200),
+                         question.body.size == 0 ? "" : question.body.data);
+    }
+    ps_buf_fini(&question.body);
+    return status;
+}
+
+static void on_pause(struct ev_loop *loop, ev_timer *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    *(bool *)watcher->data = true;
+}
+
+static void pause_a_little(struct ps_live *live)
+{
+    bool over = false;
+    ev_timer timer;
+    ev_timer_init(&timer, on_pause, PAUSE_S, 0.);
+    timer.data = &over;
+    ev_timer_start(live->loop, &timer);
+    while (!over) {
+        (void)ev_run(live->loop, EVRUN_ONCE);
+    }
+}
+
+/* ---- state, caches, links, metrics ---- */
+
+static enum ps_status wait_ready(struct ps_live *live, uint16_t pop, uint64_t limit_mono_ns,
+                                 struct ps_error *err)
+{
+    for (;;) {
+        struct ps_buf body = {0};
+        bool ready = false;
+        enum ps_status status = ask(live, pop, "GET", "/popsim/state", PS_LIT(""), &body, err);
+        if (status == PS_OK) {
+            status = ps_live_state_ready(ps_buf_slice(&body), &ready, err);
+        }
+        ps_buf_fini(&body);
+        if (live->error.status != PS_OK) {
+            return ps_fail(err, live->error.status, "%s", live->error.text);
+        }
+        if (status != PS_OK || ready) {
+            return status;
+        }
+        if (ps_live_mono_ns() > limit_mono_ns) {
+            return ps_fail(err, PS_TIMEOUT, "%s does not hear of its home",
+                           live->state->cluster.pops[pop]->code);
+        }
+        pause_a_little(live);
+    }
+}
+
+enum ps_status ps_live_wait_ready(struct ps_live *live, struct ps_error *err)
+{
+    uint64_t limit_mono_ns = ps_live_mono_ns() + READY_LIMIT_NS;
+    enum ps_status status = PS_OK;
+    for (uint16_t p = 0; p < live->state->cluster.pop_count && status == PS_OK; p++) {
+        status = wait_ready(live, p, limit_mono_ns, err);
+    }
+    return status;
+}
+
+enum ps_status ps_live_reset(struct ps_live *live, struct ps_error *err)
+{
+    enum ps_status status = PS_OK;
+    for (uint16_t p = 0; p < live->state->cluster.pop_count && status == PS_OK; p++) {
+        struct ps_buf body = {0};
+        status = ask(live, p, "POST", "/popsim/cache/reset", PS_LIT(""), &body, err);
+        ps_buf_fini(&body);
+    }
+    return status;
+}
+
+enum ps_status ps_live_give_links(struct ps_live *live, struct ps_error *err)
+{
+    enum ps_status status = PS_OK;
+    for (uint16_t p = 0; p < live->state->cluster.pop_count && status == PS_OK; p++) {
+        const struct ps_link *link = &live->planned[p];
+        if (link->outage_count + link->slow_count == 0) {
+            continue;
+        }
+        struct ps_buf text = {0};
+        struct ps_buf body = {0};
+        ps_link_encode(&text, link);
+        status = ask(live, p, "POST", "/popsim/link", ps_buf_slice(&text), &body, err);
+        ps_buf_fini(&text);
+        ps_buf_fini(&body);
+    }
+    return status;
+}
+
+enum ps_status ps_live_take_links(struct ps_live *live, struct ps_error *err)
+{
+    struct ps_history *history = live->history;
+    enum ps_status status = PS_OK;
+    history->links = PS_NEW_ARRAY(struct ps_link, history->cluster->pop_count);
+    for (uint16_t p = 0; p < history->cluster->pop_count && status == PS_OK; p++) {
+        struct ps_buf body = {0};
+        status = ask(live, p, "GET", "/popsim/link", PS_LIT(""), &body, err);
+        if (status == PS_OK) {
+            status = ps_link_decode(ps_buf_slice(&body), &history->links[p], err);
+        }
+        ps_buf_fini(&body);
+    }
+    return status;
+}
+
+enum ps_status ps_live_sum(struct ps_live *live, const char *name, uint64_t *ret,
+                           struct ps_error *err)
+{
+    *ret = 0;
+    enum ps_status status = PS_OK;
+    for (uint16_t p = 0; p < live->state->cluster.pop_count && status == PS_OK; p++) {
+        struct ps_buf body = {0};
+        status = ask(live, p, "GET", "/metrics", PS_LIT(""), &body, err);
+        if (status == PS_OK) {
+            *ret += ps_live_metric(ps_buf_slice(&body), name);
+        }
+        ps_buf_fini(&body);
+    }
+    return status;
+}
+
+/* ---- logs ---- */
+
+static void fetch_page(struct ps_live_fetch *fetch);
+
+static void fetch_fail(struct ps_live_fetch *fetch, enum ps_status status, const char *why)
+{
+    fetch->status = status;
+    if (status != PS_UNREACHABLE && status != PS_TIMEOUT && fetch->live->error.status == PS_OK) {
+        (void)ps_fail(&fetch->live->error, status, "the log of store %s: %s",
+                      fetch->live->state->cluster.stores[fetch->store].name, why);
+    }
+}
+
+static void on_page(struct ps_live_call *call, enum ps_status status,
+                    const struct ps_live_response *response)
+{
+    struct ps_live_fetch *fetch = (struct ps_live_fetch *)(void *)call;
+    fetch->busy = false;
+    if (status != PS_OK) {
+        fetch_fail(fetch, status, ps_status_text(status));
+    } else if (response->status == 410) {
+        fetch_fail(fetch, PS_TOO_OLD,
+                   "the cluster has forgotten its beginning, so that reads cannot be checked "
+                   "against it; run against a new cluster");
+    } else if (response->status != 200) {
+        fetch_fail(fetch, PS_CORRUPT, "it cannot be had");
+    } else if (response->body.size > 0) {
+        struct ps_error err = {0};
+        status = ps_live_log_take(&fetch->log, ps_buf_slice(&response->body),
+                                  fetch->live->history->keys, &err);
+        if (status != PS_OK) {
+            fetch_fail(fetch, status, err.text);
+        } else {
+            fetch_page(fetch);
+        }
+    }
+}
+
+static void fetch_page(struct ps_live_fetch *fetch)
+{
+    struct ps_live *live = fetch->live;
+    const struct ps_store *store = &live->state->cluster.stores[fetch->store];
+    struct ps_buf target = {0};
+    ps_buf_printf(&target, "/popsim/log?store=%s&from=%zu", store->name, fetch->log.count + 1);
+    fetch->call.request.size = 0;
+    put_request(live, &fetch->call.request, "GET", ps_buf_text(&target), PS_LIT(""));
+    ps_buf_fini(&target);
+    fetch->call.pop = store->home;
+    fetch->call.deadline_mono_ns = ps_live_mono_ns() + ANSWER_LIMIT_NS;
+    fetch->call.done = on_page;
+    fetch->busy = true;
+    fetch->status = PS_OK;
+    ps_live_client_start(live->client, &fetch->call);
+}
+
+void ps_live_fetch_logs(struct ps_live *live)
+{
+    for (size_t s = 0; s < live->state->cluster.store_count; s++) {
+        struct ps_live_fetch *fetch = &live->fetches[s];
+        fetch->live = live;
+        fetch->store = (uint16_t)s;
+        if (!fetch->busy) {
+            fetch_page(fetch);
+        }
+    }
+}
+
+static bool any_busy(const struct ps_live *live)
+{
+    for (size_t s = 0; s < live->state->cluster.store_count; s++) {
+        if (live->fetches[s].busy) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum ps_status ps_live_take_logs(struct ps_live *live, struct ps_error *err)
+{
+    /* One that is under way may have begun before the last write. */
+    for (int round = 0; round < 2; round++) {
+        ps_live_fetch_logs(live);
+        while (any_busy(live)) {
+            (void)ev_run(live->loop, EVRUN_ONCE);
+        }
+    }
+    if (live->error.status != PS_OK) {
+        return ps_fail(err, live->error.status, "%s", live->error.text);
+    }
+    for (size_t s = 0; s < live->state->cluster.store_count; s++) {
+        enum ps_status status = live->fetches[s].status;
+        if (status != PS_OK) {
+            return ps_fail(err, status, "the log of store %s: %s",
+                           live->state->cluster.stores[s].name, ps_status_text(status));
+        }
+    }
+    return PS_OK;
+}
+
+void ps_live_fetches_fini(struct ps_live *live)
+{
+    for (size_t s = 0; live->fetches != NULL && s < live->state->cluster.store_count; s++) {
+        ps_live_log_fini(&live->fetches[s].log);
+        ps_buf_fini(&live->fetches[s].call.request);
+    }
+    free(live->fetches);
+}
