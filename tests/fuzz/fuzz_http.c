@@ -1,0 +1,205 @@
+/* Any bytes as what a client sends. They are parsed whole and in pieces, which must give the same
+ * requests; each request goes through the routes, and what is answered must be HTTP again, and JSON
+ * where it says so. The first two bytes choose the pieces. */
+#include "node/http/api.h"
+#include "node/http/http1.h"
+#include "replication/base/random.h"
+
+#include <jansson.h>
+#include <llhttp.h>
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BODY_MAX = 4096, PIECE_MAX = 7, ITEMS_MAX = 20000 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const struct ps_api_namespace namespaces[] = {
+    {"CACHE", "cache", "00000000000000000000000000000001", true},
+    {"DB", "db", "00000000000000000000000000000002", false},
+    {"MORE", "more", "00000000000000000000000000000003", true}};
+
+static const struct ps_api_config config = {namespaces, 3, NULL, "fra"};
+
+static void require(bool holds)
+{
+    if (!holds) {
+        abort();
+    }
+}
+
+static size_t limit(void *context, const struct ps_http_request *head)
+{
+    (void)context;
+    size_t most = ps_api_body_limit(head);
+    require(most >= PS_KV_VALUE_SIZE_MAX);
+    return most < BODY_MAX ? most : BODY_MAX;
+}
+
+/* ---- an answer for each call ---- */
+
+static void check_answer(const struct ps_http_response *response)
+{
+    struct ps_buf bytes = {0};
+    llhttp_t llhttp;
+    llhttp_settings_t settings;
+    ps_http1_write_head(&bytes, response, false, false);
+    ps_buf_append(&bytes, response->body.data, response->body.size);
+    llhttp_settings_init(&settings);
+    llhttp_init(&llhttp, HTTP_RESPONSE, &settings);
+    require(llhttp_execute(&llhttp, bytes.data, bytes.size) == HPE_OK);
+    require(llhttp.status_code == response->status && llhttp_finish(&llhttp) == HPE_OK);
+    ps_buf_fini(&bytes);
+    bool json = response->headers.size > 0 && memmem(response->headers.data, response->headers.size,
+                                                     "application/json", 16) != NULL;
+    if (json) {
+        json_t *parsed = json_loadb(response->body.data, response->body.size, JSON_ALLOW_NUL, NULL);
+        require(parsed != NULL);
+        json_decref(parsed);
+    }
+}
+
+static size_t items_of(const struct ps_api_call *call)
+{
+    if (call->kind == PS_API_KV_BULK) {
+        return call->write_count;
+    }
+    return call->kv.op == PS_KV_GET_BULK ? call->kv.key_count : call->kv.op == PS_KV_LIST ? 2 : 1;
+}
+
+static void answer_kv(const struct ps_api_call *call, uint64_t chance,
+                      struct ps_http_response *response)
+{
+    static const enum ps_status statuses[] = {PS_OK, PS_OK, PS_OK, PS_RATE_LIMITED, PS_UNREACHABLE};
+
+    size_t count = items_of(call);
+    require(count <= ITEMS_MAX && call->ns < 3 && namespaces[call->ns].is_kv);
+    struct ps_api_item *items = calloc(count + 1, sizeof *items);
+    for (size_t i = 0; i < count; i++) {
+        items[i] = (struct ps_api_item){.key = call->kv.op == PS_KV_GET_BULK  ? call->kv.keys[i]
+                                               : call->kind == PS_API_KV_BULK ? call->writes[i].key
+                                                                              : call->kv.prefix,
+                                        .found = (chance >> i % 64 & 1) != 0,
+                                        .status = statuses[(chance + i) % 5]};
+        items[i].version.value = call->bulk_json ? PS_LIT("[1]") : call->body;
+        items[i].version.metadata = chance % 3 == 0 ? PS_LIT("{\"a\":1}") : PS_LIT("");
+    }
+    struct ps_api_result result = {.status = statuses[chance % 5],
+                                   .items = items,
+                                   .item_count = count,
+                                   .list_complete = chance % 2 == 0,
+                                   .last_name = call->kv.after};
+    ps_api_answer(&config, call, &result, response);
+    free(items);
+}
+
+static void route(const struct ps_http_request *request, uint64_t chance)
+{
+    struct ps_api_call call = {0};
+    struct ps_http_response response = {0};
+    ps_api_parse(&config, request, 1000, &call, &response);
+    require((call.kind == PS_API_ANSWERED) == (response.status != 0));
+    switch (call.kind) {
+    case PS_API_KV:
+    case PS_API_KV_METADATA:
+    case PS_API_KV_BULK:
+        answer_kv(&call, chance, &response);
+        break;
+    case PS_API_NS_LIST:
+        ps_api_answer_namespaces(&config, &call, &response);
+        break;
+    case PS_API_NS_GET:
+        ps_api_answer_namespace(&namespaces[call.ns], &response);
+        break;
+    case PS_API_ANSWERED:
+    case PS_API_CONTROL:
+    case PS_API_HEALTHZ:
+    case PS_API_METRICS:
+        break;
+    }
+    if (response.status != 0) {
+        check_answer(&response);
+    }
+    ps_api_call_fini(&call);
+    ps_http_response_fini(&response);
+}
+
+/* ---- the requests ---- */
+
+static void note(struct ps_buf *seen, struct ps_slice bytes)
+{
+    ps_buf_append_u64(seen, bytes.size);
+    ps_buf_append_char(seen, ':');
+    ps_buf_append_slice(seen, bytes);
+}
+
+static void note_request(struct ps_buf *seen, const struct ps_http1_message *message)
+{
+    const struct ps_http_request *request = &message->request;
+    ps_buf_printf(seen, "\n%d %d %d ", (int)request->method, message->keep_alive, message->http10);
+    note(seen, request->target);
+    for (size_t i = 0; i < request->header_count; i++) {
+        note(seen, request->headers[i].name);
+        note(seen, request->headers[i].value);
+    }
+    note(seen, request->body);
+}
+
+/* Feed one piece. Returns false once the connection is refused. */
+static bool feed(struct ps_http1_parser *parser, struct ps_slice bytes, struct ps_buf *seen,
+                 bool routes)
+{
+    while (bytes.size > 0) {
+        size_t taken;
+        enum ps_http1_event event = ps_http1_feed(parser, bytes, &taken);
+        require(taken <= bytes.size);
+        bytes = (struct ps_slice){bytes.data + taken, bytes.size - taken};
+        if (event == PS_HTTP1_NEED) {
+            require(bytes.size == 0);
+        } else if (event == PS_HTTP1_CONTINUE) {
+            ps_buf_append_text(seen, "\ncontinue");
+        } else if (event == PS_HTTP1_REFUSED) {
+            const char *phrase;
+            ps_buf_printf(seen, "\nrefused %d ", ps_http1_refusal(parser, &phrase));
+            ps_buf_append_text(seen, phrase);
+            return false;
+        } else {
+            struct ps_http1_message *message = ps_http1_take(parser);
+            note_request(seen, message);
+            if (routes) {
+                route(&message->request, ps_slice_hash(message->request.target));
+            }
+            ps_http1_message_free(message);
+        }
+    }
+    return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2) {
+        return 0;
+    }
+    struct ps_rng rng = {.seed = (uint64_t)data[0] << 8 | data[1]};
+    struct ps_slice bytes = {(const char *)data + 2, size - 2};
+    struct ps_buf whole = {0};
+    struct ps_buf pieces = {0};
+    struct ps_http1_parser *parser = ps_http1_parser_create(limit, NULL);
+    (void)feed(parser, bytes, &whole, true);
+    ps_http1_parser_destroy(parser);
+    parser = ps_http1_parser_create(limit, NULL);
+    bool goes_on = true;
+    while (bytes.size > 0 && goes_on) {
+        size_t piece = 1 + (size_t)ps_rng_below(&rng, PIECE_MAX);
+        piece = piece < bytes.size ? piece : bytes.size;
+        goes_on = feed(parser, (struct ps_slice){bytes.data, piece}, &pieces, false);
+        bytes = (struct ps_slice){bytes.data + piece, bytes.size - piece};
+    }
+    ps_http1_parser_destroy(parser);
+    require(ps_slice_eq(ps_buf_slice(&whole), ps_buf_slice(&pieces)));
+    ps_buf_fini(&whole);
+    ps_buf_fini(&pieces);
+    return 0;
+}
