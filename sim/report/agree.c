@@ -1,0 +1,262 @@
+#include "sim/report/agree.h"
+
+#include "replication/base/histogram.h"
+#include "replication/base/memory.h"
+
+#include <string.h>
+
+/* The write that made a version. */
+struct maker {
+    uint32_t session; /* in the common names */
+    uint64_t number;
+    bool known;
+};
+
+/* One history, its operations by session and number. */
+struct side {
+    const struct ps_history *history;
+    uint32_t *common;         /* of each session: its number among the names of both */
+    const struct ps_op **ops; /* by session, then in order of invocation */
+    size_t *ends;             /* of common session s: ops[ends[s] .. ends[s + 1]) */
+    struct maker **makers;    /* per store: by LSN */
+    uint64_t *lsn_most;       /* per store */
+};
+
+static int compare_ids(const void *left, const void *right)
+{
+    uint64_t a = (*(const struct ps_op *const *)left)->id;
+    uint64_t b = (*(const struct ps_op *const *)right)->id;
+    return a < b ? -1 : a > b;
+}
+
+static bool is_write(const struct ps_op *op)
+{
+    return op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE;
+}
+
+static void name_sessions(struct side *side, struct ps_intern *names)
+{
+    size_t count = ps_intern_count(side->history->sessions);
+    side->common = PS_NEW_ARRAY(uint32_t, count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        side->common[i] = ps_intern_put(names, ps_intern_text(side->history->sessions, i));
+    }
+}
+
+static void order_ops(struct side *side, size_t session_count)
+{
+    const struct ps_history *history = side->history;
+    size_t count = history->op_count;
+    const struct ps_op **by_id = PS_NEW_ARRAY(const struct ps_op *, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        by_id[i] = &history->ops[i];
+    }
+    qsort(by_id, count, sizeof *by_id, compare_ids);
+    side->ops = PS_NEW_ARRAY(const struct ps_op *, count + 1);
+    side->ends = PS_NEW_ARRAY(size_t, session_count + 2);
+    for (size_t i = 0; i < count; i++) {
+        side->ends[side->common[by_id[i]->session] + 2]++;
+    }
+    for (size_t s = 2; s < session_count + 2; s++) {
+        side->ends[s] += side->ends[s - 1];
+    }
+    /* Now ends[s + 1] is where session s starts; filling moves it to where session s ends. */
+    for (size_t i = 0; i < count; i++) {
+        side->ops[side->ends[side->common[by_id[i]->session] + 1]++] = by_id[i];
+    }
+    free(by_id);
+}
+
+static void note_makers(struct side *side, size_t session_count)
+{
+    const struct ps_history *history = side->history;
+    size_t stores = history->cluster->store_count;
+    side->makers = PS_NEW_ARRAY(struct maker *, stores + 1);
+    side->lsn_most = PS_NEW_ARRAY(uint64_t, stores + 1);
+    for (size_t i = 0; i < history->op_count; i++) {
+        const struct ps_op *op = &history->ops[i];
+        bool more = is_write(op) && op->lsn > side->lsn_most[op->store];
+        /* An LSN beyond the number of records is forged. */
+        if (more && op->lsn <= history->op_count + history->foreign_count) {
+            side->lsn_most[op->store] = op->lsn;
+        }
+    }
+    for (size_t s = 0; s < stores; s++) {
+        side->makers[s] = PS_NEW_ARRAY(struct maker, side->lsn_most[s] + 1);
+    }
+    for (uint32_t s = 0; s < session_count; s++) {
+        for (size_t i = side->ends[s]; i < side->ends[s + 1]; i++) {
+            const struct ps_op *op = side->ops[i];
+            if (is_write(op) && op->lsn != 0 && op->lsn <= side->lsn_most[op->store]) {
+                side->makers[op->store][op->lsn] = (struct maker){s, i - side->ends[s], true};
+            }
+        }
+    }
+}
+
+static void side_fini(struct side *side)
+{
+    for (size_t s = 0; s < side->history->cluster->store_count; s++) {
+        free(side->makers[s]);
+    }
+    free(side->makers);
+    free(side->lsn_most);
+    free(side->common);
+    free(side->ops);
+    free(side->ends);
+}
+
+static const struct ps_op *op_at(const struct side *side, uint32_t session, uint64_t number)
+{
+    size_t count = side->ends[session + 1] - side->ends[session];
+    return number < count ? side->ops[side->ends[session] + number] : NULL;
+}
+
+/* Who made the version that the get returned; false: nobody known, or there was none. */
+static struct maker maker_of(const struct side *side, const struct ps_op *op)
+{
+    struct maker none = {0};
+    return op->lsn != 0 && op->lsn <= side->lsn_most[op->store] ? side->makers[op->store][op->lsn]
+                                                                : none;
+}
+
+static bool same_question(const struct side *left, const struct ps_op *a, const struct side *right,
+                          const struct ps_op *b)
+{
+    return a->kind == b->kind && a->pop == b->pop &&
+           strcmp(left->history->cluster->stores[a->store].name,
+                  right->history->cluster->stores[b->store].name) == 0 &&
+           ps_slice_eq(ps_intern_text(left->history->keys, a->key),
+                       ps_intern_text(right->history->keys, b->key));
+}
+
+static void compare_gets(const struct side *left, const struct ps_op *a, const struct side *right,
+                         const struct ps_op *b, struct ps_agreement *ret)
+{
+    struct maker made_a = maker_of(left, a);
+    struct maker made_b = maker_of(right, b);
+    bool same = (a->lsn == 0 && b->lsn == 0) ||
+                (made_a.known && made_b.known && made_a.session == made_b.session &&
+                 made_a.number == made_b.number);
+    /* The same version is absent in one run if its life had ended when it was read there. */
+    if (same && a->found == b->found) {
+        ret->same++;
+        return;
+    }
+    const struct ps_op *twin = made_a.known ? op_at(right, made_a.session, made_a.number) : NULL;
+    uint64_t lsn = a->lsn == 0 ? 0 : twin == NULL || !is_write(twin) ? b->lsn : twin->lsn;
+    if (lsn == b->lsn || (lsn == 0 && a->lsn != 0)) {
+        ret->other++;
+    } else if (b->lsn > lsn) {
+        ret->newer++;
+    } else {
+        ret->older++;
+    }
+}
+
+static void compare(const struct side *left, const struct ps_op *a, const struct side *right,
+                    const struct ps_op *b, struct ps_histogram *shifts, struct ps_agreement *ret)
+{
+    ret->matched++;
+    if (a->error != PS_OK || b->error != PS_OK) {
+        ret->failed++;
+        return;
+    }
+    ps_dur_ns at_a = ps_time_sub(a->eval_ns, left->history->begin_ns);
+    ps_dur_ns at_b = ps_time_sub(b->eval_ns, right->history->begin_ns);
+    ps_histogram_record(shifts, at_a < at_b ? at_b - at_a : at_a - at_b, 1);
+    if (a->kind == PS_OP_KV_GET) {
+        compare_gets(left, a, right, b, ret);
+    } else if (a->digest == b->digest) {
+        ret->same++;
+    } else {
+        ret->other++;
+    }
+}
+
+static uint64_t count_reads(const struct ps_history *history)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < history->op_count; i++) {
+        count += is_write(&history->ops[i]) ? 0 : 1;
+    }
+    return count;
+}
+
+void ps_agree(const struct ps_history *left, const struct ps_history *right,
+              struct ps_agreement *ret)
+{
+    struct side sides[2] = {{.history = left}, {.history = right}};
+    struct ps_intern *names = ps_intern_create();
+    name_sessions(&sides[0], names);
+    name_sessions(&sides[1], names);
+    size_t session_count = ps_intern_count(names);
+    for (size_t i = 0; i < 2; i++) {
+        order_ops(&sides[i], session_count);
+        note_makers(&sides[i], session_count);
+    }
+    *ret =
+        (struct ps_agreement){.left_reads = count_reads(left), .right_reads = count_reads(right)};
+    struct ps_histogram *shifts = PS_NEW(struct ps_histogram);
+    for (uint32_t s = 0; s < session_count; s++) {
+        for (size_t i = sides[1].ends[s]; i < sides[1].ends[s + 1]; i++) {
+            const struct ps_op *b = sides[1].ops[i];
+            const struct ps_op *a = op_at(&sides[0], s, i - sides[1].ends[s]);
+            if (a != NULL && !is_write(b) && same_question(&sides[0], a, &sides[1], b)) {
+                compare(&sides[0], a, &sides[1], b, shifts, ret);
+            }
+        }
+    }
+    ret->shift_p50 = ps_histogram_quantile(shifts, 0.5);
+    ret->shift_most = ps_histogram_quantile(shifts, 1);
+    free(shifts);
+    side_fini(&sides[0]);
+    side_fini(&sides[1]);
+    ps_intern_destroy(names);
+}
+
+static void put_percent(struct ps_buf *ret, uint64_t part, uint64_t whole)
+{
+    uint64_t hundredths = whole == 0 ? 0 : (uint64_t)((ps_u128)part * 10000 / whole);
+    ps_buf_printf(ret, "%llu.%02llu %%", (unsigned long long)(hundredths / 100),
+                  (unsigned long long)(hundredths % 100));
+}
+
+void ps_agree_text(const struct ps_agreement *agreement, const struct ps_history *left,
+                   const struct ps_history *right, struct ps_buf *ret)
+{
+    const char *names[2] = {left->live ? "live" : "virtual", right->live ? "live" : "virtual"};
+    uint64_t answered = agreement->matched - agreement->failed;
+    uint64_t most = agreement->left_reads > agreement->right_reads ? agreement->left_reads
+                                                                   : agreement->right_reads;
+    ps_buf_printf(ret,
+                  "Read by read: %llu of %llu reads were asked in both runs (same session, same "
+                  "number in it, same key)",
+                  (unsigned long long)agreement->matched, (unsigned long long)most);
+    if (agreement->failed > 0) {
+        ps_buf_printf(ret, ", %llu of them not answered in one or both",
+                      (unsigned long long)agreement->failed);
+    }
+    ps_buf_printf(ret, ".\n%llu of %llu answers (", (unsigned long long)agreement->same,
+                  (unsigned long long)answered);
+    put_percent(ret, agreement->same, answered);
+    ps_buf_append_text(ret, ") are the same version, known by the write that made it");
+    if (agreement->same < answered) {
+        ps_buf_printf(
+            ret, "; of the others the %s run's are newer %llu times, older %llu times, else %llu",
+            names[1], (unsigned long long)agreement->newer, (unsigned long long)agreement->older,
+            (unsigned long long)agreement->other);
+    }
+    ps_buf_append_text(ret, ".\n");
+    if (left->live == right->live || answered == 0) {
+        return;
+    }
+    ps_buf_append_text(ret, "A live request takes real time: it was decided ");
+    ps_dur_format(ret, agreement->shift_p50);
+    ps_buf_append_text(ret, " of cluster time away from its virtual twin (median; at most ");
+    ps_dur_format(ret, agreement->shift_most);
+    ps_buf_append_text(ret,
+                       "). A read that near to\nthe instant at which a version becomes visible, or "
+                       "an entry of a cache ends, may fall on its other side.\n"
+                       "Whether each live read was right is what popsim verify computes.\n");
+}
