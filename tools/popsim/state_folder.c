@@ -122,8 +122,7 @@ static enum ps_status assign_ports(struct ps_cluster_state *state, int first_por
     return PS_OK;
 }
 
-/* Do two clusters differ in anything that their data depends on? */
-static bool same_cluster(const struct ps_cluster *a, const struct ps_cluster *b)
+bool state_folder_same_cluster(const struct ps_cluster *a, const struct ps_cluster *b)
 {
     struct ps_buf texts[2] = {{0}};
     const struct ps_cluster *clusters[2] = {a, b};
@@ -160,7 +159,7 @@ static enum ps_status resume(const struct state_folder_request *request,
     if (status != PS_OK) {
         return status;
     }
-    if (request->asked != NULL && !same_cluster(request->asked, &ret->cluster)) {
+    if (request->asked != NULL && !state_folder_same_cluster(request->asked, &ret->cluster)) {
         ps_cluster_state_fini(ret);
         return ps_fail(
             err, PS_EXISTS,

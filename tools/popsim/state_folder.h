@@ -24,6 +24,10 @@ bool state_folder_in_use(const char *folder);
 PS_MUST_CHECK enum ps_status state_folder_open(const struct state_folder_request *request,
                                                struct ps_cluster_state *ret, struct ps_error *err);
 
+/** Are two clusters the same in all that their data depends on: PoPs, stores, policies, seed? (Not:
+ * speed, epoch, latency, durability.) */
+bool state_folder_same_cluster(const struct ps_cluster *a, const struct ps_cluster *b);
+
 /** Remove the folder's cluster's files: cluster.json, logs, pop-* folders; then the folder if it is
  * empty. */
 PS_MUST_CHECK enum ps_status state_folder_remove(const char *folder, struct ps_error *err);

@@ -1,0 +1,52 @@
+/* The parts of popsim run: the command line, a live cluster to run on, what is printed. */
+#ifndef PS_TOOLS_POPSIM_RUN_H
+#define PS_TOOLS_POPSIM_RUN_H
+
+#include "sim/live/live.h"
+#include "sim/measure/history.h"
+#include "sim/scenario/scenario.h"
+
+#include <stdio.h>
+
+enum { RUN_SETTINGS_MAX = 256 };
+
+struct run_options {
+    const char *file;
+    const char *state;
+    const char *json;    /* NULL = none; "-" = stdout */
+    const char *history; /* the same */
+    const char *compare; /* a history file */
+    const char *speed;   /* live */
+    struct ps_setting settings[RUN_SETTINGS_MAX];
+    size_t setting_count;
+    bool live;
+    bool describe;
+    bool quiet;
+};
+
+/* ---- run_progress.c ---- */
+
+/** A line on the terminal that says how far the run is and how long it will go on. */
+struct run_progress {
+    bool quiet;
+    bool shown; /* stderr is a terminal, and not quiet */
+    bool dirty; /* the line is on the screen */
+    uint64_t begun_mono_ns;
+    uint64_t last_mono_ns;
+};
+
+void run_progress_begin(struct run_progress *progress, bool quiet);
+/** As ps_world_options.progress calls it; context: the progress. */
+void run_progress_show(void *context, ps_time_ns now_ns, ps_time_ns end_ns, uint64_t operations);
+void run_progress_end(struct run_progress *progress);
+
+/* ---- run_live.c ---- */
+
+/** Run the scenario on the cluster that is up in the state folder if it is the scenario's, else on
+ *  one started for it. Errors as ps_live_run; PS_IO when no cluster can be started. */
+PS_MUST_CHECK enum ps_status run_live(const struct run_options *options,
+                                      const struct ps_scenario *scenario,
+                                      struct run_progress *progress, struct ps_live_result *ret,
+                                      struct ps_error *err);
+
+#endif
