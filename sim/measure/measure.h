@@ -55,6 +55,7 @@ struct ps_measures {
     size_t store_count;
     size_t pop_count;
     uint64_t operations;
+    bool without_sessions; /* the session guarantees were not looked at: violations say nothing */
     uint64_t late_records; /* live */
     ps_dur_ns late_max_ns;
 };

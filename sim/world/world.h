@@ -30,4 +30,17 @@ PS_MUST_CHECK enum ps_status ps_world_run(const struct ps_scenario *scenario,
                                           const struct ps_world_options *options,
                                           struct ps_history **ret, struct ps_error *err);
 
+/** Can the scenario be measured without a history: no closed loops, no lists, no absolute
+ * expirations? Else *ret_why says what stands against it (a constant text). */
+bool ps_world_can_measure(const struct ps_scenario *scenario, const char **ret_why);
+
+/** The measures that ps_measure would take of ps_world_run's history, but for the session
+ * guarantees (measures->without_sessions), in a fraction of the time and the memory.
+ *
+ *  Writes do not depend on reads, and no PoP depends on another: so the log is made first, and then
+ * each PoP is walked by itself, as a cursor over the log. Errors: PS_UNSUPPORTED (see above),
+ * PS_LIMIT. Ownership: *ret is the caller's. */
+PS_MUST_CHECK enum ps_status ps_world_measure(const struct ps_scenario *scenario,
+                                              struct ps_measures **ret, struct ps_error *err);
+
 #endif

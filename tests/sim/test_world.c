@@ -217,6 +217,94 @@ static void test_swarm(void **state)
     ps_buf_fini(&draw.yaml);
 }
 
+/* ---- the engine without a history ---- */
+
+static void assert_same_figures(const struct ps_histogram *a, const struct ps_histogram *b)
+{
+    assert_memory_equal(a, b, sizeof *a);
+}
+
+static void assert_same_measures(const struct ps_measures *a, const struct ps_measures *b)
+{
+    assert_int_equal(a->operations, b->operations);
+    for (size_t s = 0; s < a->store_count; s++) {
+        const struct ps_store_measures *x = &a->stores[s];
+        const struct ps_store_measures *y = &b->stores[s];
+        assert_int_equal(x->writes, y->writes);
+        assert_int_equal(x->errors, y->errors);
+        assert_int_equal(x->reads, y->reads);
+        assert_int_equal(x->stale_reads, y->stale_reads);
+        assert_int_equal(x->never_visible, y->never_visible);
+        assert_memory_equal(x->behind, y->behind, sizeof x->behind);
+        assert_memory_equal(x->curve, y->curve, sizeof x->curve);
+        assert_same_figures(x->age, y->age);
+        assert_same_figures(x->visibility, y->visibility);
+        for (size_t p = 0; p < a->pop_count; p++) {
+            assert_same_figures(x->visibility_by_pop[p], y->visibility_by_pop[p]);
+        }
+    }
+}
+
+/* Take from a drawn scenario what ps_world_measure does not do. */
+static void open_up(struct ps_scenario *scenario)
+{
+    for (size_t w = 0; w < scenario->workload_count; w++) {
+        struct ps_workload *workload = &scenario->workloads[w];
+        if (workload->timing == PS_TIMING_CLIENTS) {
+            workload->timing = PS_TIMING_EVERY;
+            workload->every_ns = 700 * PS_MS;
+        }
+        for (size_t i = 0; i < workload->action_count; i++) {
+            if (workload->actions[i].verb == PS_VERB_KV_LIST) {
+                workload->actions[i].verb = PS_VERB_KV_GET;
+            }
+        }
+    }
+}
+
+static void test_both_engines_measure_the_same(void **state)
+{
+    (void)state;
+    struct draw draw = {0};
+    const char *asked = getenv("PS_SWARM");
+    uint64_t seeds = asked != NULL ? strtoull(asked, NULL, 10) : SWARM;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        draw_scenario(&draw, seed);
+        struct ps_scenario *scenario = scenario_of(ps_buf_text(&draw.yaml));
+        draw_cuts(&draw, scenario);
+        ps_scenario_destroy(scenario);
+        scenario = scenario_of(ps_buf_text(&draw.yaml));
+        open_up(scenario);
+        struct ps_history *history = history_of(scenario);
+        struct ps_measures *expected = ps_measures_create(history->cluster);
+        struct ps_measures *got = NULL;
+        struct ps_error err = {0};
+        assert_int_equal(ps_measure(history, expected, &err), PS_OK);
+        assert_int_equal(ps_world_measure(scenario, &got, &err), PS_OK);
+        assert_same_measures(got, expected);
+        ps_measures_destroy(got);
+        ps_measures_destroy(expected);
+        ps_history_destroy(history);
+        ps_scenario_destroy(scenario);
+    }
+    ps_buf_fini(&draw.yaml);
+}
+
+static void test_what_needs_a_history_is_refused(void **state)
+{
+    (void)state;
+    struct ps_scenario *scenario =
+        scenario_of("duration: 1m\ncluster: {pops: [ams]}\nstores: {A: {type: kv}}\nworkload:\n"
+                    "  - {clients: 1, think: 1s, pop: ams, kv.get: {store: A, key: k}}\n");
+    struct ps_measures *measures = NULL;
+    struct ps_error err = {0};
+    assert_int_equal(ps_world_measure(scenario, &measures, &err), PS_UNSUPPORTED);
+    assert_string_equal(err.text,
+                        "this scenario needs its history to be measured: clients wait for "
+                        "answers");
+    ps_scenario_destroy(scenario);
+}
+
 static void test_same_seed_same_bytes(void **state)
 {
     (void)state;
@@ -391,6 +479,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_swarm),
+        cmocka_unit_test(test_both_engines_measure_the_same),
+        cmocka_unit_test(test_what_needs_a_history_is_refused),
         cmocka_unit_test(test_same_seed_same_bytes),
         cmocka_unit_test(test_golden_history),
         cmocka_unit_test(test_a_crashed_pop_refuses_and_forgets),
