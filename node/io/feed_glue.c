@@ -112,9 +112,14 @@ static void note_record(struct ps_node_store *store, const struct ps_record *rec
 {
     ps_store_replica_applied(store->replica, record->lsn, record->commit_ns);
     store->metrics.records++;
-    if (store->config->policy.kind == PS_POLICY_PUSH &&
-        ps_push_arrival(&store->view, record->lsn, record->commit_ns) < now_ns) {
-        store->metrics.records_late++;
+    if (store->config->policy.kind != PS_POLICY_PUSH) {
+        return;
+    }
+    ps_time_ns arrival_ns = ps_push_arrival(&store->view, record->lsn, record->commit_ns);
+    if (arrival_ns < now_ns) {
+        struct ps_store_metrics *metrics = &store->metrics;
+        metrics->records_late++;
+        metrics->late_max_ns = ps_time_max(metrics->late_max_ns, now_ns - arrival_ns);
     }
 }
 

@@ -129,6 +129,12 @@ static void gauges(struct ps_node *node, struct ps_buf *buf)
         store_value(node, buf, "pins", i, ps_store_replica_pins(node->stores[i]->replica));
     }
 
+    family(buf, "record_late_max_ns", "gauge",
+           "How late the latest record came, in cluster time, since the cache was emptied.");
+    for (size_t i = 0; i < node->store_count; i++) {
+        store_value(node, buf, "record_late_max_ns", i, node->stores[i]->metrics.late_max_ns);
+    }
+
     struct {
         const char *name;
         const char *type;

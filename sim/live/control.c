@@ -176,19 +176,21 @@ enum ps_status ps_live_take_links(struct ps_live *live, struct ps_error *err)
     return status;
 }
 
-enum ps_status ps_live_sum(struct ps_live *live, const char *name, uint64_t *ret,
-                           struct ps_error *err)
+enum ps_status ps_live_count_late(struct ps_live *live, uint64_t *ret_count, ps_dur_ns *ret_most_ns,
+                                  struct ps_error *err)
 {
-    *ret = 0;
+    struct ps_live_metric count = {0};
+    struct ps_live_metric most = {0};
     enum ps_status status = PS_OK;
     for (uint16_t p = 0; p < live->state->cluster.pop_count && status == PS_OK; p++) {
         struct ps_buf body = {0};
         status = ask(live, p, "GET", "/metrics", PS_LIT(""), &body, err);
-        if (status == PS_OK) {
-            *ret += ps_live_metric(ps_buf_slice(&body), name);
-        }
+        ps_live_metric_add(&count, ps_buf_slice(&body), "popsim_records_late_total");
+        ps_live_metric_add(&most, ps_buf_slice(&body), "popsim_record_late_max_ns");
         ps_buf_fini(&body);
     }
+    *ret_count = count.sum;
+    *ret_most_ns = most.most;
     return status;
 }
 

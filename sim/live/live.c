@@ -19,8 +19,6 @@
 #define LEAD_NS (200 * PS_MS)
 #define LEAD_PER_POP_NS (10 * PS_MS)
 
-static const char late_counter[] = "popsim_records_late_total";
-
 /* ---- the loop ---- */
 
 static void set_timer(struct ps_live *live, uint64_t mono_ns)
@@ -215,7 +213,8 @@ static enum ps_status prepare(struct ps_live *live, uint64_t *ret_late, struct p
         status = ps_live_reset(live, err);
     }
     if (status == PS_OK) {
-        status = ps_live_sum(live, late_counter, ret_late, err);
+        ps_dur_ns most_ns;
+        status = ps_live_count_late(live, ret_late, &most_ns, err);
     }
     if (status == PS_OK) {
         choose_begin(live);
@@ -275,7 +274,7 @@ static enum ps_status finish(struct ps_live *live, uint64_t late_before, struct 
         status = ps_live_take_logs(live, err);
     }
     if (status == PS_OK) {
-        status = ps_live_sum(live, late_counter, &late, err);
+        status = ps_live_count_late(live, &late, &ret->late_max_ns, err);
     }
     if (status != PS_OK) {
         return status;

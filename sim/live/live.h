@@ -33,6 +33,7 @@ struct ps_live_result {
     uint64_t lost_writes;       /* acknowledged, and not in home's log: a failure of the cluster */
     char lost[256];             /* the first of them, in words */
     uint64_t late_records;      /* records that came to a PoP after they were to be visible there */
+    ps_dur_ns late_max_ns;      /* by how much the latest of them, in cluster time */
     ps_dur_ns wall_ns;          /* from the first operation's planned time to the last answer */
     ps_dur_ns lag_max_ns;       /* on the wall: how late the latest operation was sent */
 };

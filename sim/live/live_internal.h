@@ -146,8 +146,8 @@ void ps_live_fetch_logs(struct ps_live *live);
 void ps_live_fetches_fini(struct ps_live *live);
 /** The same, and wait for it. Errors: PS_TOO_OLD (a log's begin is forgotten), ... */
 PS_MUST_CHECK enum ps_status ps_live_take_logs(struct ps_live *live, struct ps_error *err);
-/** The sum of a counter over all nodes. */
-PS_MUST_CHECK enum ps_status ps_live_sum(struct ps_live *live, const char *name, uint64_t *ret,
-                                         struct ps_error *err);
+/** How many records came late so far, over all nodes, and the latest by how much. */
+PS_MUST_CHECK enum ps_status ps_live_count_late(struct ps_live *live, uint64_t *ret_count,
+                                                ps_dur_ns *ret_most_ns, struct ps_error *err);
 
 #endif

@@ -254,10 +254,9 @@ enum ps_status ps_live_state_ready(struct ps_slice json, bool *ret_ready, struct
     return PS_OK;
 }
 
-uint64_t ps_live_metric(struct ps_slice text, const char *name)
+void ps_live_metric_add(struct ps_live_metric *metric, struct ps_slice text, const char *name)
 {
     size_t name_size = strlen(name);
-    uint64_t sum = 0;
     for (size_t at = 0; at < text.size;) {
         const char *line = text.data + at;
         const char *end = memchr(line, '\n', text.size - at);
@@ -275,7 +274,7 @@ uint64_t ps_live_metric(struct ps_slice text, const char *name)
         for (size_t i = digit; i < size; i++) {
             value = value * 10 + (uint64_t)(line[i] - '0');
         }
-        sum += value;
+        metric->sum += value;
+        metric->most = value > metric->most ? value : metric->most;
     }
-    return sum;
 }

@@ -37,8 +37,13 @@ ps_live_op_answer(struct ps_op *op, const struct ps_live_response *response, str
 PS_MUST_CHECK enum ps_status ps_live_state_ready(struct ps_slice json, bool *ret_ready,
                                                  struct ps_error *err);
 
-/** The sum of a counter over all its samples in OpenMetrics text; 0 if it is not there. `name` is
- *  the sample's ("popsim_records_late_total"). */
-uint64_t ps_live_metric(struct ps_slice text, const char *name);
+/** Over all samples of that name ("popsim_records_late_total") in OpenMetrics text: their sum and
+ * the largest; 0 if there is none. Whole numbers only. */
+struct ps_live_metric {
+    uint64_t sum;
+    uint64_t most;
+};
+
+void ps_live_metric_add(struct ps_live_metric *metric, struct ps_slice text, const char *name);
 
 #endif

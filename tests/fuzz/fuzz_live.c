@@ -74,7 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bool ready;
         enum ps_status status = ps_live_state_ready(rest, &ready, NULL);
         PS_ASSERT(status == PS_OK || status == PS_CORRUPT);
-        (void)ps_live_metric(rest, "popsim_records_late_total");
+        struct ps_live_metric metric = {0};
+        ps_live_metric_add(&metric, rest, "popsim_records_late_total");
         break;
     }
     }

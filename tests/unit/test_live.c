@@ -362,9 +362,16 @@ static void test_metric(void **state)
     (void)state;
     struct ps_slice text = PS_LIT("# TYPE popsim_late counter\npopsim_late_total{pop=\"a\"} 12\n"
                                   "popsim_late_total_more 9\npopsim_late_total{pop=\"b\"} 30");
-    assert_int_equal(ps_live_metric(text, "popsim_late_total"), 42);
-    assert_int_equal(ps_live_metric(text, "popsim_gone_total"), 0);
-    assert_int_equal(ps_live_metric(PS_LIT(""), "popsim_late_total"), 0);
+    struct ps_live_metric metric = {0};
+    ps_live_metric_add(&metric, text, "popsim_late_total");
+    assert_int_equal(metric.sum, 42);
+    assert_int_equal(metric.most, 30);
+    ps_live_metric_add(&metric, text, "popsim_late_total"); /* of the next node */
+    assert_int_equal(metric.sum, 84);
+    assert_int_equal(metric.most, 30);
+    ps_live_metric_add(&metric, text, "popsim_gone_total");
+    ps_live_metric_add(&metric, PS_LIT(""), "popsim_late_total");
+    assert_int_equal(metric.sum, 84);
 }
 
 /* ---- logs ---- */

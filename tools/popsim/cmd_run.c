@@ -272,6 +272,7 @@ static enum ps_status work(const struct run_options *options, const struct ps_sc
         (void)snprintf(ret->report.history_sha256, sizeof ret->report.history_sha256, "%s", sha256);
         ret->report.wall_ns = ret->live.wall_ns;
         ret->measures->late_records = ret->live.late_records;
+        ret->measures->late_max_ns = ret->live.late_max_ns;
         status =
             ps_report_judge(&ret->report, scenario->expectations, scenario->expectation_count, err);
     }
@@ -280,11 +281,15 @@ static enum ps_status work(const struct run_options *options, const struct ps_sc
 
 /* ---- what is said of it ---- */
 
+/* An operation that is sent so much later than planned is worth a word. */
+#define LAG_NS (250 * PS_MS)
+
 static void put_lag(const struct ps_live_result *live, struct ps_buf *text)
 {
-    if (live->lag_max_ns > 100 * PS_MS) {
-        ps_buf_append_text(text, "\nThis machine was too slow for the scenario at this speed: an "
-                                 "operation was sent ");
+    if (live->lag_max_ns > LAG_NS) {
+        ps_buf_append_text(
+            text,
+            "\nThis machine was too slow for the scenario at this speed: an operation was sent ");
         ps_dur_format(text, live->lag_max_ns);
         ps_buf_append_text(text, " late (on the wall).\n");
     }
