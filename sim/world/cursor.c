@@ -60,13 +60,13 @@ static void walk_pops(struct cursor *cursor)
     const struct ps_cluster *cluster = cursor->world->cluster;
     struct cursor_store *stores = PS_NEW_ARRAY(struct cursor_store, cluster->store_count);
     for (size_t s = 0; s < cluster->store_count; s++) {
-        cursor_store_init(&stores[s], cursor, (uint16_t)s);
+        ps_cursor_store_init(&stores[s], cursor, (uint16_t)s);
     }
     for (size_t p = 0; p < cluster->pop_count; p++) {
-        cursor_pop(cursor, stores, (uint16_t)p);
+        ps_cursor_pop(cursor, stores, (uint16_t)p);
     }
     for (size_t s = 0; s < cluster->store_count; s++) {
-        cursor_store_fini(&stores[s]);
+        ps_cursor_store_fini(&stores[s]);
     }
     free(stores);
 }
@@ -80,13 +80,13 @@ enum ps_status ps_world_measure(const struct ps_scenario *scenario, struct ps_me
                        why);
     }
     struct world world = {.scenario = scenario, .cluster = &scenario->cluster};
-    enum ps_status status = world_open(&world, err);
+    enum ps_status status = ps_world_open(&world, err);
     if (status == PS_OK) {
         struct cursor cursor;
         cursor_init(&cursor, &world);
-        status = cursor_plan(&cursor, err);
+        status = ps_cursor_plan(&cursor, err);
         if (status == PS_OK) {
-            cursor_log(&cursor);
+            ps_cursor_log(&cursor);
             walk_pops(&cursor);
             *ret = cursor.measures;
         } else {
@@ -94,7 +94,7 @@ enum ps_status ps_world_measure(const struct ps_scenario *scenario, struct ps_me
         }
         cursor_fini(&cursor);
     }
-    world_close(&world);
+    ps_world_close(&world);
     ps_history_destroy(world.history);
     return status;
 }

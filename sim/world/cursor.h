@@ -40,7 +40,7 @@ struct cursor_answer {
 };
 
 struct cursor_answers {
-    struct cursor_answer *answers; /* owned; ascending by time once cursor_log is done */
+    struct cursor_answer *answers; /* owned; ascending by time once ps_cursor_log is done */
     size_t count;
     size_t capacity;
 };
@@ -59,10 +59,10 @@ struct cursor {
 };
 
 /** Errors: PS_LIMIT. */
-PS_MUST_CHECK enum ps_status cursor_plan(struct cursor *cursor, struct ps_error *err);
+PS_MUST_CHECK enum ps_status ps_cursor_plan(struct cursor *cursor, struct ps_error *err);
 /** Give `list` the order of time, and of the file at one instant. */
-void cursor_list_merge(struct cursor_list *list);
-void cursor_log(struct cursor *cursor);
+void ps_cursor_list_merge(struct cursor_list *list);
+void ps_cursor_log(struct cursor *cursor);
 
 /** How one key stands at one PoP; reads come with time never decreasing. */
 struct cursor_key {
@@ -99,21 +99,21 @@ struct cursor_store {
     size_t drawn;          /* fifo: records whose arrival is drawn */
 };
 
-void cursor_store_init(struct cursor_store *store, const struct cursor *cursor, uint16_t number);
-void cursor_store_fini(struct cursor_store *store);
+void ps_cursor_store_init(struct cursor_store *store, const struct cursor *cursor, uint16_t number);
+void ps_cursor_store_fini(struct cursor_store *store);
 /** Begin the walk of a PoP, and end it: what is left of visibility is settled. */
-void cursor_store_begin(struct cursor_store *store, const struct cursor *cursor, uint16_t pop);
-void cursor_store_end(struct cursor_store *store, const struct cursor *cursor);
+void ps_cursor_store_begin(struct cursor_store *store, const struct cursor *cursor, uint16_t pop);
+void ps_cursor_store_end(struct cursor_store *store, const struct cursor *cursor);
 /** The PoP lost its cache at `t`. */
-void cursor_store_drop(struct cursor_store *store, const struct cursor *cursor, ps_time_ns t);
+void ps_cursor_store_drop(struct cursor_store *store, const struct cursor *cursor, ps_time_ns t);
 /** A read that the PoP decides at eval_ns. */
-void cursor_store_read(struct cursor_store *store, const struct cursor *cursor, uint16_t pop,
-                       const struct cursor_op *op, ps_time_ns eval_ns, ps_time_ns crash_ns);
+void ps_cursor_store_read(struct cursor_store *store, const struct cursor *cursor, uint16_t pop,
+                          const struct cursor_op *op, ps_time_ns eval_ns, ps_time_ns crash_ns);
 /** A write's answer came. */
-void cursor_store_answer(struct cursor_store *store, const struct cursor *cursor,
-                         const struct cursor_answer *answer, ps_time_ns refresh_ns);
+void ps_cursor_store_answer(struct cursor_store *store, const struct cursor *cursor,
+                            const struct cursor_answer *answer, ps_time_ns refresh_ns);
 
 /** Walk one PoP with all stores. */
-void cursor_pop(struct cursor *cursor, struct cursor_store *stores, uint16_t pop);
+void ps_cursor_pop(struct cursor *cursor, struct cursor_store *stores, uint16_t pop);
 
 #endif

@@ -7,7 +7,7 @@ static const struct ps_policy *policy_of(const struct cursor_store *store)
     return store->sink.replica.policy;
 }
 
-void cursor_store_init(struct cursor_store *store, const struct cursor *cursor, uint16_t number)
+void ps_cursor_store_init(struct cursor_store *store, const struct cursor *cursor, uint16_t number)
 {
     *store = (struct cursor_store){.log = &cursor->logs[number],
                                    .measures = &cursor->measures->stores[number]};
@@ -21,14 +21,14 @@ void cursor_store_init(struct cursor_store *store, const struct cursor *cursor, 
                    !policy->cache.shorten && policy->cache.ahead_milli == 0;
 }
 
-void cursor_store_fini(struct cursor_store *store)
+void ps_cursor_store_fini(struct cursor_store *store)
 {
     free(store->keys);
     free(store->entries);
     free(store->touched);
 }
 
-void cursor_store_begin(struct cursor_store *store, const struct cursor *cursor, uint16_t pop)
+void ps_cursor_store_begin(struct cursor_store *store, const struct cursor *cursor, uint16_t pop)
 {
     size_t number = (size_t)(store->measures - cursor->measures->stores);
     store->replica = &cursor->world->stores[number].replicas[pop];
@@ -142,8 +142,8 @@ static bool read_decided(struct cursor_store *store, const struct cursor *cursor
     const struct ps_action *action = cursor->actions[op->action];
     struct ps_view view;
     enum ps_status status = decide(store, cursor, op->key, action->cache_ttl_ns, eval_ns, &view);
-    struct world_read_way way =
-        world_read_way(cursor->world, action->store, pop, op->at_ns, eval_ns, status, &view);
+    struct ps_world_read_way way =
+        ps_world_read_way(cursor->world, action->store, pop, op->at_ns, eval_ns, status, &view);
     if (status == PS_OK) {
         show(store, key, op->key, ps_store_log_upto(store->log, op->key, view.at_ns));
         settle(store, key, op->key, way.known_ns);
@@ -196,8 +196,8 @@ static void show_arrived(struct cursor_store *store, struct cursor_key *key, uin
 
 /* ---- the doings of a PoP ---- */
 
-void cursor_store_read(struct cursor_store *store, const struct cursor *cursor, uint16_t pop,
-                       const struct cursor_op *op, ps_time_ns eval_ns, ps_time_ns crash_ns)
+void ps_cursor_store_read(struct cursor_store *store, const struct cursor *cursor, uint16_t pop,
+                          const struct cursor_op *op, ps_time_ns eval_ns, ps_time_ns crash_ns)
 {
     struct cursor_key *key = key_at(store, op->key);
     advance(store, key, op->key, eval_ns);
@@ -218,8 +218,8 @@ void cursor_store_read(struct cursor_store *store, const struct cursor *cursor, 
     }
 }
 
-void cursor_store_answer(struct cursor_store *store, const struct cursor *cursor,
-                         const struct cursor_answer *answer, ps_time_ns refresh_ns)
+void ps_cursor_store_answer(struct cursor_store *store, const struct cursor *cursor,
+                            const struct cursor_answer *answer, ps_time_ns refresh_ns)
 {
     if (policy_of(store)->kind != PS_POLICY_CACHE || !policy_of(store)->cache.own_writes) {
         return;
@@ -236,7 +236,7 @@ void cursor_store_answer(struct cursor_store *store, const struct cursor *cursor
     }
 }
 
-void cursor_store_drop(struct cursor_store *store, const struct cursor *cursor, ps_time_ns t)
+void ps_cursor_store_drop(struct cursor_store *store, const struct cursor *cursor, ps_time_ns t)
 {
     for (size_t i = 0; i < store->touched_count && store->entries != NULL; i++) {
         uint32_t at = store->touched[i];
@@ -270,7 +270,7 @@ static void finish_cache(struct cursor_store *store, const struct cursor *cursor
     }
 }
 
-void cursor_store_end(struct cursor_store *store, const struct cursor *cursor)
+void ps_cursor_store_end(struct cursor_store *store, const struct cursor *cursor)
 {
     const struct ps_policy *policy = policy_of(store);
     if (policy->kind == PS_POLICY_CACHE) {

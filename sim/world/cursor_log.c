@@ -6,7 +6,7 @@
 struct arrival {
     ps_time_ns home_ns;
     size_t at;
-    struct world_write_way way;
+    struct ps_world_write_way way;
 };
 
 static int compare_arrivals(const void *left, const void *right)
@@ -72,11 +72,11 @@ static struct arrival *arrivals_of(struct cursor *cursor, size_t *ret_count)
         const struct cursor_op *op = &writes->ops[i];
         uint16_t store = cursor->actions[op->action]->store;
         struct ps_store_measures *measures = &cursor->measures->stores[store];
-        if (world_up_at(&world->pops[op->pop], op->at_ns) != op->at_ns || cursor->bad[op->key]) {
+        if (ps_world_up_at(&world->pops[op->pop], op->at_ns) != op->at_ns || cursor->bad[op->key]) {
             measures->errors++;
             continue;
         }
-        struct world_write_way way = world_write_way(world, store, op->pop, op->at_ns);
+        struct ps_world_write_way way = ps_world_write_way(world, store, op->pop, op->at_ns);
         if (way.status != PS_OK) {
             measures->errors++;
             continue;
@@ -88,10 +88,10 @@ static struct arrival *arrivals_of(struct cursor *cursor, size_t *ret_count)
     return arrivals;
 }
 
-void cursor_log(struct cursor *cursor)
+void ps_cursor_log(struct cursor *cursor)
 {
     const struct ps_cluster *cluster = cursor->world->cluster;
-    cursor_list_merge(&cursor->writes);
+    ps_cursor_list_merge(&cursor->writes);
     size_t count;
     struct arrival *arrivals = arrivals_of(cursor, &count);
     size_t *capacities = PS_NEW_ARRAY(size_t, cluster->store_count);
@@ -103,7 +103,7 @@ void cursor_log(struct cursor *cursor)
         }
     }
     for (size_t i = 0; i < count; i++) {
-        const struct world_write_way *way = &arrivals[i].way;
+        const struct ps_world_write_way *way = &arrivals[i].way;
         const struct cursor_op *op = &cursor->writes.ops[arrivals[i].at];
         const struct ps_action *action = cursor->actions[op->action];
         uint16_t store = action->store;

@@ -139,7 +139,7 @@ static void note_keys(struct cursor *cursor)
     }
 }
 
-enum ps_status cursor_plan(struct cursor *cursor, struct ps_error *err)
+enum ps_status ps_cursor_plan(struct cursor *cursor, struct ps_error *err)
 {
     struct world *world = cursor->world;
     size_t action_count;
@@ -185,7 +185,7 @@ static void merge(const struct cursor_op *ops, size_t from, size_t middle, size_
     }
 }
 
-void cursor_list_merge(struct cursor_list *list)
+void ps_cursor_list_merge(struct cursor_list *list)
 {
     if (list->run_count < 2) {
         return;

@@ -2,7 +2,7 @@
 #include "replication/base/memory.h"
 #include "sim/world/world_internal.h"
 
-ps_time_ns world_up_at(const struct world_pop *pop, ps_time_ns t)
+ps_time_ns ps_world_up_at(const struct world_pop *pop, ps_time_ns t)
 {
     for (size_t i = 0; i < pop->down_count; i++) {
         const struct ps_interval *down = &pop->downs[i];
@@ -13,7 +13,7 @@ ps_time_ns world_up_at(const struct world_pop *pop, ps_time_ns t)
     return t;
 }
 
-ps_time_ns world_crash_after(const struct world_pop *pop, ps_time_ns t)
+ps_time_ns ps_world_crash_after(const struct world_pop *pop, ps_time_ns t)
 {
     for (size_t i = 0; i < pop->down_count; i++) {
         if (pop->downs[i].from_ns > t) {
@@ -66,7 +66,7 @@ static enum ps_status copy_link(const struct ps_link *from, struct ps_link *to)
     return status;
 }
 
-enum ps_status world_faults(struct world *world, struct ps_error *err)
+enum ps_status ps_world_faults(struct world *world, struct ps_error *err)
 {
     const struct ps_scenario *scenario = world->scenario;
     world->history->links = PS_NEW_ARRAY(struct ps_link, world->cluster->pop_count);

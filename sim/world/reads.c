@@ -53,7 +53,7 @@ static enum ps_status resolve_list(const struct world *world, const struct world
     struct ps_buf names = {0};
     struct ps_kv_list list = {.prefix = ps_intern_text(world->history->keys, op->key),
                               .limit = op->list_limit,
-                              .now_unix_s = world_unix_s(world, op->eval_ns),
+                              .now_unix_s = ps_world_unix_s(world, op->eval_ns),
                               .each = add_name,
                               .context = &names};
     bool complete;
@@ -78,7 +78,7 @@ static enum ps_status resolve_get(const struct world *world, const struct world_
         return status == PS_NOT_FOUND ? PS_OK : status;
     }
     op->lsn = version.lsn;
-    op->found = !ps_kv_absent(&version, world_unix_s(world, op->eval_ns));
+    op->found = !ps_kv_absent(&version, ps_world_unix_s(world, op->eval_ns));
     op->digest = op->found ? ps_slice_hash(version.value) : 0;
     return PS_OK;
 }
@@ -104,7 +104,7 @@ static void resolve(struct world *world, struct ps_op *op, const struct ps_view 
     ps_history_add(world->history, op);
 }
 
-void world_resolve(struct world *world, struct world_pending *pending)
+void ps_world_resolve(struct world *world, struct world_pending *pending)
 {
     resolve(world, &pending->op, &pending->view);
     free(pending);
@@ -139,7 +139,7 @@ static void resolve_later(struct world *world, const struct ps_op *op, const str
     ps_queue_push(&world->queue, at_ns, PS_EVENT_RESOLVE, pending);
 }
 
-ps_time_ns world_read(struct world *world, struct ps_op *op, const struct ps_drawn *drawn)
+ps_time_ns ps_world_read(struct world *world, struct ps_op *op, const struct ps_drawn *drawn)
 {
     struct world_pop *pop = &world->pops[op->pop];
     op->cache_ttl_ns = drawn->action->cache_ttl_ns;
@@ -148,11 +148,11 @@ ps_time_ns world_read(struct world *world, struct ps_op *op, const struct ps_dra
     op->boot = pop->boot;
     struct ps_view view;
     enum ps_status status = decide(world, op, drawn->key, &view);
-    struct world_read_way way =
-        world_read_way(world, op->store, op->pop, op->invoke_ns, op->eval_ns, status, &view);
+    struct ps_world_read_way way =
+        ps_world_read_way(world, op->store, op->pop, op->invoke_ns, op->eval_ns, status, &view);
     op->complete_ns = way.complete_ns;
     if (way.status != PS_OK) {
-        world_fail(world, op, way.status, way.complete_ns);
+        ps_world_fail(world, op, way.status, way.complete_ns);
     } else if (way.known_ns <= world->now_ns) {
         resolve(world, op, &view);
     } else {

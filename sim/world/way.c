@@ -7,15 +7,15 @@ static ps_time_ns known_at(const struct world *world, const struct ps_store *con
 {
     return config->policy.kind == PS_POLICY_PUSH
                ? view->need_ns
-               : world_up_at(&world->pops[config->home], view->need_ns);
+               : ps_world_up_at(&world->pops[config->home], view->need_ns);
 }
 
-struct world_read_way world_read_way(const struct world *world, uint16_t store, uint16_t pop,
-                                     ps_time_ns invoke_ns, ps_time_ns eval_ns,
-                                     enum ps_status decided, const struct ps_view *view)
+struct ps_world_read_way ps_world_read_way(const struct world *world, uint16_t store, uint16_t pop,
+                                           ps_time_ns invoke_ns, ps_time_ns eval_ns,
+                                           enum ps_status decided, const struct ps_view *view)
 {
     const struct ps_store *config = &world->cluster->stores[store];
-    struct world_read_way way = {.status = decided, .complete_ns = view->ready_ns};
+    struct ps_world_read_way way = {.status = decided, .complete_ns = view->ready_ns};
     if (decided == PS_OK) {
         way.known_ns = known_at(world, config, view);
         way.complete_ns = ps_time_max(
@@ -29,7 +29,7 @@ struct world_read_way world_read_way(const struct world *world, uint16_t store, 
             way.complete_ns = give_up_ns;
         }
     }
-    ps_time_ns crash_ns = world_crash_after(&world->pops[pop], invoke_ns);
+    ps_time_ns crash_ns = ps_world_crash_after(&world->pops[pop], invoke_ns);
     if (crash_ns < way.complete_ns) {
         way.status = PS_UNREACHABLE;
         way.complete_ns = crash_ns;
@@ -37,11 +37,11 @@ struct world_read_way world_read_way(const struct world *world, uint16_t store, 
     return way;
 }
 
-struct world_write_way world_write_way(const struct world *world, uint16_t store, uint16_t pop,
-                                       ps_time_ns invoke_ns)
+struct ps_world_write_way ps_world_write_way(const struct world *world, uint16_t store,
+                                             uint16_t pop, ps_time_ns invoke_ns)
 {
     const struct ps_store *config = &world->cluster->stores[store];
-    struct world_write_way way = {.lost_ns = ps_time_add(invoke_ns, config->policy.timeout_ns)};
+    struct ps_world_write_way way = {.lost_ns = ps_time_add(invoke_ns, config->policy.timeout_ns)};
     ps_time_ns home_ns;
     ps_time_ns end_ns;
     way.status =
@@ -52,10 +52,10 @@ struct world_write_way world_write_way(const struct world *world, uint16_t store
         end_ns = ps_cluster_answer_at(world->cluster, invoke_ns, end_ns);
         way.lost_ns = ps_time_max(way.lost_ns, end_ns); /* a long way alone does not end the wait */
         /* The PoP asks again while home is down. */
-        way.home_ns = world_up_at(&world->pops[config->home], home_ns);
+        way.home_ns = ps_world_up_at(&world->pops[config->home], home_ns);
         way.end_ns = ps_time_add(way.home_ns, end_ns - home_ns);
     }
-    ps_time_ns crash_ns = world_crash_after(&world->pops[pop], invoke_ns);
+    ps_time_ns crash_ns = ps_world_crash_after(&world->pops[pop], invoke_ns);
     if (crash_ns < way.lost_ns) {
         way.lost_ns = crash_ns;
         way.lost = PS_UNREACHABLE;

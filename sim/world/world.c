@@ -9,12 +9,13 @@
 
 enum { PROGRESS_EVERY = 1 << 16, OPERATIONS_MAX = 1 << 28 };
 
-int64_t world_unix_s(const struct world *world, ps_time_ns t)
+int64_t ps_world_unix_s(const struct world *world, ps_time_ns t)
 {
     return ps_kv_unix_s(world->cluster, t);
 }
 
-void world_fail(struct world *world, struct ps_op *op, enum ps_status error, ps_time_ns complete_ns)
+void ps_world_fail(struct world *world, struct ps_op *op, enum ps_status error,
+                   ps_time_ns complete_ns)
 {
     op->error = (uint8_t)error;
     op->complete_ns = complete_ns;
@@ -39,12 +40,12 @@ static ps_time_ns invoke(struct world *world, struct ps_session *session)
                        .kind = (uint8_t)kinds[drawn.action->verb],
                        .key = ps_intern_put(world->history->keys, drawn.key),
                        .invoke_ns = world->now_ns};
-    if (world_up_at(&world->pops[op.pop], world->now_ns) != world->now_ns) {
-        world_fail(world, &op, PS_UNREACHABLE, world->now_ns); /* nobody listens */
+    if (ps_world_up_at(&world->pops[op.pop], world->now_ns) != world->now_ns) {
+        ps_world_fail(world, &op, PS_UNREACHABLE, world->now_ns); /* nobody listens */
         return world->now_ns;
     }
     bool read = op.kind == PS_OP_KV_GET || op.kind == PS_OP_KV_LIST;
-    return read ? world_read(world, &op, &drawn) : world_write(world, &op, &drawn);
+    return read ? ps_world_read(world, &op, &drawn) : ps_world_write(world, &op, &drawn);
 }
 
 static void plan_next(struct world *world, struct ps_session *session)
@@ -71,13 +72,13 @@ static void step(struct world *world, const struct ps_event *event)
         boot(world, event->subject);
         return;
     case PS_EVENT_COMMIT:
-        world_commit(world, event->subject);
+        ps_world_commit(world, event->subject);
         return;
     case PS_EVENT_RESOLVE:
-        world_resolve(world, event->subject);
+        ps_world_resolve(world, event->subject);
         return;
     case PS_EVENT_ANSWER:
-        world_answer(world, event->subject);
+        ps_world_answer(world, event->subject);
         return;
     case PS_EVENT_INVOKE: {
         struct ps_session *session = event->subject;
@@ -125,7 +126,7 @@ static enum ps_status copy_cluster(const struct ps_cluster *from, struct ps_clus
     return status;
 }
 
-enum ps_status world_open(struct world *world, struct ps_error *err)
+enum ps_status ps_world_open(struct world *world, struct ps_error *err)
 {
     const struct ps_cluster *cluster = world->cluster;
     world->map = ps_map_create_memory();
@@ -143,7 +144,7 @@ enum ps_status world_open(struct world *world, struct ps_error *err)
     }
     enum ps_status status = copy_cluster(cluster, world->history->cluster, err);
     if (status == PS_OK) {
-        status = world_faults(world, err);
+        status = ps_world_faults(world, err);
     }
     for (size_t s = 0; s < cluster->store_count && status == PS_OK; s++) {
         status = open_store(world, s, err);
@@ -171,7 +172,7 @@ static void close_store(const struct world *world, struct world_store *store)
     ps_primary_destroy(store->primary);
 }
 
-void world_close(struct world *world)
+void ps_world_close(struct world *world)
 {
     for (size_t s = 0; s < world->cluster->store_count; s++) {
         close_store(world, &world->stores[s]);
@@ -218,11 +219,11 @@ enum ps_status ps_world_run(const struct ps_scenario *scenario,
 {
     static const struct ps_world_options none;
     struct world world = {.scenario = scenario, .cluster = &scenario->cluster};
-    enum ps_status status = world_open(&world, err);
+    enum ps_status status = ps_world_open(&world, err);
     if (status == PS_OK) {
         status = run(&world, options == NULL ? &none : options, err);
     }
-    world_close(&world);
+    ps_world_close(&world);
     if (status != PS_OK) {
         ps_history_destroy(world.history);
         return status;

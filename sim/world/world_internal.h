@@ -61,42 +61,42 @@ struct world {
 
 /** Lay out the scenario's faults: downs, links, the history's record of both.
  *  Errors: PS_LIMIT (too many). */
-PS_MUST_CHECK enum ps_status world_faults(struct world *world, struct ps_error *err);
+PS_MUST_CHECK enum ps_status ps_world_faults(struct world *world, struct ps_error *err);
 /** Is the PoP down at `t`? Gives when it is up again (PS_NEVER: not), `t` itself if it is up. */
-ps_time_ns world_up_at(const struct world_pop *pop, ps_time_ns t);
+ps_time_ns ps_world_up_at(const struct world_pop *pop, ps_time_ns t);
 /** When does the PoP crash next, later than `t`? PS_NEVER if it does not. */
-ps_time_ns world_crash_after(const struct world_pop *pop, ps_time_ns t);
+ps_time_ns ps_world_crash_after(const struct world_pop *pop, ps_time_ns t);
 
 /* ---- way.c ---- */
 
 /** From a read's decision to its answer. */
-struct world_read_way {
+struct ps_world_read_way {
     enum ps_status status;  /* PS_OK, or why there is no answer */
     ps_time_ns known_ns;    /* when the view can be resolved */
     ps_time_ns complete_ns; /* when the client has its answer, or its error */
 };
 /** `decided`: what deciding the view gave at `eval_ns`, for what was invoked at `invoke_ns`. */
-struct world_read_way world_read_way(const struct world *world, uint16_t store, uint16_t pop,
-                                     ps_time_ns invoke_ns, ps_time_ns eval_ns,
-                                     enum ps_status decided, const struct ps_view *view);
+struct ps_world_read_way ps_world_read_way(const struct world *world, uint16_t store, uint16_t pop,
+                                           ps_time_ns invoke_ns, ps_time_ns eval_ns,
+                                           enum ps_status decided, const struct ps_view *view);
 
 /** From a write's invocation to its answer. */
-struct world_write_way {
+struct ps_world_write_way {
     enum ps_status status; /* PS_OK: it comes to home, and is committed there */
     ps_time_ns home_ns;    /* when it is there */
     ps_time_ns end_ns;     /* when its answer is due, if it is not committed later */
     ps_time_ns lost_ns;    /* from here on its client is gone */
     enum ps_status lost;   /* ... with this error */
 };
-struct world_write_way world_write_way(const struct world *world, uint16_t store, uint16_t pop,
-                                       ps_time_ns invoke_ns);
+struct ps_world_write_way ps_world_write_way(const struct world *world, uint16_t store,
+                                             uint16_t pop, ps_time_ns invoke_ns);
 
 /** An operation whose end is still to come. */
 struct world_pending {
     struct ps_op op;
     struct ps_view view; /* of a read */
     /* of a write */
-    struct world_write_way way;
+    struct ps_world_write_way way;
     struct ps_entry entry; /* slices into bytes */
     char bytes[];
 };
@@ -105,24 +105,24 @@ struct world_pending {
 
 /** Invoke a read; op has id, session, pop, store, kind, key and invoke_ns. Returns when its client
  * has the answer. */
-ps_time_ns world_read(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
-void world_resolve(struct world *world, struct world_pending *pending);
+ps_time_ns ps_world_read(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
+void ps_world_resolve(struct world *world, struct world_pending *pending);
 
 /* ---- writes.c ---- */
 
-ps_time_ns world_write(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
-void world_commit(struct world *world, struct world_pending *pending);
-void world_answer(struct world *world, struct world_pending *pending);
+ps_time_ns ps_world_write(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
+void ps_world_commit(struct world *world, struct world_pending *pending);
+void ps_world_answer(struct world *world, struct world_pending *pending);
 
 /* ---- world.c ---- */
 
-/** Set up all of world->scenario. Errors: as ps_world_run's; world_close all the same. */
-PS_MUST_CHECK enum ps_status world_open(struct world *world, struct ps_error *err);
-void world_close(struct world *world); /* but for the history */
+/** Set up all of world->scenario. Errors: as ps_world_run's; ps_world_close all the same. */
+PS_MUST_CHECK enum ps_status ps_world_open(struct world *world, struct ps_error *err);
+void ps_world_close(struct world *world); /* but for the history */
 
 /** The operation failed at its PoP's door or on its way. */
-void world_fail(struct world *world, struct ps_op *op, enum ps_status error,
-                ps_time_ns complete_ns);
-int64_t world_unix_s(const struct world *world, ps_time_ns t);
+void ps_world_fail(struct world *world, struct ps_op *op, enum ps_status error,
+                   ps_time_ns complete_ns);
+int64_t ps_world_unix_s(const struct world *world, ps_time_ns t);
 
 #endif

@@ -42,25 +42,26 @@ static bool check(const struct world *world, const struct ps_drawn *drawn, struc
                                     .expiration_ttl_s =
                                         (int64_t)(action->expiration_ttl_ns / PS_SECOND)};
     struct ps_kv_error error = {0};
-    if (!ps_kv_check(&request, world_unix_s(world, world->now_ns), &op->expires_unix_s, &error)) {
+    if (!ps_kv_check(&request, ps_world_unix_s(world, world->now_ns), &op->expires_unix_s,
+                     &error)) {
         op->http_status = (uint16_t)error.http_status;
         return false;
     }
     return true;
 }
 
-ps_time_ns world_write(struct world *world, struct ps_op *op, const struct ps_drawn *drawn)
+ps_time_ns ps_world_write(struct world *world, struct ps_op *op, const struct ps_drawn *drawn)
 {
     const struct world_pop *pop = &world->pops[op->pop];
     op->boot = pop->boot;
     op->digest = op->kind == PS_OP_KV_PUT ? ps_slice_hash(drawn->value) : 0;
     if (!check(world, drawn, op)) {
-        world_fail(world, op, PS_INVALID, op->invoke_ns);
+        ps_world_fail(world, op, PS_INVALID, op->invoke_ns);
         return op->invoke_ns;
     }
-    struct world_write_way way = world_write_way(world, op->store, op->pop, op->invoke_ns);
+    struct ps_world_write_way way = ps_world_write_way(world, op->store, op->pop, op->invoke_ns);
     if (way.status != PS_OK) {
-        world_fail(world, op, way.lost, way.lost_ns);
+        ps_world_fail(world, op, way.lost, way.lost_ns);
         return way.lost_ns;
     }
     struct world_pending *pending = pending_write(op, drawn);
@@ -102,7 +103,7 @@ static struct ps_written commit(struct world *world, struct world_store *store,
     return written;
 }
 
-void world_commit(struct world *world, struct world_pending *pending)
+void ps_world_commit(struct world *world, struct world_pending *pending)
 {
     struct ps_op *op = &pending->op;
     struct ps_written written = commit(world, &world->stores[op->store], &pending->entry);
@@ -115,14 +116,14 @@ void world_commit(struct world *world, struct world_pending *pending)
     ps_time_ns end_ns = ps_time_max(pending->way.end_ns, op->eval_ns);
     if (end_ns > pending->way.lost_ns) {
         /* It happened, and its client does not know. */
-        world_fail(world, op, pending->way.lost, ps_time_max(pending->way.lost_ns, op->eval_ns));
+        ps_world_fail(world, op, pending->way.lost, ps_time_max(pending->way.lost_ns, op->eval_ns));
         free(pending);
         return;
     }
     ps_queue_push(&world->queue, end_ns, PS_EVENT_ANSWER, pending);
 }
 
-void world_answer(struct world *world, struct world_pending *pending)
+void ps_world_answer(struct world *world, struct world_pending *pending)
 {
     struct ps_op *op = &pending->op;
     op->complete_ns = world->now_ns;
