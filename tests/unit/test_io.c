@@ -1,16 +1,25 @@
-/* The parts of the node's process that need no process: the heap of waiting things and the writer
- * thread. */
+/* The parts of the node's process that need no process: the heap of waiting things, the writer
+ * thread, and the HTTP front, whose loop is turned by hand. */
+#include "node/io/conn.h"
 #include "node/io/heap.h"
 #include "node/io/worker.h"
+#include "node/kv/list.h"
 #include "replication/base/memory.h"
 #include "replication/base/random.h"
 
 #include <ev.h>
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -119,12 +128,438 @@ static void test_worker_runs_jobs_in_order(void **state)
     ev_loop_destroy(loop);
 }
 
+/* ---- the front: a server whose loop the test turns ---- */
+
+enum { DEADLINE_S = 30 };
+
+struct front {
+    struct ps_node node; /* without stores */
+    struct ps_server *server;
+};
+
+struct client {
+    int fd;
+    struct ps_buf got;
+    bool ended;
+};
+
+static int front_set_up(void **state)
+{
+    struct front *front = PS_NEW(struct front);
+    struct ps_node *node = &front->node;
+    node->loop = ev_loop_new(EVFLAG_AUTO);
+    node->map = ps_map_create_memory();
+    node->code = "fra";
+    node->state.timeline.speed_milli = 1000;
+    node->state.nodes = PS_NEW_ARRAY(struct ps_cluster_node, 1); /* port 0: a free one */
+    assert_int_equal(ps_server_create(node, &front->server, NULL), PS_OK);
+    node->server = front->server;
+    *state = front;
+    return 0;
+}
+
+static int front_tear_down(void **state)
+{
+    struct front *front = *state;
+    ps_server_destroy(front->server);
+    ev_loop_destroy(front->node.loop);
+    ps_map_close(front->node.map);
+    free(front->node.state.nodes);
+    free(front);
+    return 0;
+}
+
+static void turn(struct front *front)
+{
+    ev_run(front->node.loop, EVRUN_NOWAIT);
+    (void)ps_server_turn(front->server);
+}
+
+static void take(struct client *client)
+{
+    char chunk[65536];
+    ssize_t got;
+    while (!client->ended && (got = recv(client->fd, chunk, sizeof chunk, MSG_DONTWAIT)) >= 0) {
+        ps_buf_append(&client->got, chunk, (size_t)got);
+        client->ended = got == 0;
+    }
+}
+
+static bool has(struct client *client, const char *text)
+{
+    return strstr(ps_buf_text(&client->got), text) != NULL;
+}
+
+static size_t count(struct client *client, const char *text)
+{
+    size_t found = 0;
+    for (const char *at = strstr(ps_buf_text(&client->got), text); at != NULL;
+         at = strstr(at + 1, text)) {
+        found++;
+    }
+    return found;
+}
+
+#define TURN_UNTIL(front, client, condition)                                                       \
+    do {                                                                                           \
+        double until_s = ev_time() + DEADLINE_S;                                                   \
+        for (take(client); !(condition); take(client)) {                                           \
+            if (ev_time() > until_s) {                                                             \
+                fail_msg("in vain: %s; so far: %s", #condition, ps_buf_text(&(client)->got));      \
+            }                                                                                      \
+            turn(front);                                                                           \
+        }                                                                                          \
+    } while (0)
+
+static struct client dial(const struct front *front)
+{
+    struct client client = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(ps_server_port(front->server)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(connect(client.fd, (struct sockaddr *)&address, sizeof address), 0);
+    return client;
+}
+
+static void say(const struct client *client, const char *text)
+{
+    assert_int_equal(send(client->fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+static void hang_up(struct client *client)
+{
+    (void)close(client->fd);
+    ps_buf_fini(&client->got);
+}
+
+static void test_answers_in_order_and_keeps_alive(void **state)
+{
+    struct front *front = *state;
+    struct client client = dial(front);
+    for (int i = 0; i < 3 * PS_PIPELINE_MAX; i++) {
+        say(&client, "GET /healthz HTTP/1.1\r\n\r\n");
+    }
+    say(&client, "HEAD /healthz HTTP/1.1\r\n\r\nGET /popsim/no HTTP/1.1\r\n\r\n");
+    TURN_UNTIL(front, &client, has(&client, "there is nothing here"));
+    assert_int_equal(count(&client, "\r\n\r\nok\n"), 3 * PS_PIPELINE_MAX);
+    assert_int_equal(count(&client, "HTTP/1.1 200 OK"), 3 * PS_PIPELINE_MAX + 1);
+    assert_int_equal(count(&client, "Content-Length: 3\r\n"), 3 * PS_PIPELINE_MAX + 1);
+    assert_non_null(strstr(client.got.data, "GMT\r\n\r\nHTTP/1.1 404 Not Found")); /* HEAD's */
+    client.got.size = 0;
+    say(&client, "GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n");
+    TURN_UNTIL(front, &client, client.ended);
+    assert_int_equal(count(&client, "Connection: close\r\n"), 1);
+    assert_int_equal(ps_server_connections(front->server), 0);
+    assert_int_equal(ps_server_requests(front->server), 3 * PS_PIPELINE_MAX + 3);
+    assert_int_equal(ps_server_accepted(front->server), 1);
+    hang_up(&client);
+}
+
+static void test_a_client_that_sends_no_more_is_answered(void **state)
+{
+    struct front *front = *state;
+    struct client client = dial(front);
+    for (int i = 0; i < 2 * PS_PIPELINE_MAX; i++) {
+        say(&client, "GET /healthz HTTP/1.1\r\n\r\n");
+    }
+    assert_int_equal(shutdown(client.fd, SHUT_WR), 0);
+    TURN_UNTIL(front, &client, client.ended);
+    assert_int_equal(count(&client, "\r\n\r\nok\n"), 2 * PS_PIPELINE_MAX);
+    hang_up(&client);
+}
+
+static void test_bodies_byte_by_byte(void **state)
+{
+    struct front *front = *state;
+    struct client client = dial(front);
+    static const char text[] = "PUT /k HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                               "5\r\nhello\r\n0\r\n\r\n"
+                               "POST /popsim/no HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello";
+    for (size_t i = 0; i < sizeof text - 1; i++) {
+        assert_false(has(&client, "there is nothing here"));
+        assert_int_equal(send(client.fd, text + i, 1, MSG_NOSIGNAL), 1);
+        turn(front);
+        take(&client);
+    }
+    TURN_UNTIL(front, &client, has(&client, "there is nothing here"));
+    assert_int_equal(count(&client, "HTTP/1.1 404 Not Found"), 2);
+    hang_up(&client);
+}
+
+static void test_continue_comes_behind_the_answers(void **state)
+{
+    struct front *front = *state;
+    struct client client = dial(front);
+    say(&client, "GET /healthz HTTP/1.1\r\n\r\n"
+                 "PUT /k HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    TURN_UNTIL(front, &client, has(&client, "\r\n\r\nok\nHTTP/1.1 100 Continue\r\n\r\n"));
+    assert_int_equal(count(&client, "404"), 0);
+    say(&client, "helloGET /popsim/no HTTP/1.1\r\n\r\n");
+    TURN_UNTIL(front, &client, has(&client, "there is nothing here"));
+    assert_int_equal(count(&client, "404 Not Found"), 2);
+    /* One who does not wait for it is served as well. */
+    client.got.size = 0;
+    say(&client, "PUT /k HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello"
+                 "GET /healthz HTTP/1.1\r\n\r\n");
+    TURN_UNTIL(front, &client, has(&client, "ok\n"));
+    assert_int_equal(count(&client, "100 Continue"), 1);
+    hang_up(&client);
+}
+
+static void test_a_refused_client_sees_the_answer(void **state)
+{
+    struct front *front = *state;
+    struct client client = dial(front);
+    say(&client, "PUT /k HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n");
+    static const char chunk[65536];
+    for (int i = 0; i < 64; i++) { /* 4 MiB that nobody wants */
+        ssize_t sent = send(client.fd, chunk, sizeof chunk, MSG_NOSIGNAL | MSG_DONTWAIT);
+        assert_true(sent > 0 || errno == EAGAIN);
+        turn(front);
+    }
+    TURN_UNTIL(front, &client, client.ended);
+    assert_true(has(&client, "HTTP/1.1 413 Value length of 99999999 exceeds limit of 26214400."));
+    assert_true(has(&client, "Connection: close\r\n"));
+    /* It is read over until the client goes, but not for ever. */
+    assert_int_equal(ps_server_connections(front->server), 1);
+    double now_s = ev_now(front->node.loop);
+    assert_false(ps_conn_expired(front->server->conns, now_s));
+    assert_true(ps_conn_expired(front->server->conns, now_s + PS_LINGER_S + 1));
+    (void)close(client.fd);
+    double until_s = ev_time() + DEADLINE_S;
+    while (ps_server_connections(front->server) > 0 && ev_time() < until_s) {
+        turn(front);
+    }
+    assert_int_equal(ps_server_connections(front->server), 0);
+    ps_buf_fini(&client.got);
+}
+
+static void test_time_limits(void **state)
+{
+    struct front *front = *state;
+
+    static const struct {
+        const char *text;
+        double limit_s;
+    } cases[] = {{"", PS_IDLE_S},
+                 {"GET /healthz HTTP/1.1\r\n\r\n", PS_IDLE_S},
+                 {"GET /heal", PS_HEADER_S},
+                 {"GET /healthz HTTP/1.1\r\n\r\nGET", PS_HEADER_S},
+                 {"PUT /k HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf", PS_BODY_S}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct client client = dial(front);
+        TURN_UNTIL(front, &client, ps_server_connections(front->server) == 1);
+        struct ps_conn *conn = front->server->conns;
+        say(&client, cases[i].text);
+        double base_s = 0;
+        /* All of it has come when the limit is the one that goes with it. */
+        TURN_UNTIL(front, &client,
+                   (base_s = ev_now(front->node.loop),
+                    ps_conn_expired(conn, base_s + cases[i].limit_s + 1)));
+        if (strstr(cases[i].text, "healthz") != NULL) {
+            TURN_UNTIL(front, &client, has(&client, "ok\n"));
+        }
+        assert_false(ps_conn_expired(conn, base_s));
+        assert_false(ps_conn_expired(conn, base_s + cases[i].limit_s / 2));
+        hang_up(&client);
+        struct client nobody = {.fd = -1, .ended = true};
+        TURN_UNTIL(front, &nobody, ps_server_connections(front->server) == 0);
+        ps_buf_fini(&nobody.got);
+    }
+}
+
+/* A client that asks and does not read must not make the node remember ever more. */
+static void test_a_slow_reader_is_not_read(void **state)
+{
+    struct front *front = *state;
+    struct client client = dial(front);
+    static const char request[] = "GET /metrics HTTP/1.1\r\n\r\n";
+    size_t asked = 0;
+    size_t refused = 0;
+    size_t sent = 0;
+    while (refused < 1000) {
+        ssize_t more =
+            send(client.fd, request + sent, sizeof request - 1 - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent += more > 0 ? (size_t)more : 0;
+        refused = more > 0 ? 0 : refused + 1;
+        if (sent == sizeof request - 1) {
+            sent = 0;
+            asked++;
+        }
+        turn(front);
+    }
+    assert_true(ps_server_requests(front->server) < asked);
+    double now_s = ev_now(front->node.loop);
+    assert_false(ps_conn_expired(front->server->conns, now_s));
+    assert_true(ps_conn_expired(front->server->conns, now_s + PS_WRITE_S + 1));
+    /* Once it reads, it gets all. */
+    size_t answered = 0;
+    while (answered < asked) {
+        TURN_UNTIL(front, &client, has(&client, "# EOF\n"));
+        answered += count(&client, "# EOF\n");
+        const char *behind = strrchr(ps_buf_text(&client.got), '#'); /* the last may be cut */
+        size_t size = client.got.size - (size_t)(behind - client.got.data);
+        size = strcmp(behind, "# EOF\n") == 0 || size > 6 ? 0 : size;
+        memmove(client.got.data, behind, size);
+        client.got.size = size;
+    }
+    hang_up(&client);
+}
+
+static void test_no_more_connections_than_allowed(void **state)
+{
+    struct front *front = *state;
+    front->server->conn_max = 2;
+    struct client clients[3];
+    for (size_t i = 0; i < 3; i++) {
+        clients[i] = dial(front);
+        say(&clients[i], "GET /healthz HTTP/1.1\r\n\r\n");
+    }
+    TURN_UNTIL(front, &clients[0], has(&clients[0], "ok\n"));
+    TURN_UNTIL(front, &clients[1], has(&clients[1], "ok\n"));
+    turn(front);
+    take(&clients[2]);
+    assert_int_equal(clients[2].got.size, 0);
+    assert_int_equal(ps_server_connections(front->server), 2);
+    hang_up(&clients[0]); /* its place is free */
+    TURN_UNTIL(front, &clients[2], has(&clients[2], "ok\n"));
+    hang_up(&clients[1]);
+    hang_up(&clients[2]);
+}
+
+static void test_stop_answers_what_has_begun(void **state)
+{
+    struct front *front = *state;
+    struct client idle = dial(front);
+    struct client begun = dial(front);
+    say(&begun, "GET /heal");
+    TURN_UNTIL(front, &begun, ps_server_connections(front->server) == 2);
+    double header_s = ev_now(front->node.loop) + PS_HEADER_S + 1;
+    TURN_UNTIL(front, &begun,
+               ps_conn_expired(front->server->conns, header_s) ||
+                   ps_conn_expired(ps_conn_next(front->server->conns), header_s));
+    ps_server_stop(front->server);
+    TURN_UNTIL(front, &idle, idle.ended);
+    assert_int_equal(idle.got.size, 0);
+    assert_true(ps_server_busy(front->server));
+    say(&begun, "thz HTTP/1.1\r\n\r\n");
+    TURN_UNTIL(front, &begun, begun.ended);
+    assert_true(has(&begun, "Connection: close\r\n"));
+    assert_true(has(&begun, "ok\n"));
+    assert_false(ps_server_busy(front->server));
+    hang_up(&idle);
+    hang_up(&begun);
+}
+
+/* A client that goes while its requests are under way leaves nothing behind. */
+static void test_a_client_that_goes(void **state)
+{
+    struct front *front = *state;
+    struct client client = dial(front);
+    for (int i = 0; i < 3 * PS_PIPELINE_MAX; i++) {
+        say(&client, "GET /metrics HTTP/1.1\r\n\r\n");
+    }
+    struct linger reset = {.l_onoff = 1};
+    assert_int_equal(setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    hang_up(&client);
+    struct client nobody = {.fd = -1, .ended = true};
+    TURN_UNTIL(front, &nobody,
+               ps_server_accepted(front->server) == 1 && !ps_server_busy(front->server));
+    ps_buf_fini(&nobody.got);
+}
+
+/* ---- lists ---- */
+
+static void show(void *context, struct ps_slice key, const struct ps_version *version)
+{
+    struct ps_buf *names = context;
+    assert_false(version->deleted);
+    ps_buf_append_slice(names, key);
+    ps_buf_append_char(names, ' ');
+}
+
+static void append(struct ps_map *map, ps_map_store store, uint64_t lsn, size_t from, size_t count_,
+                   bool deleted)
+{
+    struct ps_entry *entries = PS_NEW_ARRAY(struct ps_entry, count_);
+    char(*keys)[16] = ps_calloc(count_, sizeof *keys);
+    for (size_t i = 0; i < count_; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "%08zu", from + i);
+        entries[i] = (struct ps_entry){.key = ps_slice_of(keys[i]), .deleted = deleted};
+    }
+    struct ps_record record = {
+        .lsn = lsn, .commit_ns = lsn, .entries = entries, .entry_count = count_};
+    struct ps_append one = {.store = store, .record = &record};
+    assert_int_equal(ps_map_apply(map, &one, 1, NULL), PS_OK);
+    free(entries);
+    free(keys);
+}
+
+/* Pages of a list with a long run of deleted names: each goes on where the one before ended. */
+static void test_a_list_walks_over_deleted_names(void **state)
+{
+    (void)state;
+
+    enum { STEP = 50000, DELETED = PS_KV_LIST_WALK_MAX + STEP };
+
+    struct ps_map *map = ps_map_create_memory();
+    ps_map_store store;
+    assert_int_equal(ps_map_store_open(map, PS_LIT("S"), &store, NULL), PS_OK);
+    append(map, store, 1, 0, 3, false);
+    uint64_t lsn = 2;
+    for (size_t from = 3; from < 3 + DELETED; from += STEP) {
+        append(map, store, lsn++, from, STEP, true);
+    }
+    append(map, store, lsn, 3 + DELETED, 2, false);
+    struct ps_buf names = {0};
+    struct ps_buf after = {0};
+    struct ps_buf last = {0};
+    bool complete = false;
+    size_t pages = 0;
+    while (!complete) {
+        struct ps_kv_list list = {.after = ps_buf_slice(&after),
+                                  .limit = 2,
+                                  .each = show,
+                                  .context = &names,
+                                  .last = &last};
+        struct ps_bound bound = PS_BOUND_NEWEST;
+        assert_int_equal(ps_map_read_begin(map), PS_OK);
+        assert_int_equal(ps_kv_list_walk(map, store, &bound, &list, &complete), PS_OK);
+        ps_map_read_end(map);
+        ps_buf_append_char(&names, '|');
+        assert_true(complete || ps_slice_cmp(ps_buf_slice(&last), ps_buf_slice(&after)) > 0);
+        after.size = 0;
+        ps_buf_append_slice(&after, ps_buf_slice(&last));
+        assert_true(++pages < 10);
+    }
+    /* A full page, one that only walks, and what is behind it. */
+    assert_string_equal(ps_buf_text(&names), "00000000 00000001 |00000002 |00250003 00250004 |");
+    ps_buf_fini(&names);
+    ps_buf_fini(&after);
+    ps_buf_fini(&last);
+    ps_map_close(map);
+}
+
 int main(void)
 {
+#define FRONT_TEST(function)                                                                       \
+    cmocka_unit_test_setup_teardown(function, front_set_up, front_tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heap_gives_the_smallest_first),
         cmocka_unit_test(test_heap_forgets_at_its_end),
         cmocka_unit_test(test_worker_runs_jobs_in_order),
+        FRONT_TEST(test_answers_in_order_and_keeps_alive),
+        FRONT_TEST(test_a_client_that_sends_no_more_is_answered),
+        FRONT_TEST(test_bodies_byte_by_byte),
+        FRONT_TEST(test_continue_comes_behind_the_answers),
+        FRONT_TEST(test_a_refused_client_sees_the_answer),
+        FRONT_TEST(test_time_limits),
+        FRONT_TEST(test_a_slow_reader_is_not_read),
+        FRONT_TEST(test_no_more_connections_than_allowed),
+        FRONT_TEST(test_stop_answers_what_has_begun),
+        FRONT_TEST(test_a_client_that_goes),
+        cmocka_unit_test(test_a_list_walks_over_deleted_names),
     };
     return cmocka_run_group_tests_name("io", tests, NULL, NULL);
 }
