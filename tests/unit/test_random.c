@@ -255,10 +255,10 @@ static void test_golden_bits(void **state)
     uint64_t hash = ps_slice_hash(ps_buf_slice(&all));
     ps_buf_fini(&all);
     assert_true(bits_of(ps_log(10)) == UINT64_C(0x40026bb1bbb55516));
-    assert_true(bits_of(ps_exp(1)) == UINT64_C(0x4005bf0a8b14576a));
+    assert_true(bits_of(ps_exp(1)) == UINT64_C(0x4005bf0a8b145769));
     assert_true(bits_of(ps_pow(10, -0.3)) == UINT64_C(0x3fe009b9cf334252));
     assert_true(bits_of(ps_normal_quantile(0.99)) == UINT64_C(0x40029c5c4630ff0c));
-    assert_true(hash == UINT64_C(0x1729f3327f629a3f));
+    assert_true(hash == UINT64_C(0xa89aa9f1c73ee688));
 }
 
 int main(void)
