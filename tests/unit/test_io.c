@@ -381,8 +381,7 @@ static void test_a_slow_reader_is_not_read(void **state)
     size_t refused = 0;
     size_t sent = 0;
     while (refused < 1000) {
-        ssize_t more =
-            send(client.fd, request + sent, sizeof request - 1 - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t more = send(client.fd, request + sent, size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
         sent += more > 0 ? (size_t)more : 0;
         refused = more > 0 ? 0 : refused + 1;
         if (sent == size) {
