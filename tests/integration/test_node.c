@@ -4,6 +4,7 @@
  * does. */
 #include "node/cluster/cluster_file.h"
 #include "node/io/node.h"
+#include "node/kv/kv.h"
 #include "replication/base/memory.h"
 
 #include <arpa/inet.h>
@@ -28,6 +29,8 @@
 #include <cmocka.h>
 
 enum { POPS = 3, HOME = 0, DEADLINE_S = 60 };
+
+#define REST "/client/v4/accounts/a/storage/kv/namespaces"
 
 static const char *const codes[POPS] = {"ams", "fra", "sin"};
 
@@ -284,6 +287,7 @@ static int set_up(void **state)
     cs.cluster.epoch_unix_s = PS_EPOCH_VIRTUAL;
     (void)add_store(&cs.cluster, "NONE", "none");
     (void)add_store(&cs.cluster, "CACHE", "workers-kv");
+    add_store(&cs.cluster, "LIMITED", "none")->kv.write_interval_ns = PS_SECOND;
     struct ps_store *slow = add_store(&cs.cluster, "SLOW", "none");
     ps_delay_fini(&slow->policy.push.delay);
     slow->policy.push.delay =
@@ -583,6 +587,177 @@ static void test_bad_input_changes_nothing(void **state)
     reply_fini(&reply);
 }
 
+/* The namespace id of a store, as the REST API's list tells it. */
+static void namespace_id(uint16_t port, const char *store, char ret[33])
+{
+    struct reply reply = call(port, "GET", REST "?per_page=1000&page=1", NULL, "", PS_LIT(""));
+    char title[64];
+    assert_int_equal(reply.status, 200);
+    (void)snprintf(title, sizeof title, "\",\"title\":\"%s\"", store);
+    const char *at = strstr(reply.body, title);
+    assert_non_null(at);
+    assert_true(at - reply.body > 32);
+    memcpy(ret, at - 32, 32);
+    ret[32] = '\0';
+    reply_fini(&reply);
+}
+
+/* Call a REST route below one namespace; the answer must hold `wanted`. */
+static void rest(uint16_t port, const char *method, const char *id, const char *route,
+                 const char *headers, const char *body, int status, const char *wanted)
+{
+    char target[512];
+    (void)snprintf(target, sizeof target, REST "/%s%s", id, route);
+    struct reply reply = call(port, method, target, NULL, headers, ps_slice_of(body));
+    if (reply.status != status || strstr(reply.body, wanted) == NULL) {
+        fail_msg("%s %s: got %s", method, route, reply.bytes.data);
+    }
+    reply_fini(&reply);
+}
+
+static void test_rest(void **state)
+{
+    struct cluster *cluster = *state;
+    uint16_t port = cluster->ports[2];
+    char id[33];
+    namespace_id(port, "NONE", id);
+    struct reply page = call(port, "GET", REST "?page=2", NULL, "", PS_LIT(""));
+    assert_non_null(strstr(page.body, "\"result\":[],\"result_info\":{\"page\":2,"));
+    reply_fini(&page);
+    rest(port, "GET", id, "", "", "", 200, "\"title\":\"NONE\",\"supports_url_encoding\":true");
+    rest(port, "PUT", id, "/values/plain%2Fkey?expiration_ttl=3600", "", "v", 200,
+         "\"success\":true");
+    rest(port, "GET", id, "/values/plain%2Fkey", "", "", 200, "v");
+    rest(port, "GET", id, "/metadata/plain%2Fkey", "", "", 200, "\"result\":null");
+    rest(port, "PUT", id, "/values/form", "Content-Type: multipart/form-data; boundary=b\r\n",
+         "--b\r\nContent-Disposition: form-data; name=\"value\"\r\n\r\nfrom a form\r\n"
+         "--b\r\nContent-Disposition: form-data; name=\"metadata\"\r\n\r\n{\"a\":1}\r\n--b--\r\n",
+         200, "\"success\":true");
+    rest(port, "GET", id, "/values/form", "", "", 200, "from a form");
+    rest(port, "GET", id, "/metadata/form", "", "", 200, "\"result\":{\"a\":1}");
+    struct ps_buf pairs = {0};
+    for (int i = 0; i < 25; i++) {
+        ps_buf_printf(&pairs, "%s{\"key\":\"b%02d\",\"value\":\"%d\"}", i == 0 ? "[" : ",", i, i);
+    }
+    ps_buf_append_text(&pairs, "]");
+    rest(port, "PUT", id, "/bulk", "", ps_buf_text(&pairs), 200, "\"successful_key_count\":25");
+    ps_buf_fini(&pairs);
+    rest(port, "PUT", id, "/bulk", "", "[]", 200, "\"successful_key_count\":0");
+    rest(port, "GET", id, "/keys?prefix=b&limit=10", "", "", 200,
+         "\"count\":10,\"cursor\":\"YjA5\"");
+    rest(port, "GET", id, "/keys?prefix=b&limit=20&cursor=YjA5", "", "", 200,
+         "\"count\":15,\"cursor\":\"\"");
+    rest(port, "POST", id, "/bulk/get", "", "{\"keys\":[\"b07\",\"no\"]}", 200,
+         "\"values\":{\"b07\":\"7\",\"no\":null}");
+    rest(port, "POST", id, "/bulk/delete", "", "[\"b07\",\"no\"]", 200,
+         "\"successful_key_count\":2");
+    rest(port, "GET", id, "/values/b07", "", "", 404, "\"get: 'key not found'\"");
+    rest(port, "DELETE", id, "/values/b08", "", "", 200, "\"success\":true");
+    rest(port, "GET", id, "/values/b08", "", "", 404, "10009");
+}
+
+/* The REST API sees the central store, a binding its PoP's cache. */
+static void test_rest_is_fresh(void **state)
+{
+    struct cluster *cluster = *state;
+    char id[33];
+    namespace_id(cluster->ports[2], "SLOW", id);
+    assert_int_equal(put(cluster->ports[1], "SLOW", "k", "new"), 200);
+    assert_true(gives(cluster->ports[2], "SLOW", "k", NULL));
+    rest(cluster->ports[2], "GET", id, "/values/k", "", "", 200, "new");
+    struct reply reply = call(cluster->ports[2], "GET", "/", "SLOW", "", PS_LIT(""));
+    assert_non_null(strstr(reply.body, "{\"keys\":[],\"list_complete\":true}"));
+    assert_int_equal(header_number(&reply, "popsim-lsn"), 0);
+    assert_int_equal(header_number(&reply, "popsim-latest-lsn"), 1);
+    assert_int_equal(header_number(&reply, "popsim-behind"), 1);
+    assert_true(header_number(&reply, "popsim-stale-ms") >= 0);
+    reply_fini(&reply);
+}
+
+static void test_every_read_tells_of_itself(void **state)
+{
+    struct cluster *cluster = *state;
+
+    static const struct {
+        const char *method;
+        const char *target;
+        const char *body;
+        int status;
+    } cases[] = {{"GET", "/k?urlencoded=true", "", 200},
+                 {"HEAD", "/k?urlencoded=true", "", 200},
+                 {"GET", "/none?urlencoded=true", "", 404},
+                 {"GET", "/?prefix=k", "", 200},
+                 {"POST", "/bulk/get", "{\"keys\":[\"k\",\"none\"]}", 200}};
+
+    assert_int_equal(put(cluster->ports[0], "CACHE", "k", "value"), 200);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct reply reply = call(cluster->ports[2], cases[i].method, cases[i].target, "CACHE", "",
+                                  ps_slice_of(cases[i].body));
+        assert_int_equal(reply.status, cases[i].status);
+        assert_non_null(strstr(reply.bytes.data, "\r\npopsim-pop: sin\r\n"));
+        static const char *const names[] = {"popsim-lsn", "popsim-latest-lsn", "popsim-behind",
+                                            "popsim-stale-ms", "popsim-time"};
+        for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+            assert_true(header_number(&reply, names[k]) >= 0);
+        }
+        if (reply.status == 404 || cases[i].method[0] == 'H') {
+            assert_int_equal(header_number(&reply, "content-length"), reply.status == 404 ? 0 : 5);
+            assert_int_equal(reply.body_size, 0);
+        }
+        reply_fini(&reply);
+    }
+}
+
+static void test_chunked_and_expected_bodies(void **state)
+{
+    struct cluster *cluster = *state;
+    static const char request[] =
+        "PUT /k?urlencoded=true HTTP/1.1\r\npopsim-store: NONE\r\nExpect: 100-continue\r\n"
+        "Connection: close\r\nCF-KV-Metadata: {\"who\":\"j\xc3\xbcrgen\"}\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n";
+    int fd = dial(cluster->ports[2]);
+    assert_true(fd >= 0);
+    assert_true(send_all(fd, request, sizeof request - 1));
+    char interim[64] = "";
+    static const char wanted[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    assert_int_equal(recv(fd, interim, sizeof wanted - 1, MSG_WAITALL), sizeof wanted - 1);
+    assert_string_equal(interim, wanted);
+    static const char body[] = "5\r\nhello\r\n7\r\n, world\r\n0\r\n\r\n";
+    assert_true(send_all(fd, body, sizeof body - 1));
+    struct reply reply = {0};
+    read_to_end(fd, &reply.bytes);
+    reply_parse(&reply);
+    assert_int_equal(reply.status, 200);
+    reply_fini(&reply);
+    (void)close(fd);
+    reply = get(cluster->ports[0], "NONE", "k");
+    assert_string_equal(reply.body, "hello, world");
+    assert_non_null(
+        strstr(reply.bytes.data, "\r\nCF-KV-Metadata: {\"who\":\"j\xc3\xbcrgen\"}\r\n"));
+    reply_fini(&reply);
+}
+
+static void test_limits_in_the_services_words(void **state)
+{
+    struct cluster *cluster = *state;
+    size_t size = PS_KV_VALUE_SIZE_MAX + 1;
+    char *value = ps_calloc(1, size);
+    struct reply reply = call(cluster->ports[1], "PUT", "/big?urlencoded=true", "NONE", "",
+                              (struct ps_slice){value, size});
+    assert_non_null(strstr(reply.bytes.data,
+                           "HTTP/1.1 413 Value length of 26214401 exceeds limit of 26214400."));
+    reply_fini(&reply);
+    free(value);
+    assert_int_equal(put(cluster->ports[1], "LIMITED", "k", "1"), 200);
+    WAIT_FOR(put(cluster->ports[2], "LIMITED", "k", "2") == 200);
+    /* Sixty cluster seconds pass in one of the wall: two puts in one turn are a second's. */
+    char id[33];
+    namespace_id(cluster->ports[2], "LIMITED", id);
+    rest(cluster->ports[2], "PUT", id, "/bulk", "",
+         "[{\"key\":\"x\",\"value\":\"1\"},{\"key\":\"x\",\"value\":\"2\"}]", 200,
+         "\"unsuccessful_keys\":[\"x\"],\"successful_key_count\":1");
+}
+
 static void test_graceful_stop(void **state)
 {
     struct cluster *cluster = *state;
@@ -618,6 +793,11 @@ int main(int argc, char **argv)
         TEST(test_large_value),
         TEST(test_pipelined),
         TEST(test_bad_input_changes_nothing),
+        TEST(test_rest),
+        TEST(test_rest_is_fresh),
+        TEST(test_every_read_tells_of_itself),
+        TEST(test_chunked_and_expected_bodies),
+        TEST(test_limits_in_the_services_words),
         TEST(test_graceful_stop),
     };
     return cmocka_run_group_tests_name("node", tests, NULL, NULL);
