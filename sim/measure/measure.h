@@ -47,6 +47,8 @@ struct ps_store_measures {
         uint64_t reads;
         uint64_t fresh;
     } curve[PS_CURVE_POINTS];
+
+    bool without_sessions; /* no history was kept: nobody looked for violations */
     struct ps_violations violations[PS_VIOLATION_KINDS];
 };
 
@@ -55,7 +57,6 @@ struct ps_measures {
     size_t store_count;
     size_t pop_count;
     uint64_t operations;
-    bool without_sessions; /* the session guarantees were not looked at: violations say nothing */
     uint64_t late_records; /* live */
     ps_dur_ns late_max_ns;
 };

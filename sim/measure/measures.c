@@ -30,19 +30,21 @@ static const ps_dur_ns curve_ends_ns[PS_CURVE_POINTS] = {
     40 * PS_SECOND,  50 * PS_SECOND,  60 * PS_SECOND,  75 * PS_SECOND,  90 * PS_SECOND,
     120 * PS_SECOND, 180 * PS_SECOND, 300 * PS_SECOND, 600 * PS_SECOND, PS_NEVER};
 
+/* The first step that a duration of so many bits can fall into: at most three steps end within a
+ * power of two, so that the walk from there is short. */
+static const unsigned char curve_starts[65] = {
+    [21] = 1,  [22] = 2,  [23] = 2,  [24] = 3,  [25] = 4,  [26] = 5,  [27] = 6,
+    [28] = 7,  [29] = 8,  [30] = 9,  [31] = 10, [32] = 11, [33] = 11, [34] = 12,
+    [35] = 13, [36] = 15, [37] = 18, [38] = 21, [39] = 22, [40] = 23};
+
 size_t ps_curve_step(ps_dur_ns since_ns)
 {
-    size_t low = 0;
-    size_t high = PS_CURVE_POINTS - 1;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (since_ns <= curve_ends_ns[middle]) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
+    unsigned bits = since_ns == 0 ? 0 : 64U - (unsigned)__builtin_clzll(since_ns);
+    size_t step = bits > 40 ? PS_CURVE_POINTS - 1 : curve_starts[bits];
+    while (since_ns > curve_ends_ns[step]) {
+        step++;
     }
-    return low;
+    return step;
 }
 
 struct ps_measures *ps_measures_create(const struct ps_cluster *cluster)

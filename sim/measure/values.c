@@ -125,6 +125,10 @@ static enum ps_status violations(struct path *path, const struct ps_store_measur
                                  double *ret)
 {
     struct ps_slice part = next_part(path);
+    if (store->without_sessions) {
+        return ps_fail(path->err, PS_NOT_FOUND,
+                       "violations were not looked for, since no history was kept");
+    }
     for (int kind = 0; kind < PS_VIOLATION_KINDS; kind++) {
         if (is(part, ps_violation_name((enum ps_violation)kind))) {
             return give(path, (double)store->violations[kind].count, ret);

@@ -80,6 +80,10 @@ static void append_curve(struct ps_buf *buf, const struct ps_store_measures *sto
 
 static void append_violations(struct ps_buf *buf, const struct ps_store_measures *store)
 {
+    if (store->without_sessions) {
+        ps_buf_append_text(buf, "\"violations\":null");
+        return;
+    }
     ps_buf_append_text(buf, "\"violations\":{");
     for (size_t i = 0; i < PS_VIOLATION_KINDS; i++) {
         const struct ps_violations *it = &store->violations[i];

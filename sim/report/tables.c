@@ -230,6 +230,10 @@ static void append_curve(struct ps_buf *ret, struct ps_report_style style,
 static void append_violations(struct ps_buf *ret, struct ps_report_style style,
                               const struct ps_store_measures *store)
 {
+    if (store->without_sessions) {
+        ps_buf_append_text(ret, "\n  Violations were not looked for: no history was kept\n");
+        return;
+    }
     ps_buf_append_text(ret, "\n  Violations\n");
     for (size_t i = 0; i < PS_VIOLATION_KINDS; i++) {
         const struct ps_violations *it = &store->violations[i];

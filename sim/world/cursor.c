@@ -29,7 +29,9 @@ static void cursor_init(struct cursor *cursor, struct world *world)
 {
     const struct ps_cluster *cluster = world->cluster;
     *cursor = (struct cursor){.world = world, .measures = ps_measures_create(cluster)};
-    cursor->measures->without_sessions = true;
+    for (size_t s = 0; s < cluster->store_count; s++) {
+        cursor->measures->stores[s].without_sessions = true;
+    }
     cursor->reads = PS_NEW_ARRAY(struct cursor_list, cluster->pop_count);
     cursor->answers = PS_NEW_ARRAY(struct cursor_answers, cluster->pop_count);
     cursor->logs = PS_NEW_ARRAY(struct ps_store_log, cluster->store_count);

@@ -35,7 +35,7 @@ PS_MUST_CHECK enum ps_status ps_world_run(const struct ps_scenario *scenario,
 bool ps_world_can_measure(const struct ps_scenario *scenario, const char **ret_why);
 
 /** The measures that ps_measure would take of ps_world_run's history, but for the session
- * guarantees (measures->without_sessions), in a fraction of the time and the memory.
+ * guarantees (without_sessions), in a fraction of the time and the memory.
  *
  *  Writes do not depend on reads, and no PoP depends on another: so the log is made first, and then
  * each PoP is walked by itself, as a cursor over the log. Errors: PS_UNSUPPORTED (see above),

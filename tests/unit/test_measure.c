@@ -69,6 +69,37 @@ static ps_time_ns first_shown(const struct tiny *tiny, const struct ps_link *lin
     return best_ns;
 }
 
+/* Every step's ends, and what lies beside them, against a walk from the first step. */
+static void the_curve_has_the_right_step(void **state)
+{
+    (void)state;
+    struct ps_cluster cluster;
+    ps_cluster_init(&cluster);
+    struct ps_error err;
+    struct ps_store *store;
+    assert_int_equal(ps_cluster_add_pop(&cluster, PS_LIT("fra"), &err), PS_OK);
+    assert_int_equal(
+        ps_cluster_add_store(&cluster, PS_LIT("A"), PS_STORE_KV, PS_LIT(""), &store, &err), PS_OK);
+    struct ps_measures *measures = ps_measures_create(&cluster);
+    size_t expected = 0;
+    for (size_t i = 0; i < PS_CURVE_POINTS; i++) {
+        ps_dur_ns end_ns = measures->stores[0].curve[i].until_ns;
+        assert_int_equal(ps_curve_step(end_ns), i);
+        if (end_ns != PS_NEVER) {
+            assert_int_equal(ps_curve_step(end_ns + 1), i + 1);
+        }
+    }
+    for (unsigned bits = 0; bits < 64; bits++) {
+        ps_dur_ns since_ns = (ps_dur_ns)1 << bits;
+        while (since_ns > measures->stores[0].curve[expected].until_ns) {
+            expected++;
+        }
+        assert_int_equal(ps_curve_step(since_ns), expected);
+    }
+    ps_measures_destroy(measures);
+    ps_cluster_fini(&cluster);
+}
+
 static void visibility_of_caches_is_the_first_instant(void **state)
 {
     (void)state;
@@ -426,6 +457,7 @@ static void a_broken_log_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_curve_has_the_right_step),
         cmocka_unit_test(visibility_of_caches_is_the_first_instant),
         cmocka_unit_test(visibility_of_pushes_is_the_arrival),
         cmocka_unit_test(a_link_that_stays_cut_is_never),
