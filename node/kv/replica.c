@@ -20,7 +20,11 @@ struct ps_store_replica {
     struct ps_map *map;
     ps_map_store map_store;
     struct pin_slot *pins;
+    /* Push: what has not reached every read yet. Order none needs it for the horizon only. */
     struct ps_push_window window;
+    ps_time_ns last_commit_ns; /* of the newest record here */
+    uint64_t snapshot_lsn;     /* where the window began; 0 = with the log */
+    ps_time_ns snapshot_commit_ns;
     ps_time_ns arrived_by_ns; /* PS_VIEW_ARRIVED: the instant that accept_arrived is asked about */
 };
 
@@ -58,14 +62,15 @@ void ps_store_replica_destroy(struct ps_store_replica *replica)
     free(replica);
 }
 
-static bool keeps_window(const struct ps_store_replica *replica)
+static bool is_push(const struct ps_store_replica *replica)
 {
-    return replica->policy->kind == PS_POLICY_PUSH && replica->policy->push.order == PS_ORDER_FIFO;
+    return replica->policy->kind == PS_POLICY_PUSH;
 }
 
 void ps_store_replica_applied(struct ps_store_replica *replica, uint64_t lsn, ps_time_ns commit_ns)
 {
-    if (keeps_window(replica)) {
+    replica->last_commit_ns = commit_ns;
+    if (is_push(replica)) {
         PS_ASSERT(lsn == replica->window.last + 1);
         ps_push_window_append(&replica->window, &replica->view, commit_ns);
     }
@@ -73,7 +78,11 @@ void ps_store_replica_applied(struct ps_store_replica *replica, uint64_t lsn, ps
 
 void ps_store_replica_snapshot(struct ps_store_replica *replica, uint64_t lsn, ps_time_ns commit_ns)
 {
-    if (keeps_window(replica)) {
+    ps_store_replica_reset_pins(replica);
+    replica->last_commit_ns = commit_ns;
+    replica->snapshot_lsn = lsn;
+    replica->snapshot_commit_ns = commit_ns;
+    if (is_push(replica)) {
         ps_push_window_reset(&replica->window, lsn,
                              ps_push_arrival(&replica->view, lsn, commit_ns));
     }
@@ -81,9 +90,17 @@ void ps_store_replica_snapshot(struct ps_store_replica *replica, uint64_t lsn, p
 
 void ps_store_replica_relinked(struct ps_store_replica *replica, ps_time_ns t)
 {
-    if (keeps_window(replica)) {
-        ps_push_window_relink(&replica->window, &replica->view, t);
+    struct ps_push_window *window = &replica->window;
+    if (!is_push(replica)) {
+        return;
     }
+    if (replica->snapshot_lsn != 0 && window->first == replica->snapshot_lsn + 1 &&
+        window->before_ns >= t) {
+        /* The window does not know when its beginning was committed: it may be held up for ever. */
+        window->before_ns =
+            ps_push_arrival(&replica->view, replica->snapshot_lsn, replica->snapshot_commit_ns);
+    }
+    ps_push_window_relink(window, &replica->view, t);
 }
 
 static struct ps_pin *pin_of(struct ps_store_replica *replica, struct ps_slice key)
@@ -171,23 +188,40 @@ struct ps_bound ps_store_replica_bound(struct ps_store_replica *replica, const s
     PS_NOT_REACHED();
 }
 
+/* No read and no acknowledgement at or after `t` can tell the entry from none. A late one of a
+ * write that the entry has seen would put an older entry in its place, whose life must be over. */
+static bool is_over(const struct ps_store_replica *replica, const struct ps_pin *pin, ps_time_ns t)
+{
+    if (pin->ttl_ns == 0) {
+        return true;
+    }
+    /* A refresh that has come, though no read has taken it up yet, is an entry's life like another;
+     * zeros where there is none. */
+    ps_time_ns filled_ns = ps_time_max(pin->filled_ns, pin->next_filled_ns);
+    ps_time_ns as_of_ns = ps_time_max(pin->as_of_ns, pin->next_as_of_ns);
+    return pin->next_ready_ns <= t && ps_time_add(filled_ns, pin->ttl_ns) <= t &&
+           ps_time_add(as_of_ns, replica->policy->cache.ttl_ns) <= t;
+}
+
 void ps_store_replica_sweep(struct ps_store_replica *replica, ps_time_ns oldest_wait_ns,
                             size_t budget)
 {
-    if (keeps_window(replica)) {
+    if (is_push(replica)) {
         ps_push_window_trim(&replica->window, oldest_wait_ns);
         return;
     }
     /* The oldest entries stand first; one that is still alive goes to the end of the queue. */
     struct pin_slot *slot;
     struct pin_slot *next;
+    size_t left = HASH_COUNT(replica->pins);
+    left = budget < left ? budget : left;
     HASH_ITER(hh, replica->pins, slot, next)
     {
-        if (budget-- == 0) {
+        if (left-- == 0) {
             return;
         }
         HASH_DEL(replica->pins, slot);
-        if (ps_pin_until(&slot->pin) <= oldest_wait_ns && slot->pin.next_ready_ns == 0) {
+        if (is_over(replica, &slot->pin, oldest_wait_ns)) {
             free(slot);
         } else {
             HASH_ADD_KEYPTR(hh, replica->pins, slot->key, slot->key_size, slot);
@@ -195,32 +229,43 @@ void ps_store_replica_sweep(struct ps_store_replica *replica, ps_time_ns oldest_
     }
 }
 
+static ps_time_ns cache_horizon(const struct ps_store_replica *replica, ps_time_ns t)
+{
+    /* A fetch may bring what the region's cache got that long ago. */
+    bool tiered = replica->policy->cache.tier != PS_TIER_NONE;
+    ps_time_ns oldest_ns = ps_time_sub(t, tiered ? replica->policy->cache.tier_ns : 0);
+    const struct pin_slot *slot;
+    const struct pin_slot *next;
+    HASH_ITER(hh, replica->pins, slot, next)
+    {
+        if (slot->pin.ttl_ns != 0) {
+            oldest_ns = ps_time_min(oldest_ns, slot->pin.as_of_ns);
+        }
+        if (slot->pin.next_ready_ns != 0) {
+            oldest_ns = ps_time_min(oldest_ns, slot->pin.next_as_of_ns);
+        }
+    }
+    return oldest_ns;
+}
+
 ps_time_ns ps_store_replica_horizon(const struct ps_store_replica *replica, ps_time_ns t)
 {
-    if (replica->policy->kind == PS_POLICY_CACHE) {
-        ps_time_ns oldest_ns = t;
-        const struct pin_slot *slot;
-        const struct pin_slot *next;
-        HASH_ITER(hh, replica->pins, slot, next)
-        {
-            if (slot->pin.ttl_ns != 0) {
-                oldest_ns = ps_time_min(oldest_ns, slot->pin.as_of_ns);
-            }
-        }
-        return oldest_ns;
+    const struct ps_push_window *window = &replica->window;
+    switch (replica->policy->kind) {
+    case PS_POLICY_CACHE:
+        return cache_horizon(replica, t);
+    case PS_POLICY_STRONG:
+        return t;
+    case PS_POLICY_PUSH:
+        break;
     }
-    if (keeps_window(replica) && replica->window.last >= replica->window.first &&
-        replica->window.first != 0) {
-        /* The record before the first mark is what reads see now: it must stay. */
-        const struct ps_push_window *window = &replica->window;
-        ps_time_ns first_ns = window->marks[window->first & (window->capacity - 1)].commit_ns;
-        return ps_time_min(t, ps_time_sub(first_ns, 1));
+    /* Records before the first mark have reached every read, so what they superseded is out of
+     * reach; the first itself has not, nor has any that is still to come from home. */
+    ps_time_ns reached_ns = replica->last_commit_ns;
+    if (window->first != 0 && window->last >= window->first) {
+        reached_ns = window->marks[window->first & (window->capacity - 1)].commit_ns - 1;
     }
-    if (replica->policy->kind == PS_POLICY_PUSH) {
-        /* Any record may still be on its way for as long as the longest delay. */
-        return ps_time_sub(t, PS_DAY);
-    }
-    return t;
+    return ps_time_min(t, reached_ns);
 }
 
 size_t ps_store_replica_pins(const struct ps_store_replica *replica)

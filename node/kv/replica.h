@@ -36,7 +36,7 @@ void ps_store_replica_destroy(struct ps_store_replica *replica);
 /** Record `lsn` = last + 1 is in the map (push policies keep their window by it). */
 void ps_store_replica_applied(struct ps_store_replica *replica, uint64_t lsn, ps_time_ns commit_ns);
 /** The map now starts at a snapshot of `lsn`: it counts as visible from its commit time's arrival
- * on. */
+ * on. Cache entries are forgotten: the versions that they show may be gone. */
 void ps_store_replica_snapshot(struct ps_store_replica *replica, uint64_t lsn,
                                ps_time_ns commit_ns);
 /** The link changed from `t` on. */
@@ -67,8 +67,10 @@ struct ps_bound ps_store_replica_bound(struct ps_store_replica *replica, const s
 void ps_store_replica_sweep(struct ps_store_replica *replica, ps_time_ns oldest_wait_ns,
                             size_t budget);
 
-/** The earliest commit instant that a read at or after `t` may still be resolved at: the horizon
- * for ps_map_forget. */
+/** The horizon for ps_map_forget: no read that waits or comes is resolved at an earlier commit
+ * instant. `t` is no later than the evaluation time and the instant (at_ns) of any read that waits,
+ * and than the commit time of any write whose acknowledgement is still to come. Under a push policy
+ * it moves on with ps_store_replica_sweep. */
 ps_time_ns ps_store_replica_horizon(const struct ps_store_replica *replica, ps_time_ns t);
 
 size_t ps_store_replica_pins(const struct ps_store_replica *replica);
