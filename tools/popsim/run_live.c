@@ -63,7 +63,7 @@ static enum ps_status release(void *context, uint16_t pop, struct ps_error *err)
 /* ---- a cluster of the run's own ---- */
 
 struct own {
-    char folder[64];
+    char folder[4000];
     pid_t pid; /* of its supervisor */
 };
 
@@ -111,7 +111,9 @@ static void own_stop(struct own *own)
 
 static enum ps_status own_start(struct own *own, struct ps_cluster *cluster, struct ps_error *err)
 {
-    (void)snprintf(own->folder, sizeof own->folder, "%s", "/tmp/popsim-run.XXXXXX");
+    const char *base = getenv("TMPDIR");
+    (void)snprintf(own->folder, sizeof own->folder, "%s/popsim-run.XXXXXX",
+                   base == NULL || base[0] == '\0' ? "/tmp" : base);
     if (mkdtemp(own->folder) == NULL) {
         return ps_fail(err, PS_IO, "%s: %s", own->folder, strerror(errno));
     }
