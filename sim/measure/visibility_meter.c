@@ -1,7 +1,6 @@
 #include "sim/measure/visibility_meter.h"
 
 #include "replication/base/assert.h"
-#include "sim/measure/visibility_walk.h"
 
 /* What a read at `t` that finds no entry would be given. */
 static enum ps_status probe(const struct ps_replica *replica, uint64_t key_hash, ps_time_ns t,
@@ -66,6 +65,16 @@ ps_time_ns ps_visibility_gap(const struct ps_replica *replica, uint64_t key_hash
             there_ns = ps_time_add(as_of_ns, periods * tier_ns);
         }
         t = ps_time_add(t, there_ns - ps_time_add(t, round_trip(replica, t) / 2));
+    }
+}
+
+void ps_visibility_record(struct ps_visibility_sink *sink, ps_time_ns commit_ns,
+                          ps_time_ns visible_ns)
+{
+    if (visible_ns == PS_NEVER) {
+        sink->never++;
+    } else if (visible_ns > commit_ns) {
+        ps_histogram_record(sink->histogram, visible_ns - commit_ns, 1);
     }
 }
 

@@ -45,6 +45,11 @@ struct ps_commits {
     size_t count;
 };
 
+/** Record one write's visibility, PS_NEVER included; a delay of 0 is left to ps_visibility_zeros.
+ */
+void ps_visibility_record(struct ps_visibility_sink *sink, ps_time_ns commit_ns,
+                          ps_time_ns visible_ns);
+
 /** A pin comes into effect at `start_ns`. All versions committed before it are in `commits`; calls
  * for one meter come with start_ns never decreasing. */
 void ps_visibility_start(struct ps_visibility_meter *meter, struct ps_visibility_sink *sink,

@@ -2,16 +2,6 @@
 
 #include "replication/base/assert.h"
 
-void ps_visibility_record(struct ps_visibility_sink *sink, ps_time_ns commit_ns,
-                          ps_time_ns visible_ns)
-{
-    if (visible_ns == PS_NEVER) {
-        sink->never++;
-    } else if (visible_ns > commit_ns) {
-        ps_histogram_record(sink->histogram, visible_ns - commit_ns, 1);
-    }
-}
-
 /* In order: a record shows when it and all before it have arrived. */
 static void walk_fifo(struct ps_visibility_sink *sink, const struct ps_store_log *log,
                       ps_time_ns begin_ns)

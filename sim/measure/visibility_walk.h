@@ -11,8 +11,4 @@
 void ps_visibility_walk(struct ps_visibility_sink *sink, const struct ps_store_log *log,
                         size_t key_count, ps_time_ns begin_ns);
 
-/** Record one write's visibility, PS_NEVER included. */
-void ps_visibility_record(struct ps_visibility_sink *sink, ps_time_ns commit_ns,
-                          ps_time_ns visible_ns);
-
 #endif
