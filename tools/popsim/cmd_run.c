@@ -23,7 +23,8 @@ enum {
     OPTION_COMPARE,
     OPTION_DESCRIBE,
     OPTION_DRY_RUN,
-    OPTION_QUIET
+    OPTION_QUIET,
+    OPTION_NO_HISTORY
 };
 
 /* ---- the command line ---- */
@@ -81,6 +82,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case OPTION_DRY_RUN:
         options->describe = true;
         break;
+    case OPTION_NO_HISTORY:
+        options->no_history = true;
+        break;
     case OPTION_QUIET:
         options->quiet = true;
         break;
@@ -108,6 +112,11 @@ static const struct argp_option argp_options[] = {
      0},
     {"json", OPTION_JSON, "F", 0, "Write the report as JSON (- is stdout)", 0},
     {"history", OPTION_HISTORY, "F", 0, "Write each operation as a line of JSON (- is stdout)", 0},
+    {"no-history", OPTION_NO_HISTORY, NULL, 0,
+     "Virtual: measure without keeping a history, for runs of many millions of operations; the "
+     "session "
+     "guarantees are not looked at",
+     0},
     {"compare", OPTION_COMPARE, "HISTORY", 0, "Set the run beside an earlier one, read by read", 0},
     {"describe", OPTION_DESCRIBE, NULL, 0, "Say what the scenario does, and run nothing", 0},
     {"dry-run", OPTION_DRY_RUN, NULL, OPTION_ALIAS, NULL, 0},
@@ -197,9 +206,13 @@ static void outcome_fini(struct outcome *outcome)
 }
 
 /* An expectation that names no measure is found before the run, not after it. */
-static enum ps_status check_expectations(const struct ps_scenario *scenario, struct ps_error *err)
+static enum ps_status check_expectations(const struct run_options *options,
+                                         const struct ps_scenario *scenario, struct ps_error *err)
 {
     struct ps_measures *measures = ps_measures_create(&scenario->cluster);
+    for (size_t s = 0; s < measures->store_count; s++) {
+        measures->stores[s].without_sessions = options->no_history;
+    }
     struct ps_report report = {.cluster = &scenario->cluster, .measures = measures};
     struct ps_error reason = {0};
     enum ps_status status =
@@ -217,7 +230,7 @@ static enum ps_status load(const struct run_options *options, struct ps_scenario
     if (status != PS_OK) {
         return status;
     }
-    status = check_expectations(*ret, err);
+    status = check_expectations(options, *ret, err);
     if (status == PS_OK && options->speed != NULL) {
         status = cluster_options_speed(&(*ret)->cluster, options->speed, err);
     }
@@ -255,9 +268,27 @@ static enum ps_status measure(const struct ps_history *history, struct ps_measur
     return ps_measure(history, *ret, err);
 }
 
+/* The same figures but for the session guarantees, and nothing is kept. */
+static enum ps_status work_without_history(const struct ps_scenario *scenario, struct outcome *ret,
+                                           struct ps_error *err)
+{
+    enum ps_status status = ps_world_measure(scenario, &ret->measures, err);
+    if (status != PS_OK) {
+        return status;
+    }
+    ret->report = (struct ps_report){.scenario = scenario->name,
+                                     .cluster = &scenario->cluster,
+                                     .measures = ret->measures,
+                                     .cluster_ns = scenario->duration_ns};
+    return ps_report_judge(&ret->report, scenario->expectations, scenario->expectation_count, err);
+}
+
 static enum ps_status work(const struct run_options *options, const struct ps_scenario *scenario,
                            struct outputs *outputs, struct outcome *ret, struct ps_error *err)
 {
+    if (options->no_history) {
+        return work_without_history(scenario, ret, err);
+    }
     enum ps_status status = run(options, scenario, &ret->live, err);
     if (status != PS_OK) {
         return status;
@@ -403,6 +434,10 @@ int cmd_run(int argc, char **argv)
     }
     if (options.speed != NULL && !options.live) {
         return cli_usage("run: --speed goes with --live; a virtual run takes no time to wait");
+    }
+    if (options.no_history &&
+        (options.live || options.history != NULL || options.compare != NULL)) {
+        return cli_usage("run: --no-history does not go with --live, --history and --compare");
     }
     struct ps_error err = {0};
     struct ps_scenario *scenario = NULL;

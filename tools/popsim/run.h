@@ -21,6 +21,7 @@ struct run_options {
     size_t setting_count;
     bool live;
     bool describe;
+    bool no_history;
     bool quiet;
 };
 
