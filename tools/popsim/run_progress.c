@@ -25,7 +25,7 @@ void run_progress_show(void *context, ps_time_ns now_ns, ps_time_ns end_ns, uint
     now_ns = ps_time_min(now_ns, end_ns);
     uint64_t percent = end_ns == 0 ? 100 : (uint64_t)((ps_u128)now_ns * 100 / end_ns);
     (void)fprintf(stderr, "\r\033[K%3" PRIu64 " %%  %" PRIu64 " operations", percent, operations);
-    if (percent > 0) {
+    if (percent > 0 && now_ns > 0) {
         uint64_t spent_ns = mono_ns - progress->begun_mono_ns;
         uint64_t left_ns = (uint64_t)((ps_u128)spent_ns * (end_ns - now_ns) / now_ns);
         (void)fprintf(stderr, "  %" PRIu64 " s left", (left_ns + PS_SECOND - 1) / PS_SECOND);
