@@ -120,7 +120,7 @@ void ps_history_sort(struct ps_history *history);
 PS_MUST_CHECK enum ps_status ps_history_write(const struct ps_history *history, FILE *file,
                                               char ret_sha256[65], struct ps_error *err);
 /** Read a history file. Members that are not known are passed over. Errors name the line:
- *  PS_INVALID, PS_IO, PS_LIMIT. Ownership: *ret is the caller's. */
+ *  PS_INVALID, PS_NOT_FOUND (no such file), PS_IO, PS_LIMIT. Ownership: *ret is the caller's. */
 PS_MUST_CHECK enum ps_status ps_history_read(const char *path, struct ps_history **ret,
                                              struct ps_error *err);
 /** The same from bytes; `name` is for messages. */

@@ -459,7 +459,7 @@ enum ps_status ps_history_read(const char *path, struct ps_history **ret, struct
 {
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        return ps_fail(err, PS_IO, "%s: %s", path, strerror(errno));
+        return ps_fail(err, PS_NOT_FOUND, "%s: %s", path, strerror(errno));
     }
     struct reader *reader = PS_NEW(struct reader);
     reader_init(reader, path, err);

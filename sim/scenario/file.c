@@ -14,13 +14,13 @@ enum ps_status ps_file_read(const char *path, size_t most, struct ps_buf *ret, s
     char reason[128];
     FILE *file = fopen(path, "rbe");
     if (file == NULL) {
-        return ps_fail(err, PS_IO, "%s: %s", path, strerror_r(errno, reason, sizeof reason));
+        return ps_fail(err, PS_NOT_FOUND, "%s: %s", path, strerror_r(errno, reason, sizeof reason));
     }
     /* A pipe or device could go on for ever; fread of a folder says only that. */
     struct stat about;
     enum ps_status status = PS_OK;
     if (fstat(fileno(file), &about) == 0 && S_ISDIR(about.st_mode)) {
-        status = ps_fail(err, PS_IO, "%s: is a folder, expected a file", path);
+        status = ps_fail(err, PS_INVALID, "%s: is a folder, expected a file", path);
     }
     size_t before = ret->size;
     while (status == PS_OK) {

@@ -108,8 +108,8 @@ struct ps_setting {
     const char *value; /* YAML */
 };
 
-/** Read and check. Errors (PS_INVALID, PS_IO, PS_LIMIT): the first, as "file:line:column: ...".
- *  Ownership: *ret is the caller's, ps_scenario_destroy. */
+/** Read and check. Errors (PS_INVALID, PS_NOT_FOUND, PS_IO, PS_LIMIT): the first, as
+ * "file:line:column: ...". Ownership: *ret is the caller's, ps_scenario_destroy. */
 PS_MUST_CHECK enum ps_status ps_scenario_load(const char *path, const struct ps_setting *settings,
                                               size_t setting_count, struct ps_scenario **ret,
                                               struct ps_error *err);

@@ -191,7 +191,7 @@ static void bad_lines_are_named(void **state)
     struct ps_error err = {0};
     assert_int_equal(ps_history_parse((struct ps_slice){0}, "h", &history, &err), PS_INVALID);
     assert_string_equal(err.text, "h: the history is empty");
-    assert_int_equal(ps_history_read("/nonexistent/history", &history, &err), PS_IO);
+    assert_int_equal(ps_history_read("/nonexistent/history", &history, &err), PS_NOT_FOUND);
     tiny_destroy(tiny);
 }
 
