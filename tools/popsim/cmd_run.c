@@ -8,7 +8,6 @@
 #include "tools/popsim/run.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -137,63 +136,12 @@ static const struct argp argp = {
     NULL,
     NULL};
 
-/* ---- files ---- */
-
-static bool is_stdout(const char *path)
-{
-    return path != NULL && (strcmp(path, "-") == 0 || strcmp(path, "/dev/stdout") == 0 ||
-                            strcmp(path, "/dev/fd/1") == 0);
-}
-
-/* Both are opened before anything runs: a run is long, and a wrong path is soon found. */
-struct outputs {
-    FILE *json;
-    FILE *history;
-};
-
-static enum ps_status open_output(const char *path, FILE **ret, struct ps_error *err)
-{
-    *ret = path == NULL ? NULL : is_stdout(path) ? stdout : fopen(path, "we");
-    if (path != NULL && *ret == NULL) {
-        return ps_fail(err, PS_INVALID, "%s: %s", path, strerror(errno));
-    }
-    return PS_OK;
-}
-
-static enum ps_status close_output(const char *path, FILE *file, struct ps_error *err)
-{
-    if (file == NULL) {
-        return PS_OK;
-    }
-    bool failed = ferror(file) != 0;
-    failed = (file == stdout ? fflush(file) : fclose(file)) != 0 || failed;
-    return failed ? ps_fail(err, PS_IO, "%s: %s", path, strerror(errno)) : PS_OK;
-}
-
-static enum ps_status open_outputs(const struct run_options *options, struct outputs *ret,
-                                   struct ps_error *err)
-{
-    *ret = (struct outputs){0};
-    if (is_stdout(options->json) && is_stdout(options->history)) {
-        return ps_fail(err, PS_INVALID, "only one of --json and --history can go to stdout");
-    }
-    enum ps_status status = open_output(options->json, &ret->json, err);
-    return status == PS_OK ? open_output(options->history, &ret->history, err) : status;
-}
-
-static enum ps_status close_outputs(const struct run_options *options, struct outputs *outputs,
-                                    struct ps_error *err)
-{
-    enum ps_status status = close_output(options->json, outputs->json, err);
-    enum ps_status other = close_output(options->history, outputs->history, err);
-    return status != PS_OK ? status : other;
-}
-
 /* ---- the run ---- */
 
 /* A run, and what came of it. */
 struct outcome {
     struct ps_live_result live; /* its history is the run's, virtual or live */
+    struct ps_history *earlier; /* --compare's; NULL = none */
     struct ps_measures *measures;
     struct ps_report report;
 };
@@ -201,6 +149,7 @@ struct outcome {
 static void outcome_fini(struct outcome *outcome)
 {
     ps_live_result_fini(&outcome->live);
+    ps_history_destroy(outcome->earlier);
     ps_measures_destroy(outcome->measures);
     ps_report_fini(&outcome->report);
 }
@@ -284,7 +233,7 @@ static enum ps_status work_without_history(const struct ps_scenario *scenario, s
 }
 
 static enum ps_status work(const struct run_options *options, const struct ps_scenario *scenario,
-                           struct outputs *outputs, struct outcome *ret, struct ps_error *err)
+                           struct run_outputs *outputs, struct outcome *ret, struct ps_error *err)
 {
     if (options->no_history) {
         return work_without_history(scenario, ret, err);
@@ -330,32 +279,26 @@ static enum ps_status put_comparison(const struct run_options *options,
                                      const struct outcome *outcome, struct ps_buf *text,
                                      struct ps_error *err)
 {
-    struct ps_history *other;
-    enum ps_status status = ps_history_read(options->compare, &other, err);
-    if (status != PS_OK) {
-        return status;
-    }
     struct ps_measures *measures = NULL;
     struct ps_report report = {0};
-    status = measure(other, &measures, &report, err);
+    enum ps_status status = measure(outcome->earlier, &measures, &report, err);
     if (status == PS_OK) {
         struct ps_agreement agreement;
         ps_buf_append_text(text, "\nBeside ");
         ps_buf_append_text(text, options->compare);
         ps_buf_append_text(text, "\n\n");
         ps_report_compare(&report, &outcome->report, text);
-        ps_agree(other, outcome->live.history, &agreement);
+        ps_agree(outcome->earlier, outcome->live.history, &agreement);
         ps_buf_append_char(text, '\n');
-        ps_agree_text(&agreement, other, outcome->live.history, text);
+        ps_agree_text(&agreement, outcome->earlier, outcome->live.history, text);
     }
     ps_report_fini(&report);
     ps_measures_destroy(measures);
-    ps_history_destroy(other);
     return status;
 }
 
 static enum ps_status tell(const struct run_options *options, const struct outcome *outcome,
-                           struct outputs *outputs, struct ps_error *err)
+                           struct run_outputs *outputs, struct ps_error *err)
 {
     struct ps_buf text = {0};
     if (outputs->json != NULL) {
@@ -364,13 +307,13 @@ static enum ps_status tell(const struct run_options *options, const struct outco
         text.size = 0;
     }
     enum ps_status status = PS_OK;
-    bool silent = options->quiet || is_stdout(options->json) || is_stdout(options->history);
+    bool silent = options->quiet || run_is_stdout(options->json) || run_is_stdout(options->history);
     if (!silent) {
         struct ps_report_style style = {.terminal = isatty(STDOUT_FILENO) == 1};
         ps_report_tables(&outcome->report, style, &text);
         put_lag(&outcome->live, &text);
     }
-    if (options->compare != NULL && !silent) {
+    if (outcome->earlier != NULL && !silent) {
         status = put_comparison(options, outcome, &text, err);
     }
     if (fwrite(text.data, 1, text.size, stdout) != text.size || fflush(stdout) != 0) {
@@ -394,9 +337,15 @@ static int judge(const struct outcome *outcome)
 static int run_scenario(const struct run_options *options, const struct ps_scenario *scenario)
 {
     struct ps_error err = {0};
-    struct outputs outputs;
+    struct run_outputs outputs = {0};
     struct outcome outcome = {0};
-    enum ps_status status = open_outputs(options, &outputs, &err);
+    enum ps_status status = PS_OK;
+    if (options->compare != NULL) { /* first: it may be the file that is written anew */
+        status = ps_history_read(options->compare, &outcome.earlier, &err);
+    }
+    if (status == PS_OK) {
+        status = run_outputs_open(options, &outputs, &err);
+    }
     if (status == PS_OK) {
         status = work(options, scenario, &outputs, &outcome, &err);
     }
@@ -404,7 +353,7 @@ static int run_scenario(const struct run_options *options, const struct ps_scena
         status = tell(options, &outcome, &outputs, &err);
     }
     struct ps_error closing = {0};
-    enum ps_status closed = close_outputs(options, &outputs, &closing);
+    enum ps_status closed = run_outputs_close(options, &outputs, &closing);
     if (status == PS_OK && closed != PS_OK) {
         status = closed;
         err = closing;

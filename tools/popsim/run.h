@@ -25,6 +25,23 @@ struct run_options {
     bool quiet;
 };
 
+/* ---- run_output.c ---- */
+
+/** Both are opened before anything runs: a run is long, and a wrong path is soon found. */
+struct run_outputs {
+    FILE *json; /* NULL = none */
+    FILE *history;
+};
+
+/** Errors: PS_INVALID. */
+PS_MUST_CHECK enum ps_status run_outputs_open(const struct run_options *options,
+                                              struct run_outputs *ret, struct ps_error *err);
+/** Errors: PS_IO: something was not written. */
+PS_MUST_CHECK enum ps_status run_outputs_close(const struct run_options *options,
+                                               struct run_outputs *outputs, struct ps_error *err);
+/** "-", or a name of stdout; false for NULL. */
+bool run_is_stdout(const char *path);
+
 /* ---- run_progress.c ---- */
 
 /** A line on the terminal that says how far the run is and how long it will go on. */
