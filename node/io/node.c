@@ -26,17 +26,7 @@ uint64_t ps_node_when(const struct ps_node *node, ps_time_ns t)
 
 ps_time_ns ps_node_answer_at(const struct ps_node *node, ps_time_ns from_ns, ps_time_ns end_ns)
 {
-    const struct ps_cluster *cluster = &node->state.cluster;
-    switch (cluster->latency) {
-    case PS_LATENCY_PROFILE:
-        return end_ns;
-    case PS_LATENCY_NONE:
-        return from_ns;
-    case PS_LATENCY_SCALE:
-        return ps_time_add(from_ns, (ps_dur_ns)((ps_u128)ps_time_sub(end_ns, from_ns) *
-                                                cluster->latency_scale_milli / 1000));
-    }
-    PS_NOT_REACHED();
+    return ps_cluster_answer_at(&node->state.cluster, from_ns, end_ns);
 }
 
 void ps_node_alarm(struct ps_node *node, struct ps_alarm *alarm, uint64_t mono_ns)
