@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     OPTION_POP = CLI_OPTION,
@@ -278,10 +279,13 @@ static int print_written(const struct call *call, struct ps_slice body)
     return code;
 }
 
-static void print_value(const struct http_reply *reply)
+/* A pipe gets the value's own bytes; a terminal a line of its own, too. */
+static void print_value(const struct http_reply *reply, bool line)
 {
     (void)fwrite(reply->body.data, 1, reply->body.size, stdout);
-    (void)fputc('\n', stdout);
+    if (line || isatty(STDOUT_FILENO) == 1) {
+        (void)fputc('\n', stdout);
+    }
     (void)fflush(stdout);
 }
 
@@ -296,7 +300,7 @@ static int print_reply(const struct call *call, const struct http_reply *reply)
         return print_refusal(call, reply);
     }
     if (is(call, "get") || is(call, "bulk get")) {
-        print_value(reply);
+        print_value(reply, is(call, "bulk get"));
         print_staleness(pop_of(call), reply);
         return CLI_OK;
     }
