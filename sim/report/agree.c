@@ -225,7 +225,7 @@ static void put_percent(struct ps_buf *ret, uint64_t part, uint64_t whole)
 void ps_agree_text(const struct ps_agreement *agreement, const struct ps_history *left,
                    const struct ps_history *right, struct ps_buf *ret)
 {
-    const char *names[2] = {left->live ? "live" : "virtual", right->live ? "live" : "virtual"};
+    const char *name = left->live == right->live ? "second" : right->live ? "live" : "virtual";
     uint64_t answered = agreement->matched - agreement->failed;
     uint64_t most = agreement->left_reads > agreement->right_reads ? agreement->left_reads
                                                                    : agreement->right_reads;
@@ -244,7 +244,7 @@ void ps_agree_text(const struct ps_agreement *agreement, const struct ps_history
     if (agreement->same < answered) {
         ps_buf_printf(
             ret, "; of the others the %s run's are newer %llu times, older %llu times, else %llu",
-            names[1], (unsigned long long)agreement->newer, (unsigned long long)agreement->older,
+            name, (unsigned long long)agreement->newer, (unsigned long long)agreement->older,
             (unsigned long long)agreement->other);
     }
     ps_buf_append_text(ret, ".\n");

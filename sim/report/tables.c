@@ -268,6 +268,21 @@ static void append_store(struct ps_buf *ret, const struct ps_report *report,
     append_violations(ret, style, store);
 }
 
+/* A late record delays the reads that need it; it never makes them wrong. */
+static void append_fidelity(struct ps_buf *ret, const struct ps_measures *measures)
+{
+    if (measures->late_records == 0) {
+        ps_buf_append_text(ret, "\nFidelity: no record came late.\n");
+        return;
+    }
+    ps_buf_printf(ret,
+                  "\nFidelity: %llu times a record came to a PoP after it was to be visible there, "
+                  "the latest by ",
+                  (unsigned long long)measures->late_records);
+    ps_dur_format(ret, measures->late_max_ns);
+    ps_buf_append_text(ret, "; reads waited for it.\n");
+}
+
 static void append_expects(struct ps_buf *ret, const struct ps_report *report,
                            struct ps_report_style style)
 {
@@ -302,10 +317,7 @@ void ps_report_tables(const struct ps_report *report, struct ps_report_style sty
         append_store(ret, report, style, i);
     }
     if (report->live) {
-        ps_buf_printf(ret, "\nFidelity: %llu late records, the latest by ",
-                      (unsigned long long)report->measures->late_records);
-        ps_dur_format(ret, report->measures->late_max_ns);
-        ps_buf_append_char(ret, '\n');
+        append_fidelity(ret, report->measures);
     }
     append_expects(ret, report, style);
     if (report->history_sha256[0] != 0) {

@@ -245,6 +245,9 @@ static enum ps_status work(const struct run_options *options, const struct ps_sc
     struct ps_history *history = ret->live.history;
     char sha256[65] = "";
     status = ps_history_write(history, outputs->history, sha256, err);
+    if (status != PS_OK && options->history != NULL) {
+        (void)ps_error_wrap(err, "%s", options->history);
+    }
     if (status == PS_OK) {
         status = measure(history, &ret->measures, &ret->report, err);
     }
