@@ -6,9 +6,7 @@
 #include <jansson.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +17,6 @@ enum {
     OPTION_POP = CLI_OPTION,
     OPTION_FOR,
     OPTION_FACTOR,
-    NS_PER_MS = 1000000,
     FACTOR_MAX = 1000 /* what a node takes */
 };
 
@@ -165,33 +162,37 @@ static int slow(const struct target *target, const char *factor_text)
     return code;
 }
 
+/* Keep the node down: until an instant of the monotonic clock. */
+static int hold_down(const char *path, uint64_t until_mono_ns)
+{
+    FILE *file = fopen(path, "we");
+    bool failed = file == NULL || fprintf(file, "%" PRIu64 "\n", until_mono_ns) < 0;
+    failed = (file != NULL && fclose(file) != 0) || failed;
+    return failed ? cli_usage("%s: %s", path, strerror(errno)) : CLI_OK;
+}
+
 static int crash(const struct target *target)
 {
     const char *name = target->state->cluster.pops[target->pop]->code;
     char hold[4096];
     supervisor_path(target->folder, name, "hold", hold);
     if (target->duration_ns > 0) {
-        int fd = open(hold, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0) {
-            return cli_usage("%s: %s", hold, strerror(errno));
+        ps_time_ns until_ns = ps_time_add(now_of(target), target->duration_ns);
+        int code = hold_down(hold, ps_timeline_when(&target->state->timeline, until_ns));
+        if (code != CLI_OK) {
+            return code;
         }
-        (void)close(fd);
     }
     int32_t pid = target->state->nodes[target->pop].pid;
     if (pid <= 0 || kill(pid, SIGKILL) != 0) {
         (void)unlink(hold);
         return cli_usage("%s is not running", name);
     }
-    (void)printf("%s: killed (pid %d)\n", name, (int)pid);
-    (void)fflush(stdout);
     if (target->duration_ns > 0) {
-        uint64_t until_ns = ps_timeline_when(&target->state->timeline,
-                                             ps_time_add(now_of(target), target->duration_ns));
-        while (cli_monotonic_ns() < until_ns) {
-            (void)poll(NULL, 0, (int)((until_ns - cli_monotonic_ns()) / NS_PER_MS % 1000) + 1);
-        }
-        (void)unlink(hold);
-        (void)printf("%s: may start again\n", name);
+        (void)printf("%s: killed (pid %d) and held down for %s\n", name, (int)pid,
+                     target->duration);
+    } else {
+        (void)printf("%s: killed (pid %d)\n", name, (int)pid);
     }
     return CLI_OK;
 }

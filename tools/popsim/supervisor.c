@@ -1,12 +1,14 @@
 #include "tools/popsim/supervisor.h"
 
 #include "replication/base/memory.h"
+#include "tools/popsim/cli.h"
 
 #include <ev.h>
 #include <jansson.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -188,7 +190,18 @@ static bool held(const struct child *child)
 {
     char path[4096];
     supervisor_path(child->supervisor->options->folder, child->code, "hold", path);
-    return access(path, F_OK) == 0;
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return false;
+    }
+    uint64_t until_mono_ns = PS_NEVER;
+    bool has_end = fscanf(file, "%" SCNu64, &until_mono_ns) == 1;
+    (void)fclose(file);
+    if (!has_end || cli_monotonic_ns() < until_mono_ns) {
+        return true;
+    }
+    (void)unlink(path);
+    return false;
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)

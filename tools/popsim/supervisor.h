@@ -1,8 +1,9 @@
 /* The supervisor: starts a cluster's node processes, restarts those that die, stops them all.
  *
  * A node that dies is started again after a back-off (50 ms, doubling to 5 s, forgotten after 10 s
- * of good health). A file `pop-<code>/hold` keeps a node down until it is removed: that is how
- * faults crash a PoP for a time. */
+ * of good health). A file `pop-<code>/hold` keeps a node down until it is removed, or until the
+ * instant of the monotonic clock (ns) that is written in it: that is how faults crash a PoP for a
+ * time. */
 #ifndef PS_TOOLS_POPSIM_SUPERVISOR_H
 #define PS_TOOLS_POPSIM_SUPERVISOR_H
 
