@@ -1,7 +1,7 @@
 /* A cluster as JSON, in and out. Encoding is by hand: fixed key order, the same bytes each time. */
 #include "node/cluster/cluster_file.h"
 
-#include "node/cluster/json_read.h"
+#include "node/cluster/cluster_internal.h"
 #include "replication/base/memory.h"
 
 #include <jansson.h>
@@ -164,6 +164,27 @@ void ps_cluster_encode(struct ps_buf *buf, const struct ps_cluster *cluster)
     ps_buf_append_text(buf, "]}");
 }
 
+enum { FORMAT = 1 };
+
+/* The end of the year 9999, after which Unix seconds have no date that people write. */
+#define EPOCH_MAX INT64_C(253402300799)
+
+static void get_samples(struct ps_json_reader *reader, const json_t *json, struct ps_delay *delay)
+{
+    json_t *samples = ps_json_read_array(reader, json, "samples_ns", PS_DELAY_SAMPLES_MAX);
+    delay->empirical.count = json_array_size(samples);
+    delay->empirical.samples = PS_NEW_ARRAY(ps_dur_ns, delay->empirical.count);
+    for (size_t i = 0; i < delay->empirical.count; i++) {
+        const json_t *sample = json_array_get(samples, i);
+        json_int_t value = json_integer_value(sample);
+        if (!json_is_integer(sample) || value < 0) {
+            ps_json_read_fail(reader, "samples_ns", "whole numbers are expected");
+            return;
+        }
+        delay->empirical.samples[i] = (ps_dur_ns)value;
+    }
+}
+
 static void get_mixture(struct ps_json_reader *reader, const json_t *json, struct ps_delay *delay);
 
 static void get_delay(struct ps_json_reader *reader, const json_t *json, struct ps_delay *delay,
@@ -195,20 +216,14 @@ static void get_delay(struct ps_json_reader *reader, const json_t *json, struct 
         break;
     case PS_DELAY_MIXTURE:
         if (is_part) {
-            ps_json_read_fail(reader, "delay", "a mixture's part is no mixture itself");
+            ps_json_read_fail(reader, "kind", "a mixture's part is no mixture itself");
             return;
         }
         get_mixture(reader, json, delay);
         break;
-    case PS_DELAY_EMPIRICAL: {
-        json_t *samples = ps_json_read_array(reader, json, "samples_ns", PS_DELAY_SAMPLES_MAX);
-        delay->empirical.count = json_array_size(samples);
-        delay->empirical.samples = PS_NEW_ARRAY(ps_dur_ns, delay->empirical.count);
-        for (size_t i = 0; i < delay->empirical.count; i++) {
-            delay->empirical.samples[i] = (ps_dur_ns)json_integer_value(json_array_get(samples, i));
-        }
+    case PS_DELAY_EMPIRICAL:
+        get_samples(reader, json, delay);
         break;
-    }
     }
     delay->kind = kind;
 }
@@ -222,8 +237,11 @@ static void get_mixture(struct ps_json_reader *reader, const json_t *json, struc
     delay->mixture.weights = PS_NEW_ARRAY(double, count);
     for (size_t i = 0; i < count; i++) {
         const json_t *part = json_array_get(parts, i);
+        size_t path_size = ps_json_read_enter(reader, "parts[%zu].", i);
         delay->mixture.weights[i] = ps_json_read_double(reader, part, "weight");
+        (void)ps_json_read_enter(reader, "delay.");
         get_delay(reader, json_object_get(part, "delay"), &delay->mixture.parts[i], true);
+        ps_json_read_leave(reader, path_size);
     }
 }
 
@@ -243,10 +261,27 @@ static void get_policy(struct ps_json_reader *reader, const json_t *json, struct
     policy->cache.ahead_milli = (uint32_t)ps_json_read_u64(reader, json, "ahead_milli", 1000);
     policy->cache.tier = (enum ps_tier)ps_json_read_name(reader, json, "tier", NAMES(tier_names));
     policy->cache.tier_ns = ps_json_read_u64(reader, json, "tier_ns", UINT64_MAX);
+    size_t path_size = ps_json_read_enter(reader, "delay.");
     get_delay(reader, json_object_get(json, "delay"), &policy->push.delay, false);
+    ps_json_read_leave(reader, path_size);
     struct ps_error reason = {0};
     if (reader->status == PS_OK && ps_delay_check(&policy->push.delay, &reason) != PS_OK) {
         ps_json_read_fail(reader, "delay", reason.text);
+    }
+}
+
+/* The namespace id of the REST API. */
+static void get_id(struct ps_json_reader *reader, const json_t *json, struct ps_store *store)
+{
+    struct ps_slice id = ps_json_read_text(reader, json, "id");
+    bool right = id.size == sizeof store->id - 1;
+    for (size_t i = 0; right && i < id.size; i++) {
+        right = strchr("0123456789abcdef", id.data[i]) != NULL;
+    }
+    if (right) {
+        memcpy(store->id, id.data, id.size);
+    } else {
+        ps_json_read_fail(reader, "id", "32 hex digits are expected");
     }
 }
 
@@ -261,14 +296,13 @@ static void get_store(struct ps_json_reader *reader, const json_t *json, struct 
     if (reader->status != PS_OK) {
         return;
     }
-    if (ps_cluster_add_store(cluster, name, type, profile, &store, &reason) != PS_OK) {
-        ps_json_read_fail(reader, "stores", reason.text);
+    enum ps_status status = ps_cluster_add_store(cluster, name, type, profile, &store, &reason);
+    if (status != PS_OK) {
+        bool of_profile = status == PS_NOT_FOUND;
+        ps_json_read_fail(reader, of_profile ? "profile" : "name", reason.text);
         return;
     }
-    struct ps_slice id = ps_json_read_text(reader, json, "id");
-    if (id.size == sizeof store->id - 1) {
-        memcpy(store->id, id.data, id.size);
-    }
+    get_id(reader, json, store);
     store->home = (uint16_t)ps_json_read_u64(reader, json, "home", cluster->pop_count - 1);
     store->kv.write_interval_ns = ps_json_read_u64(reader, json, "write_interval_ns", UINT64_MAX);
     ps_delay_fini(&store->policy.push.delay);
@@ -297,50 +331,67 @@ static void get_seed(struct ps_json_reader *reader, const json_t *json, struct p
 {
     struct ps_slice text = ps_json_read_text(reader, json, "seed");
     uint64_t seed = 0;
-    for (size_t i = 0; i < text.size; i++) {
+    bool right = text.size > 0;
+    for (size_t i = 0; right && i < text.size; i++) {
         unsigned digit = (unsigned)(text.data[i] - '0');
-        if (digit > 9 || __builtin_mul_overflow(seed, 10, &seed) ||
-            __builtin_add_overflow(seed, digit, &seed)) {
-            ps_json_read_fail(reader, "seed", "a whole number is expected");
-            return;
-        }
+        right = digit <= 9 && !__builtin_mul_overflow(seed, 10, &seed) &&
+                !__builtin_add_overflow(seed, digit, &seed);
+    }
+    if (!right) {
+        ps_json_read_fail(reader, "seed", "a whole number as text is expected");
     }
     cluster->seed = seed;
 }
 
-static enum ps_status decode_cluster(const json_t *json, struct ps_cluster *ret,
-                                     struct ps_error *err)
+static void get_stores(struct ps_json_reader *reader, const json_t *json,
+                       struct ps_cluster *cluster)
 {
-    struct ps_json_reader reader = {.status = PS_OK, .err = err};
+    json_t *stores = ps_json_read_array(reader, json, "stores", PS_STORES_MAX);
+    for (size_t i = 0; i < json_array_size(stores) && reader->status == PS_OK; i++) {
+        size_t path_size = ps_json_read_enter(reader, "stores[%zu].", i);
+        get_store(reader, json_array_get(stores, i), cluster);
+        ps_json_read_leave(reader, path_size);
+    }
+}
+
+static void get_cluster(struct ps_json_reader *reader, const json_t *json,
+                        struct ps_cluster *cluster)
+{
+    if (ps_json_read_u64(reader, json, "format", INT32_MAX) != FORMAT) {
+        ps_json_read_fail(reader, "format", "another version of popsim wrote this");
+    }
+    get_seed(reader, json, cluster);
+    cluster->speed_milli = ps_json_read_u64(reader, json, "speed_milli", 1000000);
+    if (cluster->speed_milli == 0) {
+        ps_json_read_fail(reader, "speed_milli", "a positive number is expected");
+    }
+    cluster->epoch_unix_s = (int64_t)ps_json_read_u64(reader, json, "epoch_unix_s", EPOCH_MAX);
+    cluster->latency =
+        (enum ps_latency)ps_json_read_name(reader, json, "latency", NAMES(latency_names));
+    cluster->latency_scale_milli =
+        (uint32_t)ps_json_read_u64(reader, json, "latency_scale_milli", UINT32_MAX);
+    cluster->durability =
+        (enum ps_durability)ps_json_read_name(reader, json, "durability", NAMES(durability_names));
+    cluster->route_factor = ps_json_read_double(reader, json, "route_factor");
+    if (!(cluster->route_factor >= 1 && cluster->route_factor <= 100)) {
+        ps_json_read_fail(reader, "route_factor", "a number from 1 to 100 is expected");
+    }
+    get_pops(reader, json, cluster);
+    if (reader->status == PS_OK) {
+        cluster->home = (uint16_t)ps_json_read_u64(reader, json, "home", cluster->pop_count - 1);
+        get_stores(reader, json, cluster);
+    }
+}
+
+enum ps_status ps_cluster_decode_json(struct ps_json_reader *reader, const json_t *json,
+                                      struct ps_cluster *ret)
+{
     struct ps_cluster cluster;
     ps_cluster_init(&cluster);
-    (void)ps_json_read_u64(&reader, json, "format", 1);
-    get_seed(&reader, json, &cluster);
-    cluster.speed_milli = ps_json_read_u64(&reader, json, "speed_milli", 1000000);
-    cluster.epoch_unix_s = (int64_t)ps_json_read_u64(&reader, json, "epoch_unix_s", INT64_MAX);
-    cluster.latency =
-        (enum ps_latency)ps_json_read_name(&reader, json, "latency", NAMES(latency_names));
-    cluster.latency_scale_milli =
-        (uint32_t)ps_json_read_u64(&reader, json, "latency_scale_milli", UINT32_MAX);
-    cluster.durability =
-        (enum ps_durability)ps_json_read_name(&reader, json, "durability", NAMES(durability_names));
-    cluster.route_factor = ps_json_read_double(&reader, json, "route_factor");
-    if (reader.status == PS_OK &&
-        (cluster.speed_milli == 0 || !(cluster.route_factor >= 1 && cluster.route_factor <= 100))) {
-        ps_json_read_fail(&reader, "speed_milli",
-                          "a positive speed and a route factor from 1 to 100 are expected");
-    }
-    get_pops(&reader, json, &cluster);
-    if (reader.status == PS_OK) {
-        cluster.home = (uint16_t)ps_json_read_u64(&reader, json, "home", cluster.pop_count - 1);
-        json_t *stores = ps_json_read_array(&reader, json, "stores", PS_STORES_MAX);
-        for (size_t i = 0; i < json_array_size(stores) && reader.status == PS_OK; i++) {
-            get_store(&reader, json_array_get(stores, i), &cluster);
-        }
-    }
-    if (reader.status != PS_OK) {
+    get_cluster(reader, json, &cluster);
+    if (reader->status != PS_OK) {
         ps_cluster_fini(&cluster);
-        return reader.status;
+        return reader->status;
     }
     *ret = cluster;
     return PS_OK;
@@ -350,9 +401,10 @@ enum ps_status ps_cluster_decode(struct ps_slice bytes, struct ps_cluster *ret,
                                  struct ps_error *err)
 {
     json_t *json = NULL;
+    struct ps_json_reader reader = {.err = err};
     enum ps_status status = ps_json_read_parse(bytes, &json, err);
     if (status == PS_OK) {
-        status = decode_cluster(json, ret, err);
+        status = ps_cluster_decode_json(&reader, json, ret);
     }
     json_decref(json);
     return status;
@@ -390,41 +442,64 @@ void ps_link_encode(struct ps_buf *buf, const struct ps_link *link)
     ps_buf_append_text(buf, "]}");
 }
 
-static ps_time_ns get_instant(const json_t *json)
+/* null = never. */
+static bool get_instant(const json_t *json, ps_time_ns *ret)
 {
-    return json_is_integer(json) ? (ps_time_ns)json_integer_value(json) : PS_NEVER;
+    json_int_t value = json_integer_value(json);
+    *ret = json_is_null(json) ? PS_NEVER : (ps_time_ns)value;
+    return json_is_null(json) || (json_is_integer(json) && value >= 0);
+}
+
+static bool get_interval(const json_t *item, size_t size, struct ps_interval *ret)
+{
+    return json_array_size(item) == size && get_instant(json_array_get(item, 0), &ret->from_ns) &&
+           get_instant(json_array_get(item, 1), &ret->until_ns);
+}
+
+static void get_outages(struct ps_json_reader *reader, const json_t *json, struct ps_link *link)
+{
+    json_t *outages = ps_json_read_array(reader, json, "outages", PS_OUTAGES_MAX);
+    size_t index;
+    json_t *item;
+    json_array_foreach(outages, index, item)
+    {
+        struct ps_interval when;
+        if (!get_interval(item, 2, &when) || ps_link_cut(link, when) != PS_OK) {
+            ps_json_read_fail(reader, "outages", "[from, until] with from < until is expected");
+            return;
+        }
+    }
+}
+
+static void get_slows(struct ps_json_reader *reader, const json_t *json, struct ps_link *link)
+{
+    json_t *slows = ps_json_read_array(reader, json, "slows", PS_OUTAGES_MAX);
+    size_t index;
+    json_t *item;
+    json_array_foreach(slows, index, item)
+    {
+        json_int_t factor = json_integer_value(json_array_get(item, 2));
+        struct ps_slow slow = {.factor_milli =
+                                   factor < 0 || factor > UINT32_MAX ? 0 : (uint32_t)factor};
+        if (!get_interval(item, 3, &slow.when) || ps_link_slow(link, slow) != PS_OK) {
+            ps_json_read_fail(
+                reader, "slows",
+                "[from, until, factor_milli] with a factor of 1000 or more is expected");
+            return;
+        }
+    }
 }
 
 enum ps_status ps_link_decode(struct ps_slice bytes, struct ps_link *link, struct ps_error *err)
 {
     json_t *json = NULL;
     enum ps_status status = ps_json_read_parse(bytes, &json, err);
-    if (status != PS_OK) {
-        return status;
-    }
-    struct ps_json_reader reader = {.status = PS_OK, .err = err};
-    size_t index;
-    json_t *item;
-    json_array_foreach(json_object_get(json, "outages"), index, item)
-    {
-        struct ps_interval when = {get_instant(json_array_get(item, 0)),
-                                   get_instant(json_array_get(item, 1))};
-        if (reader.status == PS_OK && ps_link_cut(link, when) != PS_OK) {
-            ps_json_read_fail(&reader, "outages", "[from, until] with from < until is expected");
-        }
-    }
-    json_array_foreach(json_object_get(json, "slows"), index, item)
-    {
-        json_int_t factor = json_integer_value(json_array_get(item, 2));
-        struct ps_slow slow = {
-            .when = {get_instant(json_array_get(item, 0)), get_instant(json_array_get(item, 1))},
-            .factor_milli = factor < 0 || factor > UINT32_MAX ? 0 : (uint32_t)factor};
-        if (reader.status == PS_OK && ps_link_slow(link, slow) != PS_OK) {
-            ps_json_read_fail(
-                &reader, "slows",
-                "[from, until, factor_milli] with a factor of 1000 or more is expected");
-        }
+    struct ps_json_reader reader = {.err = err};
+    if (status == PS_OK) {
+        get_outages(&reader, json, link);
+        get_slows(&reader, json, link);
+        status = reader.status;
     }
     json_decref(json);
-    return reader.status;
+    return status;
 }

@@ -1,6 +1,10 @@
 #include "node/cluster/json_read.h"
 
+#include "replication/base/assert.h"
+
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,8 +13,26 @@ enum { HEX_DIGITS = 16 };
 void ps_json_read_fail(struct ps_json_reader *reader, const char *name, const char *reason)
 {
     if (reader->status == PS_OK) {
-        reader->status = ps_fail(reader->err, PS_INVALID, "%s: %s", name, reason);
+        reader->status = ps_fail(reader->err, PS_INVALID, "%s%s: %s", reader->path, name, reason);
     }
+}
+
+size_t ps_json_read_enter(struct ps_json_reader *reader, const char *format, ...)
+{
+    size_t before = reader->path_size;
+    va_list args;
+    va_start(args, format);
+    int size = vsnprintf(reader->path + before, sizeof reader->path - before, format, args);
+    va_end(args);
+    PS_ASSERT(size >= 0 && (size_t)size < sizeof reader->path - before);
+    reader->path_size = before + (size_t)size;
+    return before;
+}
+
+void ps_json_read_leave(struct ps_json_reader *reader, size_t path_size)
+{
+    reader->path_size = path_size;
+    reader->path[path_size] = '\0';
 }
 
 enum ps_status ps_json_read_parse(struct ps_slice bytes, json_t **ret, struct ps_error *err)
@@ -53,11 +75,11 @@ double ps_json_read_double(struct ps_json_reader *reader, const json_t *object, 
     if (text.size == HEX_DIGITS) {
         memcpy(digits, text.data, HEX_DIGITS);
     }
-    char *end = NULL;
-    uint64_t bits = strtoull(digits, &end, 16);
+    uint64_t bits = strtoull(digits, NULL, 16);
     double value;
     memcpy(&value, &bits, sizeof value);
-    if (text.size != HEX_DIGITS || *end != '\0' || !isfinite(value)) {
+    bool all_digits = strspn(digits, "0123456789abcdef") == HEX_DIGITS;
+    if (text.size != HEX_DIGITS || !all_digits || !isfinite(value)) {
         ps_json_read_fail(reader, name, "16 hex digits of a finite number are expected");
         return 0;
     }

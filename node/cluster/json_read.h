@@ -1,4 +1,5 @@
-/* Reading JSON members with a sticky status: straight-line code, one check at the end. */
+/* Reading JSON members with a sticky status: straight-line code, one check at the end. A failure
+ * names the member by its path ("stores[0].delay.kind"). */
 #ifndef PS_NODE_CLUSTER_JSON_READ_H
 #define PS_NODE_CLUSTER_JSON_READ_H
 
@@ -6,10 +7,19 @@
 
 #include <jansson.h>
 
+enum { PS_JSON_PATH_SIZE = 96 };
+
 struct ps_json_reader {
-    enum ps_status status; /* PS_OK until the first failure */
-    struct ps_error *err;  /* may be NULL */
+    enum ps_status status;        /* PS_OK until the first failure */
+    struct ps_error *err;         /* may be NULL */
+    char path[PS_JSON_PATH_SIZE]; /* of the object that is read, with its dot; empty: the root */
+    size_t path_size;
 };
+
+/** Go into a member: its name with a dot behind it ("stores[3]."). Gives what ps_json_read_leave
+ *  takes. */
+size_t ps_json_read_enter(struct ps_json_reader *reader, const char *format, ...) PS_PRINTF(2, 3);
+void ps_json_read_leave(struct ps_json_reader *reader, size_t path_size);
 
 /** Note a failure of member `name`, the first one only. */
 void ps_json_read_fail(struct ps_json_reader *reader, const char *name, const char *reason);

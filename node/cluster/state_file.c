@@ -1,14 +1,13 @@
 /* cluster.json: what the supervisor, the nodes and the commands share. */
-#include "node/cluster/cluster_file.h"
-#include "node/cluster/json_read.h"
+#include "node/cluster/cluster_internal.h"
 #include "replication/base/memory.h"
-
-#include <jansson.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FILE_SIZE_MAX = 16 << 20, PATH_SIZE = 4096 };
@@ -53,8 +52,10 @@ static void get_nodes(struct ps_json_reader *reader, const json_t *json,
     state->nodes = PS_NEW_ARRAY(struct ps_cluster_node, count);
     for (size_t i = 0; i < count; i++) {
         const json_t *node = json_array_get(nodes, i);
+        size_t path_size = ps_json_read_enter(reader, "nodes[%zu].", i);
         state->nodes[i].api_port = (uint16_t)ps_json_read_u64(reader, node, "api_port", UINT16_MAX);
         state->nodes[i].pid = (int32_t)ps_json_read_u64(reader, node, "pid", INT32_MAX);
+        ps_json_read_leave(reader, path_size);
     }
 }
 
@@ -73,24 +74,24 @@ static enum ps_status decode_state(const json_t *json, struct ps_cluster_state *
                                    struct ps_error *err)
 {
     struct ps_cluster_state state = {0};
-    char *cluster = json_dumps(json_object_get(json, "cluster"), JSON_COMPACT | JSON_ENCODE_ANY);
-    enum ps_status status = ps_cluster_decode(ps_slice_of(cluster), &state.cluster, err);
-    free(cluster);
+    struct ps_json_reader reader = {.err = err};
+    size_t path_size = ps_json_read_enter(&reader, "cluster.");
+    enum ps_status status =
+        ps_cluster_decode_json(&reader, json_object_get(json, "cluster"), &state.cluster);
     if (status != PS_OK) {
-        (void)ps_error_wrap(err, "cluster");
         return status;
     }
-    struct ps_json_reader reader = {.status = PS_OK, .err = err};
+    ps_json_read_leave(&reader, path_size);
     state.timeline.origin_ns = ps_json_read_u64(&reader, json, "origin_ns", UINT64_MAX);
     state.timeline.base_ns = ps_json_read_u64(&reader, json, "base_ns", UINT64_MAX);
     state.timeline.speed_milli = ps_json_read_u64(&reader, json, "speed_milli", 1000000);
+    if (state.timeline.speed_milli == 0) {
+        ps_json_read_fail(&reader, "speed_milli", "a positive number is expected");
+    }
     state.supervisor_pid = (int32_t)ps_json_read_u64(&reader, json, "supervisor_pid", INT32_MAX);
     get_text(&reader, json, "token", state.token, sizeof state.token);
     get_text(&reader, json, "bind", state.bind, sizeof state.bind);
     get_nodes(&reader, json, &state);
-    if (reader.status == PS_OK && state.timeline.speed_milli == 0) {
-        ps_json_read_fail(&reader, "speed_milli", "it is positive");
-    }
     if (reader.status != PS_OK) {
         ps_cluster_state_fini(&state);
         return reader.status;
@@ -125,13 +126,15 @@ static void encode_state(struct ps_buf *buf, const struct ps_cluster_state *stat
 {
     ps_buf_append_text(buf, "{\"cluster\":");
     ps_cluster_encode(buf, &state->cluster);
-    ps_buf_printf(
-        buf,
-        ",\n\"origin_ns\":%llu,\"base_ns\":%llu,\"speed_milli\":%llu,\n\"supervisor_pid\":%d,"
-        "\"bind\":\"%s\",\"token\":\"%s\",\n\"nodes\":[",
-        (unsigned long long)state->timeline.origin_ns, (unsigned long long)state->timeline.base_ns,
-        (unsigned long long)state->timeline.speed_milli, state->supervisor_pid, state->bind,
-        state->token);
+    ps_buf_printf(buf,
+                  ",\n\"origin_ns\":%" PRIu64 ",\"base_ns\":%" PRIu64 ",\"speed_milli\":%" PRIu64
+                  ",\n\"supervisor_pid\":%d,\"bind\":",
+                  state->timeline.origin_ns, state->timeline.base_ns, state->timeline.speed_milli,
+                  state->supervisor_pid);
+    ps_buf_append_json(buf, ps_slice_of(state->bind));
+    ps_buf_append_text(buf, ",\"token\":");
+    ps_buf_append_json(buf, ps_slice_of(state->token));
+    ps_buf_append_text(buf, ",\n\"nodes\":[");
     for (size_t i = 0; i < state->cluster.pop_count; i++) {
         ps_buf_printf(buf, "%s\n{\"pop\":\"%s\",\"api_port\":%u,\"pid\":%d}", i == 0 ? "" : ",",
                       state->cluster.pops[i]->code, state->nodes[i].api_port, state->nodes[i].pid);
@@ -164,7 +167,9 @@ enum ps_status ps_cluster_state_save(const char *folder, const struct ps_cluster
     struct ps_buf bytes = {0};
     encode_state(&bytes, state);
     int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool done = fd >= 0 && write_all(fd, ps_buf_slice(&bytes)) && fsync(fd) == 0;
+    /* A file left over from a crash keeps its mode when it is opened again. */
+    bool done =
+        fd >= 0 && fchmod(fd, 0600) == 0 && write_all(fd, ps_buf_slice(&bytes)) && fsync(fd) == 0;
     int failure = errno;
     if (fd >= 0) {
         (void)close(fd);
@@ -173,6 +178,9 @@ enum ps_status ps_cluster_state_save(const char *folder, const struct ps_cluster
     if (done && rename(fresh, path) != 0) {
         done = false;
         failure = errno;
+    }
+    if (!done && fd >= 0) {
+        (void)unlink(fresh);
     }
     return done ? PS_OK : ps_fail(err, PS_IO, "%s: %s", path, strerror(failure));
 }
