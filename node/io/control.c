@@ -7,7 +7,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { LOG_LINES_MAX = 10000, LOG_BYTES_MAX = 8 << 20 };
+enum {
+    LOG_LINES_MAX = 10000,
+    LOG_BYTES_MAX = 8 << 20,
+    FACTOR_MILLI_MAX = 1000000000 /* what a scenario may ask for */
+};
 
 enum ps_status ps_node_link_copy(const struct ps_link *from, struct ps_link *to)
 {
@@ -189,13 +193,13 @@ static enum ps_status add_slows(const json_t *slows, ps_time_ns now_ns, struct p
     {
         struct ps_slow one;
         json_int_t factor = json_integer_value(json_array_get(slow, 2));
-        if (!json_is_array(slow) || factor < 1000 || factor > 1000000 ||
+        if (!json_is_array(slow) || factor < 1000 || factor > FACTOR_MILLI_MAX ||
             !read_instant(json_array_get(slow, 0), 0, &one.when.from_ns) ||
             !read_instant(json_array_get(slow, 1), PS_NEVER, &one.when.until_ns)) {
             return ps_fail(err, PS_INVALID,
-                           "slows[%zu]: [from, until or null, factor_milli from 1000 to 1000000] "
-                           "is expected",
-                           i);
+                           "slows[%zu]: [from, until or null, factor_milli from 1000 to %d] is "
+                           "expected",
+                           i, FACTOR_MILLI_MAX);
         }
         one.factor_milli = (uint32_t)factor;
         one.when.from_ns = ps_time_max(one.when.from_ns, now_ns);

@@ -17,7 +17,7 @@ enum {
     OPTION_POP = CLI_OPTION,
     OPTION_FOR,
     OPTION_FACTOR,
-    FACTOR_MAX = 1000 /* what a node takes */
+    FACTOR_MAX = 1000000 /* what a node takes */
 };
 
 struct fault_options {
