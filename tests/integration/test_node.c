@@ -30,6 +30,9 @@
 
 enum { POPS = 3, HOME = 0, DEADLINE_S = 60 };
 
+/* Four seconds of the wall: what is read of SLOW stays stale while a loaded machine delivers. */
+#define SLOW_NS (240 * PS_SECOND)
+
 #define REST "/client/v4/accounts/a/storage/kv/namespaces"
 
 static const char *const codes[POPS] = {"ams", "fra", "sin"};
@@ -297,7 +300,7 @@ static int set_up(void **state)
     struct ps_store *slow = add_store(&cs.cluster, "SLOW", "none");
     ps_delay_fini(&slow->policy.push.delay);
     slow->policy.push.delay =
-        (struct ps_delay){.kind = PS_DELAY_CONSTANT, .constant = {.value_ns = 120 * PS_SECOND}};
+        (struct ps_delay){.kind = PS_DELAY_CONSTANT, .constant = {.value_ns = SLOW_NS}};
     cs.timeline = (struct ps_timeline){.origin_ns = mono_ns(), .speed_milli = 60000};
     cs.nodes = PS_NEW_ARRAY(struct ps_cluster_node, POPS); /* ports: whichever are free */
     assert_int_equal(ps_cluster_state_save(cluster->folder, &cs, NULL), PS_OK);
@@ -372,12 +375,26 @@ static void test_put_get_list_delete_at_each(void **state)
     }
 }
 
+static bool same_log(struct cluster *cluster, size_t i, const char *store)
+{
+    char target[64];
+    (void)snprintf(target, sizeof target, "/popsim/log?store=%s&from=1", store);
+    struct reply home = call(cluster->ports[HOME], "GET", target, NULL, "", (struct ps_slice){0});
+    struct reply here = call(cluster->ports[i], "GET", target, NULL, "", (struct ps_slice){0});
+    bool same = home.status == 200 && here.status == 200 && home.body_size == here.body_size &&
+                memcmp(home.body, here.body, home.body_size) == 0;
+    reply_fini(&home);
+    reply_fini(&here);
+    return same;
+}
+
 static void test_stale_then_fresh(void **state)
 {
     struct cluster *cluster = *state;
     assert_int_equal(put(cluster->ports[1], "SLOW", "k", "one"), 200);
     WAIT_FOR(gives(cluster->ports[2], "SLOW", "k", "one"));
     assert_int_equal(put(cluster->ports[1], "SLOW", "k", "two"), 200);
+    WAIT_FOR(same_log(cluster, 2, "SLOW"));
     struct reply reply = get(cluster->ports[2], "SLOW", "k");
     assert_int_equal(reply.status, 200);
     assert_string_equal(reply.body, "one");
@@ -421,19 +438,6 @@ static void test_cut_and_heal(void **state)
     assert_int_equal(call_status(cluster->ports[2], "POST", "/popsim/heal", NULL, ""), 409);
     WAIT_FOR(gives(cluster->ports[2], "NONE", "cut", "y"));
     assert_int_equal(put(cluster->ports[2], "NONE", "cut", "z"), 200);
-}
-
-static bool same_log(struct cluster *cluster, size_t i, const char *store)
-{
-    char target[64];
-    (void)snprintf(target, sizeof target, "/popsim/log?store=%s&from=1", store);
-    struct reply home = call(cluster->ports[HOME], "GET", target, NULL, "", (struct ps_slice){0});
-    struct reply here = call(cluster->ports[i], "GET", target, NULL, "", (struct ps_slice){0});
-    bool same = home.status == 200 && here.status == 200 && home.body_size == here.body_size &&
-                memcmp(home.body, here.body, home.body_size) == 0;
-    reply_fini(&home);
-    reply_fini(&here);
-    return same;
 }
 
 static void put_many(struct cluster *cluster, size_t at, size_t from, size_t count)
@@ -669,6 +673,7 @@ static void test_rest_is_fresh(void **state)
     char id[33];
     namespace_id(cluster->ports[2], "SLOW", id);
     assert_int_equal(put(cluster->ports[1], "SLOW", "k", "new"), 200);
+    WAIT_FOR(same_log(cluster, 2, "SLOW"));
     assert_true(gives(cluster->ports[2], "SLOW", "k", NULL));
     rest(cluster->ports[2], "GET", id, "/values/k", "", "", 200, "new");
     struct reply reply = call(cluster->ports[2], "GET", "/", "SLOW", "", PS_LIT(""));
