@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -194,9 +193,12 @@ static bool held(const struct child *child)
     if (file == NULL) {
         return false;
     }
-    uint64_t until_mono_ns = PS_NEVER;
-    bool has_end = fscanf(file, "%" SCNu64, &until_mono_ns) == 1;
+    char text[32] = "";
+    (void)!fgets(text, sizeof text, file);
     (void)fclose(file);
+    char *end;
+    uint64_t until_mono_ns = strtoull(text, &end, 10);
+    bool has_end = end != text;
     if (!has_end || cli_monotonic_ns() < until_mono_ns) {
         return true;
     }
