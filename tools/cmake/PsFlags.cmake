@@ -56,6 +56,6 @@ if(PS_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 if(PS_COVERAGE)
-  add_compile_options(--coverage)
+  add_compile_options(--coverage -fprofile-update=atomic) # counters of two threads add up
   add_link_options(--coverage)
 endif()
