@@ -773,6 +773,15 @@ static void test_graceful_stop(void **state)
     /* An idle connection does not hold the node up. */
     int idle = dial(cluster->ports[1]);
     assert_true(idle >= 0);
+    static const char request[] = "GET /healthz HTTP/1.1\r\n\r\n";
+    char answer[512] = "";
+    size_t size = 0;
+    assert_true(send_all(idle, request, sizeof request - 1));
+    while (strstr(answer, "\r\n\r\nok\n") == NULL) { /* the node has taken it */
+        ssize_t got = recv(idle, answer + size, sizeof answer - 1 - size, 0);
+        assert_true(got > 0);
+        size += (size_t)got;
+    }
     int status;
     assert_int_equal(kill(cluster->pids[1], SIGTERM), 0);
     assert_int_equal(waitpid(cluster->pids[1], &status, 0), cluster->pids[1]);
