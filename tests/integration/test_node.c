@@ -472,6 +472,7 @@ static void test_home_killed(void **state)
 {
     struct cluster *cluster = *state;
     put_many(cluster, 1, 0, 20);
+    WAIT_FOR(same_log(cluster, 2, "NONE"));
     kill_node(cluster, HOME);
     /* A push policy's PoP answers from what it has, and says so. */
     struct reply reply = get(cluster->ports[2], "NONE", "key-7");
