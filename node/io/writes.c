@@ -7,6 +7,10 @@
 
 #include <string.h>
 
+/* A large message takes its time on a busy machine: per byte, before it is sent again (25 MB/s) and
+ * before it is given up (5 MB/s). */
+enum { RETRY_NS_PER_BYTE = 40, GIVE_UP_NS_PER_BYTE = 200 };
+
 /* One WRITE message on its way. */
 struct ps_forward {
     UT_hash_handle hh; /* by id */
@@ -153,8 +157,11 @@ static void forward_send(struct ps_forward *forward)
     struct ps_node *node = forward->store->node;
     enum ps_status status = ps_transport_request(node->transport, forward->store->peer, forward->id,
                                                  ps_buf_slice(&forward->bytes));
-    uint64_t wait_ms = status == PS_OK ? PS_WRITE_RETRY_MS : PS_WRITE_BUSY_MS;
-    uint64_t again_ns = ps_mono_ns() + wait_ms * PS_MS;
+    uint64_t wait_ns = PS_WRITE_BUSY_MS * PS_MS;
+    if (status == PS_OK) {
+        wait_ns = PS_WRITE_RETRY_MS * PS_MS + forward->bytes.size * RETRY_NS_PER_BYTE;
+    }
+    uint64_t again_ns = ps_mono_ns() + wait_ns;
     ps_node_alarm(node, &forward->alarm,
                   again_ns < forward->deadline_mono_ns ? again_ns : forward->deadline_mono_ns);
 }
@@ -207,6 +214,8 @@ static void forward_create(struct ps_node_store *store, struct ps_write_call *ca
                                  .store = ps_slice_of(store->config->name),
                                  .write = {.writes = writes, .write_count = count}};
     ps_message_encode(&forward->bytes, &message);
+    forward->deadline_mono_ns =
+        ps_time_add(forward->deadline_mono_ns, forward->bytes.size * GIVE_UP_NS_PER_BYTE);
     free(writes);
     HASH_ADD(hh, node->forwards, id, sizeof forward->id, forward);
     store->metrics.forwards++;
