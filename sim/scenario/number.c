@@ -66,7 +66,7 @@ bool ps_number_double(struct ps_slice text, double *ret)
     char copy[NUMBER_SIZE_MAX + 1];
     memcpy(copy, text.data, text.size);
     copy[text.size] = '\0';
-    /* No program of ours calls setlocale: the decimal point is a point. */
+    /* No program of ours calls setlocale for numbers: the decimal point is a point. */
     double value = strtod(copy, NULL);
     if (!isfinite(value)) {
         return false;

@@ -219,7 +219,7 @@ static bool asks_for_a_cluster(const struct up_options *options)
            options->home != NULL || options->seed != NULL;
 }
 
-static void print_ready(const struct ps_cluster_state *state)
+static void print_tour(const struct ps_cluster_state *state, const char *stop)
 {
     tables_print_cluster(stdout, state);
     const char *first = state->cluster.pops[0]->code;
@@ -231,9 +231,15 @@ static void print_ready(const struct ps_cluster_state *state)
                  "  curl -i -H 'popsim-store: %s' 'http://%s:%u/user:1?urlencoded=true'\n"
                  "  popsim status\n"
                  "  popsim logs -f %s\n"
-                 "Stop it with Ctrl-C or popsim down.\n",
-                 first, store, last, store, store, state->bind, state->nodes[0].api_port, last);
+                 "Stop it with %s.\n",
+                 first, store, last, store, store, state->bind, state->nodes[0].api_port, last,
+                 stop);
     (void)fflush(stdout);
+}
+
+static void print_ready(const struct ps_cluster_state *state)
+{
+    print_tour(state, "Ctrl-C or popsim down");
 }
 
 /* The child becomes the supervisor; the parent returns once it says that every PoP serves. */
@@ -280,7 +286,7 @@ static int detach(struct supervisor_options *supervisor, struct ps_cluster_state
         return cli_fail(&err);
     }
     if (!quiet) {
-        print_ready(&running);
+        print_tour(&running, "popsim down");
     }
     ps_cluster_state_fini(&running);
     return CLI_OK;

@@ -1,6 +1,7 @@
 /* popsim: edge storage, as stale as production. */
 #include "tools/popsim/cli.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -42,6 +43,8 @@ static int print_help(FILE *out)
 
 int main(int argc, char **argv)
 {
+    /* Names of cities are UTF-8, wherever this runs; numbers keep the C locale's point. */
+    (void)setlocale(LC_CTYPE, "C.UTF-8");
     if (argc < 2) {
         return print_help(stderr);
     }
