@@ -6,13 +6,12 @@ A figure is the median of several rounds, and what it is compared with ran in th
 
 import argparse
 import contextlib
+import json
 import os
 import pathlib
-import socket
 import statistics
 import subprocess
 import sys
-import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -141,10 +140,21 @@ def run(command, **kwargs):
     return done.stdout
 
 
+def start_all(stack, commands):
+    """Start servers, end them with the stack; each prints the port that it serves on. Gives ports and processes."""
+    processes = []
+    for command in commands:
+        process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True)
+        processes.append(stack.enter_context(ended(process)))
+    ports = [process.stdout.readline().strip() for process in processes]
+    if not all(ports):
+        sys.exit(f"{commands[0]} did not start")
+    return [int(port) for port in ports], [process.pid for process in processes]
+
+
 @contextlib.contextmanager
-def started(command, **kwargs):
-    """A server while the block runs."""
-    process = subprocess.Popen([*map(str, command)], **kwargs)
+def ended(process):
+    """Ends the process behind the block."""
     try:
         yield process
     finally:
@@ -154,24 +164,7 @@ def started(command, **kwargs):
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(what, holds, within_s=60):
-    """Wait until holds() gives something true, and give that."""
-    until = time.monotonic() + within_s
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError):
-            result = holds()
-            if result:
-                return result
-        time.sleep(0.01)
-    sys.exit(f"{what} did not come up within {within_s} s")
+        process.stdout.close()
 
 
 def fetch(url, **headers):
@@ -192,3 +185,37 @@ class Cluster:
 
     def __exit__(self, *_):
         run([POPSIM, "down", "--state", self.folder])
+
+    def describe(self):
+        return json.loads((self.folder / "cluster.json").read_text())
+
+    def node(self, pop=0):
+        """Port and process of a node."""
+        return self.describe()["nodes"][pop]
+
+    def supervisor(self):
+        return self.describe()["supervisor_pid"]
+
+
+# ---- HTTP load ----
+
+def load(port, path, pids, seconds, connections, cpu=1, key=None, size=100):
+    """wrk on a CPU of its own against a server's processes; an answer that is not 2xx ends the benchmark."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", HERE / "wrk.lua", "-H", "popsim-store: CACHE",
+               f"http://127.0.0.1:{port}{path}"]
+    environment = dict(os.environ, **({"KEY": key, "SIZE": str(size)} if key else {}))
+    before_s = cpu_s(pids)
+    said = run(pinned(cpu, command), env=environment)
+    server_s = cpu_s(pids) - before_s
+    figures = json.loads(said.splitlines()[-1])
+    if figures["failed"] or not figures["requests"]:
+        sys.exit(f"{' '.join(map(str, command))}: not all was answered well:\n{said}")
+    return {"per_s": figures["requests"] / figures["seconds"], "us": server_s / figures["requests"] * 1e6,
+            "busy": server_s / figures["seconds"], "requests": figures["requests"],
+            "p50_ms": figures["p50_ms"], "p99_ms": figures["p99_ms"]}
+
+
+def show_load(taken):
+    table(["server", "requests/s", "CPU us a request", "CPU busy", "p50 ms", "p99 ms"], [
+        [name, spread(figures["per_s"]), spread(figures["us"]), spread(figures["busy"]),
+         short(median(figures["p50_ms"])), short(median(figures["p99_ms"]))] for name, figures in taken.items()])

@@ -1,0 +1,31 @@
+-- wrk's figures as one line of JSON. With KEY=prefix in the environment each request puts a key of its own, so that
+-- no two writes meet.
+local prefix = os.getenv("KEY")
+
+if prefix then
+    local body = string.rep("x", tonumber(os.getenv("SIZE")))
+    local threads = 0
+
+    function setup(thread)
+        thread:set("number", threads)
+        threads = threads + 1
+    end
+
+    function init()
+        local count = 0
+        local headers = { ["popsim-store"] = "CACHE" }
+        request = function()
+            count = count + 1
+            return wrk.format("PUT", "/" .. prefix .. number .. "-" .. count, headers, body)
+        end
+    end
+end
+
+function done(summary, latency)
+    local errors = summary.errors
+    io.write(string.format(
+        '{"requests": %d, "seconds": %.6f, "bytes": %d, "failed": %d, "p50_ms": %.3f, "p99_ms": %.3f}\n',
+        summary.requests, summary.duration / 1e6, summary.bytes,
+        errors.connect + errors.read + errors.write + errors.timeout + errors.status,
+        latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+end
