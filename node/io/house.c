@@ -3,11 +3,6 @@
 #include "node/io/node_internal.h"
 #include "replication/base/memory.h"
 
-/* Every version stays readable for this long after it was superseded, in cluster time and also on
- * the wall: long enough for any read under way, a follower that was down for a while, and a person
- * who wants to know what was there. */
-#define RETENTION_NS PS_HOUR
-
 enum { HOUSE_MS = 1000, SWEEP_BUDGET = 4096, FORGET_BUDGET = 1024 };
 
 struct forget {
@@ -51,8 +46,8 @@ static ps_time_ns horizon_of(const struct ps_node_store *store, ps_time_ns now_n
 {
     const struct ps_node *node = store->node;
     ps_dur_ns wall_ns =
-        (ps_dur_ns)((ps_u128)RETENTION_NS * node->state.timeline.speed_milli / 1000);
-    ps_time_ns horizon_ns = ps_time_sub(now_ns, ps_time_max(RETENTION_NS, wall_ns));
+        (ps_dur_ns)((ps_u128)PS_RETENTION_NS * node->state.timeline.speed_milli / 1000);
+    ps_time_ns horizon_ns = ps_time_sub(now_ns, ps_time_max(PS_RETENTION_NS, wall_ns));
     return ps_time_min(horizon_ns, ps_store_replica_horizon(store->replica, horizon_ns));
 }
 

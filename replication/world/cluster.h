@@ -43,6 +43,11 @@ struct ps_cluster {
     size_t store_count;
 };
 
+/** A live node keeps each version readable for this long after it was superseded, in cluster time
+ * and also on the wall: long enough for any read under way, a follower that was down for a while,
+ * and a person who wants to know what was there. */
+#define PS_RETENTION_NS PS_HOUR
+
 enum {
     PS_EPOCH_VIRTUAL = 1767225600
 }; /* 2026-01-01T00:00:00Z: cluster time 0 of every virtual run */

@@ -99,6 +99,43 @@ static void forged_read_is_named(void **state)
     }
 }
 
+/* An old deletion may be forgotten by a live node, a young one and a virtual one's may not. */
+static void forgotten_deletions_are_no_difference(void **state)
+{
+    (void)state;
+    struct ps_history *history = ps_history_create();
+    struct ps_store *store;
+    struct ps_error err;
+    assert_int_equal(ps_cluster_add_pop(history->cluster, PS_LIT("fra"), &err), PS_OK);
+    assert_int_equal(ps_cluster_add_store(history->cluster, PS_LIT("A"), PS_STORE_KV,
+                                          PS_LIT("none"), &store, &err),
+                     PS_OK);
+    history->live = true;
+    struct ps_op op = {.id = 1,
+                       .kind = PS_OP_KV_DELETE,
+                       .lsn = 1,
+                       .eval_ns = 5,
+                       .invoke_ns = 1,
+                       .complete_ns = 10,
+                       .boot = 1,
+                       .session = ps_intern_put(history->sessions, PS_LIT("s")),
+                       .key = ps_intern_put(history->keys, PS_LIT("k"))};
+    ps_history_add(history, &op);
+    op.id = 2;
+    op.kind = PS_OP_KV_GET;
+    op.lsn = 0;
+    op.invoke_ns = op.eval_ns = op.complete_ns = 2 * PS_RETENTION_NS;
+    ps_history_add(history, &op);
+    assert_int_equal(verified(history).differences, 0);
+    history->live = false;
+    expect_one(history, &history->ops[1], "it returned no version, it had to return LSN 1");
+    history->live = true;
+    history->ops[1].invoke_ns = history->ops[1].eval_ns = history->ops[1].complete_ns =
+        PS_RETENTION_NS;
+    expect_one(history, &history->ops[1], "it returned no version, it had to return LSN 1");
+    ps_history_destroy(history);
+}
+
 static void reason_names_the_pin(void **state)
 {
     (void)state;
@@ -241,10 +278,15 @@ static void boot_empties_the_cache(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_histories_agree),       cmocka_unit_test(forged_read_is_named),
-        cmocka_unit_test(reason_names_the_pin),       cmocka_unit_test(instants_are_unique),
-        cmocka_unit_test(order_of_evaluation_counts), cmocka_unit_test(forged_write_is_named),
-        cmocka_unit_test(broken_log_is_named),        cmocka_unit_test(foreign_records_fill_in),
+        cmocka_unit_test(good_histories_agree),
+        cmocka_unit_test(forged_read_is_named),
+        cmocka_unit_test(forgotten_deletions_are_no_difference),
+        cmocka_unit_test(reason_names_the_pin),
+        cmocka_unit_test(instants_are_unique),
+        cmocka_unit_test(order_of_evaluation_counts),
+        cmocka_unit_test(forged_write_is_named),
+        cmocka_unit_test(broken_log_is_named),
+        cmocka_unit_test(foreign_records_fill_in),
         cmocka_unit_test(boot_empties_the_cache),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
