@@ -106,6 +106,9 @@ void ps_store_replica_relinked(struct ps_store_replica *replica, ps_time_ns t)
 static struct ps_pin *pin_of(struct ps_store_replica *replica, struct ps_slice key)
 {
     struct pin_slot *slot = NULL;
+    if (key.size == 0) { /* a list of all keys; memcmp and memcpy want an address nevertheless */
+        key.data = "";
+    }
     HASH_FIND(hh, replica->pins, key.data, key.size, slot);
     if (slot == NULL) {
         if (HASH_COUNT(replica->pins) >= PS_PINS_MAX) {
