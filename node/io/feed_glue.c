@@ -189,10 +189,19 @@ static void on_applied(struct ps_job *job)
         store->have_lsn = all ? store->follower.have_lsn : apply->have_lsn;
         store->closed_ns = all ? store->follower.closed_ns : apply->closed_ns;
         ps_reads_wake(store);
+        if (store->refusing) {
+            ps_node_log(store->node, PS_LOG_INFO, "feed", "%s: records are written again",
+                        store->config->name);
+        }
+        store->refusing = false;
     } else {
-        ps_node_log(store->node, PS_LOG_ERROR, "feed", "%s: records are not written: %s",
-                    store->config->name, job->err.text);
+        if (!store->refusing) {
+            ps_node_log(store->node, PS_LOG_ERROR, "feed", "%s: records are not written: %s",
+                        store->config->name, job->err.text);
+        }
+        store->refusing = true;
         start_over(store);
+        ps_reads_wake(store);
     }
     intake_destroy(apply->intake);
     free(apply);
@@ -351,8 +360,10 @@ uint64_t ps_feed_turn(struct ps_node_store *store, uint64_t mono_ns)
         due_ns = ps_node_when(node, first->key);
         if (due_ns <= mono_ns) {
             need_ns = first->key;
-            /* ... unless home says nothing any more. */
-            due_ns = ps_time_add(store->follower.heard_mono_ns, PS_FOLLOWER_SILENCE_MS * PS_MS);
+            /* ... unless home says nothing any more, or nothing that helps. */
+            due_ns = ps_time_min(
+                ps_time_add(store->follower.heard_mono_ns, PS_FOLLOWER_SILENCE_MS * PS_MS),
+                ps_time_add(due_ns, PS_READ_WALL_MS * PS_MS));
             ps_reads_wake(store);
         }
     }

@@ -609,6 +609,7 @@ int ps_node_main(const struct ps_node_options *options)
     (void)mallopt(M_MMAP_THRESHOLD, 256 << 10);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error like a full disk */
     struct ps_node *node = PS_NEW(struct ps_node);
     node->timer_fd = -1;
     node->next_request_id = 1;

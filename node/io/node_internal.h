@@ -37,6 +37,7 @@ enum {
     PS_WRITE_RETRY_MS = 250, /* a forwarded write without an answer is sent again after this */
     PS_WRITE_BUSY_MS = 20,   /* ... and after this when the peer's pipe was not there */
     PS_WRITE_WALL_MS = 2000, /* least wall time before a forwarded write is given up */
+    PS_READ_WALL_MS = 10000, /* a read waits no longer for the log, from the instant it needs on */
     PS_POLL_BUDGET = 256     /* messages of one loop turn */
 };
 
@@ -72,6 +73,7 @@ struct ps_node_store {
     struct ps_intake *intake;
     struct ps_intake **intake_tail;
     bool applying;
+    bool refusing; /* the map did not take what was accepted last */
     /* writes made here that wait to be sent to home at the end of the turn */
     struct ps_write_call *unsent;
     struct ps_write_call **unsent_tail;
@@ -197,7 +199,7 @@ struct ps_bound ps_read_bound(struct ps_read_call *call, size_t i);
 void ps_read_list_staleness(struct ps_read_call *call, struct ps_kv_staleness *ret);
 /** What the PoP tells of a read as a whole. */
 void ps_read_staleness(const struct ps_read_call *call, struct ps_kv_staleness *ret);
-/** Wake the reads that the log is now complete for, or that home's absence ends. */
+/** Wake the reads that the log is now complete for, or that have waited in vain. */
 void ps_reads_wake(struct ps_node_store *store);
 /** Is the log complete here for commit times <= need_ns? */
 bool ps_store_complete(struct ps_node_store *store, ps_time_ns need_ns);

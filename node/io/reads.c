@@ -62,7 +62,8 @@ static void answer_when_ready(struct ps_read_call *call)
     }
 }
 
-/* Home is away: a push policy's replica answers from what it has, all others cannot. */
+/* The log will not be complete in time: a push policy's replica answers from what it has, all
+ * others cannot. */
 static void give_up(struct ps_read_call *call)
 {
     bool has_own = !call->fresh && call->store->config->policy.kind == PS_POLICY_PUSH;
@@ -74,9 +75,18 @@ static void give_up(struct ps_read_call *call)
     answer_when_ready(call);
 }
 
-static bool home_is_away(const struct ps_node_store *store)
+/* Home is away, or the map here takes nothing of what it says (a full disk). */
+static bool is_cut_off(const struct ps_node_store *store)
 {
-    return store->primary == NULL && ps_follower_home_away(&store->follower, ps_mono_ns());
+    return store->primary == NULL &&
+           (store->refusing || ps_follower_home_away(&store->follower, ps_mono_ns()));
+}
+
+/* Home is heard and yet the log does not come. */
+static bool is_overdue(const struct ps_node_store *store, ps_time_ns need_ns)
+{
+    uint64_t due_ns = ps_node_when(store->node, need_ns);
+    return store->primary == NULL && ps_time_add(due_ns, PS_READ_WALL_MS * PS_MS) <= ps_mono_ns();
 }
 
 static enum ps_status decide(struct ps_read_call *call)
@@ -143,7 +153,7 @@ void ps_read_start(struct ps_read_call *call)
     note_round_trip(call);
     if (complete) {
         answer_when_ready(call);
-    } else if (home_is_away(store)) {
+    } else if (is_cut_off(store)) {
         give_up(call);
     } else {
         store->metrics.reads_waited += call->key_count;
@@ -157,10 +167,10 @@ void ps_reads_wake(struct ps_node_store *store)
     if (item == NULL) {
         return;
     }
-    bool away = home_is_away(store);
+    bool cut_off = is_cut_off(store);
     for (; item != NULL; item = ps_heap_first(&store->waiting)) {
         bool complete = ps_store_complete(store, item->key);
-        if (!complete && !away) {
+        if (!complete && !cut_off && !is_overdue(store, item->key)) {
             return;
         }
         ps_heap_remove(&store->waiting, item);

@@ -61,6 +61,7 @@ struct chaos {
     uint64_t stops;
     uint64_t wipes;
     uint64_t jumps;
+    uint64_t fills;
 };
 
 static size_t some_home(struct chaos *chaos)
@@ -254,6 +255,37 @@ static void outlast_log(struct chaos *chaos)
     load_resume(&chaos->load);
 }
 
+/* Home refuses writes, and takes them again. */
+static void fill_home(struct chaos *chaos)
+{
+    size_t home = some_home(chaos);
+    uint64_t refused = chaos->load.refused;
+    chaos->fills++;
+    cluster_fill_disk(chaos->cluster, home, true);
+    WAIT_FOR(chaos->load.refused > refused);
+    if (ps_rng_below(&chaos->rng, 2) == 0) {
+        cluster_kill(chaos->cluster, home);
+        restart(chaos, home);
+    } else {
+        cluster_fill_disk(chaos->cluster, home, false);
+    }
+}
+
+/* A replica can take no more records: it answers from what it has, and says so. */
+static void fill_pop(struct chaos *chaos)
+{
+    size_t pop = some_pop(chaos);
+    chaos->fills++;
+    cluster_fill_disk(chaos->cluster, pop, true);
+    WAIT_FOR(check_reads_late(&chaos->check, pop, 0));
+    if (ps_rng_below(&chaos->rng, 2) == 0) {
+        cluster_kill(chaos->cluster, pop);
+        restart(chaos, pop);
+    } else {
+        cluster_fill_disk(chaos->cluster, pop, false);
+    }
+}
+
 static const struct kind {
     const char *name;
     void (*run)(struct chaos *chaos);
@@ -268,6 +300,8 @@ static const struct kind {
     {"stop a PoP for a while", stop_pop},
     {"empty a PoP's folder", wipe_pop},
     {"outlast the log", outlast_log},
+    {"fill home's disk", fill_home},
+    {"fill a PoP's disk", fill_pop},
 };
 
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
@@ -330,14 +364,16 @@ static void report(const struct chaos *chaos, size_t rounds, uint64_t began_ns)
            "tries that broke and were made again: %" PRIu64
            "; acknowledged writes sent again: %" PRIu64 "\nreads: %" PRIu64 "\n"
            "kill -9: %" PRIu64 "; starts: %" PRIu64 "; stopped for a while: %" PRIu64
-           "; folders emptied: %" PRIu64 "; clock put forward: %" PRIu64 "\n"
+           "; folders emptied: %" PRIu64 "; disks filled: %" PRIu64 "; clock put forward: %" PRIu64
+           "\n"
            "followers: %" PRIu64 " gaps, %" PRIu64 " catch-ups, %" PRIu64 " snapshots (of those "
            "processes that were not killed before they were asked)\n"
            "compared with home: %" PRIu64 " records, %" PRIu64 " values; no difference\n",
            rounds, the_seed, (double)(chaos_now_ns() - began_ns) / 1e9, (uint64_t)chaos->load.acked,
            unknown, check->late_writes, broken, echoes, reads, chaos->cluster->kills,
-           chaos->cluster->starts, chaos->stops, chaos->wipes, chaos->jumps, check->gaps,
-           check->catch_ups, check->snapshots, check->lines_compared, check->values_compared);
+           chaos->cluster->starts, chaos->stops, chaos->wipes, chaos->fills, chaos->jumps,
+           check->gaps, check->catch_ups, check->snapshots, check->lines_compared,
+           check->values_compared);
 }
 
 static uint64_t from_environment(const char *name, uint64_t otherwise)

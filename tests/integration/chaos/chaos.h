@@ -91,6 +91,8 @@ void cluster_start(struct cluster *cluster, size_t pop);
 void cluster_wait(struct cluster *cluster, size_t pop);
 void cluster_kill(struct cluster *cluster, size_t pop);
 void cluster_signal(struct cluster *cluster, size_t pop, int number);
+/** As if the disk of a PoP's node had no room left: its map's file cannot grow. Or it can again. */
+void cluster_fill_disk(struct cluster *cluster, size_t pop, bool full);
 /** Remove what the node of a PoP, which is down, has on disk. */
 void cluster_wipe(struct cluster *cluster, size_t pop);
 /** Put the cluster's time forward; no node may be running. */
@@ -152,6 +154,7 @@ struct load {
     struct writer writers[WRITERS];
     struct reader readers[READERS];
     _Atomic uint64_t acked;
+    _Atomic uint64_t refused; /* with an error of the store's own */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     bool paused;
@@ -217,7 +220,7 @@ void check_all(struct check *check, bool whole);
 int check_log_status(struct check *check, size_t pop, size_t store, uint64_t from_lsn);
 /** Does the node say that this store's home is away? */
 bool check_home_away(struct check *check, size_t pop, size_t store);
-/** Has the replica something that it must catch up with or a snapshot that it takes? */
-bool check_is_behind(struct check *check, size_t pop);
+/** Is a read there answered without waiting for what home has, and says so? */
+bool check_reads_late(struct check *check, size_t pop, size_t store);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -147,6 +148,23 @@ void cluster_signal(struct cluster *cluster, size_t pop, int number)
     }
 }
 
+void cluster_fill_disk(struct cluster *cluster, size_t pop, bool full)
+{
+    char path[512];
+    struct stat file;
+    path_of(cluster, pop, "/map/data.mdb", path);
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    if (stat(path, &file) != 0) {
+        chaos_fail("%s: %s", path, strerror(errno));
+    }
+    if (full) {
+        limit.rlim_cur = (rlim_t)file.st_size;
+    }
+    if (prlimit(cluster->pids[pop], RLIMIT_FSIZE, &limit, NULL) != 0) {
+        chaos_fail("limit the files of %s: %s", chaos_pops[pop], strerror(errno));
+    }
+}
+
 static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *ftw)
 {
     (void)info;
@@ -177,7 +195,19 @@ void cluster_jump(struct cluster *cluster, uint64_t hours)
 }
 
 /* Lines at level error, and of records that home should not have sent, have no place here: nothing
- * was wrong but that processes died. */
+ * was wrong but that processes died and disks were full. */
+static bool is_complaint(const char *line)
+{
+    static const char *const words[] = {"Z error ", " is dropped", "ssertion", "Sanitizer",
+                                        "runtime error"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strstr(line, words[i]) != NULL) {
+            return strstr(line, "records are not written: ") == NULL;
+        }
+    }
+    return false;
+}
+
 static void look_through_log(const struct cluster *cluster, size_t pop)
 {
     char path[512];
@@ -189,9 +219,7 @@ static void look_through_log(const struct cluster *cluster, size_t pop)
     char *line = NULL;
     size_t capacity = 0;
     while (getline(&line, &capacity, log) > 0) {
-        if (strstr(line, "Z error ") != NULL || strstr(line, " is dropped") != NULL ||
-            strstr(line, "dropped: corrupt") != NULL || strstr(line, "ssertion") != NULL ||
-            strstr(line, "Sanitizer") != NULL || strstr(line, "runtime error") != NULL) {
+        if (is_complaint(line)) {
             chaos_fail("%s says: %s", chaos_pops[pop], line);
         }
     }
