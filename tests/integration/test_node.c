@@ -6,6 +6,8 @@
 #include "node/io/node.h"
 #include "node/kv/kv.h"
 #include "replication/base/memory.h"
+#include "replication/feed/transport.h"
+#include "replication/wire/message.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -497,6 +499,91 @@ static void test_home_killed(void **state)
     WAIT_FOR(same_log(cluster, 2, "NONE"));
 }
 
+static void on_published(void *context, uint32_t peer, struct ps_slice bytes)
+{
+    (void)context;
+    (void)peer;
+    (void)bytes;
+}
+
+static void on_requested(void *context, const struct ps_reply_to *from, struct ps_slice bytes)
+{
+    (void)context;
+    (void)from;
+    (void)bytes;
+}
+
+static void on_answered(void *context, uint32_t peer, uint32_t request_id, struct ps_slice bytes)
+{
+    (void)context;
+    (void)peer;
+    (void)request_id;
+    (void)bytes;
+}
+
+/* Says that home is there and has more, but answers no request. */
+static void tell_of_records(struct ps_transport *transport, const char *store)
+{
+    struct ps_message message = {.kind = PS_MESSAGE_BATCH,
+                                 .store = ps_slice_of(store),
+                                 .batch = {.home_boot = 9, .closed_ns = 1, .last_lsn = 1000}};
+    struct ps_buf bytes = {0};
+    ps_message_encode(&bytes, &message);
+    ps_transport_publish(transport, ps_buf_slice(&bytes));
+    ps_buf_fini(&bytes);
+    (void)ps_transport_poll(transport, 100);
+}
+
+static bool hears_of_records(struct cluster *cluster, struct ps_transport *transport)
+{
+    tell_of_records(transport, "NONE");
+    struct reply reply =
+        call(cluster->ports[2], "GET", "/popsim/state", NULL, "", (struct ps_slice){0});
+    bool hears = reply.status == 200 && strstr(reply.body, "\"last_lsn\":1000,") != NULL;
+    reply_fini(&reply);
+    return hears;
+}
+
+/* Wait for the answer on `fd` while home goes on telling. */
+static bool is_answered(struct ps_transport *transport, int fd)
+{
+    tell_of_records(transport, "NONE");
+    struct pollfd watch = {.fd = fd, .events = POLLIN};
+    return poll(&watch, 1, 20) == 1;
+}
+
+static void test_reads_do_not_wait_for_ever(void **state)
+{
+    struct cluster *cluster = *state;
+    assert_int_equal(put(cluster->ports[HOME], "NONE", "k", "v"), 200);
+    WAIT_FOR(gives(cluster->ports[2], "NONE", "k", "v"));
+    kill_node(cluster, HOME);
+    char feed[128];
+    char answers[128];
+    (void)snprintf(feed, sizeof feed, "ipc://%s/pop-ams/feed.ipc", cluster->folder);
+    (void)snprintf(answers, sizeof answers, "ipc://%s/pop-ams/answer.ipc", cluster->folder);
+    struct ps_transport_handler handler = {
+        .published = on_published, .requested = on_requested, .answered = on_answered};
+    struct ps_transport *transport;
+    assert_int_equal(ps_transport_nano_create(feed, answers, &handler, &transport, NULL), PS_OK);
+    WAIT_FOR(hears_of_records(cluster, transport));
+    static const char request[] = "GET /k?urlencoded=true HTTP/1.1\r\nHost: x\r\n"
+                                  "popsim-store: NONE\r\nConnection: close\r\n\r\n";
+    int fd = dial(cluster->ports[2]);
+    assert_true(fd >= 0);
+    assert_true(send_all(fd, request, sizeof request - 1));
+    WAIT_FOR(is_answered(transport, fd));
+    struct reply reply = {.body = ""};
+    read_to_end(fd, &reply.bytes);
+    reply_parse(&reply);
+    (void)close(fd);
+    assert_int_equal(reply.status, 200);
+    assert_string_equal(reply.body, "v");
+    assert_int_equal(header_number(&reply, "popsim-late"), 1);
+    reply_fini(&reply);
+    ps_transport_destroy(transport);
+}
+
 static void test_same_token_writes_once(void **state)
 {
     struct cluster *cluster = *state;
@@ -808,6 +895,7 @@ int main(int argc, char **argv)
         TEST(test_cut_and_heal),
         TEST(test_follower_killed),
         TEST(test_home_killed),
+        TEST(test_reads_do_not_wait_for_ever),
         TEST(test_same_token_writes_once),
         TEST(test_large_value),
         TEST(test_pipelined),
