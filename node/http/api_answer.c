@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HEADERS_SIZE = 512 }; /* of most answers: taken at once */
+
 static void header_text(struct ps_http_response *response, const char *name, const char *value)
 {
     ps_http_response_header(response, name, ps_slice_of(value));
@@ -14,7 +16,24 @@ static void header_text(struct ps_http_response *response, const char *name, con
 
 static void header_u64(struct ps_http_response *response, const char *name, uint64_t value)
 {
-    ps_buf_printf(&response->headers, "%s: %" PRIu64 "\r\n", name, value);
+    struct ps_buf *headers = &response->headers;
+    ps_buf_append_text(headers, name);
+    ps_buf_append(headers, ": ", 2);
+    ps_buf_append_u64(headers, value);
+    ps_buf_append(headers, "\r\n", 2);
+}
+
+/* Milliseconds to the nanosecond. */
+static void header_ms(struct ps_http_response *response, const char *name, ps_dur_ns value_ns)
+{
+    struct ps_buf *headers = &response->headers;
+    ps_buf_append_text(headers, name);
+    ps_buf_append(headers, ": ", 2);
+    ps_buf_append_u64(headers, value_ns / PS_MS);
+    size_t point = headers->size;
+    ps_buf_append_u64(headers, PS_MS + value_ns % PS_MS); /* "1" and six digits */
+    headers->data[point] = '.';
+    ps_buf_append(headers, "\r\n", 2);
 }
 
 static void as_json(struct ps_http_response *response)
@@ -117,12 +136,12 @@ static void put_staleness(const struct ps_api_config *config, const struct ps_kv
 {
     static const char *const caches[] = {
         [PS_CACHE_MISS] = "MISS", [PS_CACHE_HIT] = "HIT", [PS_CACHE_REVALIDATE] = "REVALIDATE"};
+    ps_buf_reserve(&response->headers, HEADERS_SIZE);
     header_text(response, "popsim-pop", config->pop);
     header_u64(response, "popsim-lsn", told->lsn);
     header_u64(response, "popsim-latest-lsn", told->latest_lsn);
     header_u64(response, "popsim-behind", told->behind);
-    ps_buf_printf(&response->headers, "popsim-stale-ms: %" PRIu64 ".%06" PRIu64 "\r\n",
-                  told->stale_ns / PS_MS, told->stale_ns % PS_MS);
+    header_ms(response, "popsim-stale-ms", told->stale_ns);
     header_u64(response, "popsim-time", told->eval_ns);
     header_u64(response, "popsim-boot", told->boot);
     if (told->refresh_ns != 0) {

@@ -588,7 +588,7 @@ static void get_answers(void **state)
                                    .staleness = {.lsn = 3,
                                                  .latest_lsn = 5,
                                                  .behind = 2,
-                                                 .stale_ns = 1500000,
+                                                 .stale_ns = 1000507,
                                                  .eval_ns = 77,
                                                  .boot = 1,
                                                  .cache = PS_CACHE_HIT}};
@@ -598,7 +598,7 @@ static void get_answers(void **state)
     assert_string_equal(body_of(&asked), "v");
     assert_string_equal(ps_buf_text(&asked.response.headers),
                         "popsim-pop: fra\r\npopsim-lsn: 3\r\npopsim-latest-lsn: 5\r\n"
-                        "popsim-behind: 2\r\npopsim-stale-ms: 1.500000\r\npopsim-time: 77\r\n"
+                        "popsim-behind: 2\r\npopsim-stale-ms: 1.000507\r\npopsim-time: 77\r\n"
                         "popsim-boot: 1\r\nCF-Cache-Status: HIT\r\n"
                         "CF-KV-Metadata: {\"a\":\"\xc3\xbc\"}\r\nCF-Expiration: 2000\r\n"
                         "Content-Type: application/octet-stream\r\n");
