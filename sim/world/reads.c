@@ -146,7 +146,7 @@ ps_time_ns ps_world_read(struct world *world, struct ps_op *op, const struct ps_
     op->list_limit = drawn->action->limit;
     op->eval_ns = ps_eval_clock_next(&pop->clock, world->now_ns);
     op->boot = pop->boot;
-    struct ps_view view;
+    struct ps_view view = {0}; /* what a map that cannot be read leaves */
     enum ps_status status = decide(world, op, drawn->key, &view);
     struct ps_world_read_way way =
         ps_world_read_way(world, op->store, op->pop, op->invoke_ns, op->eval_ns, status, &view);
