@@ -232,8 +232,8 @@ static void test_normal_quantile(void **state)
         assert_true(ps_normal_quantile(ldexp(1, -k)) == -ps_normal_quantile(1 - ldexp(1, -k)));
     }
     double before = ps_normal_quantile(DBL_MIN);
-    for (double p = 0x1p-20; p < 1; p += 0x1p-20) {
-        double x = ps_normal_quantile(p);
+    for (int i = 1; i < 1 << 20; i++) {
+        double x = ps_normal_quantile(ldexp(i, -20));
         assert_true(x > before);
         before = x;
     }
