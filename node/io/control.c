@@ -276,12 +276,9 @@ static void reset_cache(struct ps_exchange *exchange)
 {
     struct ps_node *node = exchange->node;
     for (size_t i = 0; i < node->store_count; i++) {
-        ps_store_replica_reset_pins(node->stores[i]->replica);
         node->stores[i]->metrics.late_max_ns = 0;
     }
-    node->boot++;
-    ps_node_log(node, PS_LOG_INFO, "control", "cache emptied boot=%" PRIu64, node->boot);
-    ps_node_save_meta(node, on_state_saved, exchange);
+    ps_node_empty_caches(node, on_state_saved, exchange);
 }
 
 /* ---- the log ---- */

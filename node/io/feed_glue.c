@@ -132,6 +132,7 @@ static void note_applied(struct apply *apply)
             note_record(store, &at->message.batch.records[at->first + i], now_ns);
         }
         if (at->message.kind == PS_MESSAGE_PART && at->message.part.last) {
+            store->installing = false;
             ps_store_replica_snapshot(store->replica, at->message.part.at_lsn,
                                       at->message.part.at_commit_ns);
         }
@@ -164,6 +165,7 @@ static void start_over(struct ps_node_store *store)
         }
         ps_map_read_end(node->map);
     }
+    store->installing = false; /* it is to begin again */
     struct ps_follower former = *follower;
     ps_follower_fini(follower);
     ps_follower_init(follower, store->have_lsn, store->closed_ns);
@@ -185,7 +187,7 @@ static void on_applied(struct ps_job *job)
     if (job->status == PS_OK) {
         note_applied(apply);
         /* With nothing more on its way, all that the follower knows is in the map. */
-        bool all = store->intake == NULL;
+        bool all = store->intake == NULL && !store->installing;
         store->have_lsn = all ? store->follower.have_lsn : apply->have_lsn;
         store->closed_ns = all ? store->follower.closed_ns : apply->closed_ns;
         ps_reads_wake(store);
@@ -265,6 +267,28 @@ static void on_batch(struct ps_node_store *store, struct ps_slice bytes,
     }
 }
 
+static void on_emptied(void *context, enum ps_status status)
+{
+    const struct ps_node_store *store = context;
+    if (status != PS_OK) {
+        ps_node_log(store->node, PS_LOG_ERROR, "feed", "%s: the boot count is not stored: %s",
+                    store->config->name, ps_status_text(status));
+    }
+}
+
+/* What the map holds is about to go: nothing is complete here until the last part, and the versions
+ * that cache entries show, and that reads under way were to be given, may be gone then. */
+static void begin_snapshot(struct ps_node_store *store, ps_time_ns at_commit_ns)
+{
+    store->have_lsn = 0;
+    store->closed_ns = 0;
+    store->installing = true;
+    store->installs++;
+    store->installed_ns = at_commit_ns;
+    ps_reads_end(store);
+    ps_node_empty_caches(store->node, on_emptied, store);
+}
+
 static void on_part(struct ps_node_store *store, struct ps_slice bytes,
                     const struct ps_message *message)
 {
@@ -273,9 +297,7 @@ static void on_part(struct ps_node_store *store, struct ps_slice bytes,
         struct ps_intake *intake = accept_message(store, bytes);
         intake->begins = follower->snapshot_lsn == 0;
         if (intake->begins) {
-            /* What the map holds is about to go: nothing is complete here until the last part. */
-            store->have_lsn = 0;
-            store->closed_ns = 0;
+            begin_snapshot(store, message->part.at_commit_ns);
         }
     }
     ps_follower_part(follower, message, ps_mono_ns());

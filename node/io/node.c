@@ -373,6 +373,7 @@ static enum ps_status load_meta(struct ps_node *node, struct ps_error *err)
     if (status == PS_OK) {
         node->boot++;
         node->process_boot = node->boot;
+        node->boot_saved = node->boot;
         text.size = 0;
         ps_buf_append_u64(&text, node->boot);
         status = ps_map_meta_put(node->map, PS_LIT("boot"), ps_buf_slice(&text), err);
@@ -422,11 +423,39 @@ void ps_node_save_meta(struct ps_node *node, void (*done)(void *context, enum ps
     save->node = node;
     save->done = done;
     save->context = context;
-    ps_buf_append_u64(&save->boot, node->boot);
+    ps_buf_append_u64(&save->boot, node->boot_saved);
     ps_link_encode(&save->link, &node->link);
     save->job.run = run_save;
     save->job.done = on_saved;
     ps_worker_submit(node->worker, &save->job);
+}
+
+struct emptying {
+    struct ps_node *node;
+    uint64_t boot;
+    void (*done)(void *context, enum ps_status status);
+    void *context;
+};
+
+static void on_boot_saved(void *context, enum ps_status status)
+{
+    struct emptying *emptying = context;
+    struct ps_node *node = emptying->node;
+    node->boot = emptying->boot;
+    for (size_t i = 0; i < node->store_count; i++) {
+        ps_store_replica_reset_pins(node->stores[i]->replica);
+    }
+    ps_node_log(node, PS_LOG_INFO, "node", "cache emptied boot=%" PRIu64, node->boot);
+    emptying->done(emptying->context, status);
+    free(emptying);
+}
+
+void ps_node_empty_caches(struct ps_node *node, void (*done)(void *context, enum ps_status status),
+                          void *context)
+{
+    struct emptying *emptying = PS_NEW(struct emptying);
+    *emptying = (struct emptying){node, ++node->boot_saved, done, context};
+    ps_node_save_meta(node, on_boot_saved, emptying);
 }
 
 static enum ps_status open_folder(struct ps_node *node, const struct ps_node_options *options,

@@ -69,6 +69,10 @@ struct ps_node_store {
     uint64_t have_lsn;           /* in the map, as far as the loop was told */
     ps_time_ns closed_ns;        /* the log is complete here up to this */
     struct ps_heap waiting;      /* reads, by the instant that they need */
+    /* A snapshot takes the place of what is here, until its last part is in the map. */
+    bool installing;
+    uint64_t installs;       /* how many began */
+    ps_time_ns installed_ns; /* of the newest: what home had before this is not here */
     /* follower: accepted from home, not yet in the map */
     struct ps_intake *intake;
     struct ps_intake **intake_tail;
@@ -96,7 +100,8 @@ struct ps_node {
     struct ps_worker *worker;
     struct ps_transport *transport;
     struct ps_server *server;
-    uint64_t boot;
+    uint64_t boot;         /* how often its caches were emptied: at each start, and between */
+    uint64_t boot_saved;   /* the newest one that was given to the disk */
     uint64_t process_boot; /* boot at start: what peers are told */
     struct ps_eval_clock eval;
     struct ps_link link;     /* only its outages and slows: the same for all stores */
@@ -158,6 +163,11 @@ struct ps_node_store *ps_node_store_by_id(struct ps_node *node, struct ps_slice 
 /** Write the node's outages and boot count, then call done(context). */
 void ps_node_save_meta(struct ps_node *node, void (*done)(void *context, enum ps_status status),
                        void *context);
+/** Empty the caches of all stores under a new boot count, once that is on the disk: two states of a
+ * cache never go under the same count. Then call done(context), with what the disk said; the caches
+ * are empty in any case. */
+void ps_node_empty_caches(struct ps_node *node, void (*done)(void *context, enum ps_status status),
+                          void *context);
 
 /* ---- reads.c ---- */
 
@@ -176,6 +186,8 @@ struct ps_read_call {
     ps_dur_ns ttl_ns; /* 0 = not named */
     bool fresh;
     /* from here on the call's own */
+    uint64_t boot;     /* at its decision, as all that follows */
+    uint64_t installs; /* of its store */
     ps_time_ns eval_ns;
     ps_time_ns need_ns;
     ps_time_ns ready_ns;
@@ -201,6 +213,8 @@ void ps_read_list_staleness(struct ps_read_call *call, struct ps_kv_staleness *r
 void ps_read_staleness(const struct ps_read_call *call, struct ps_kv_staleness *ret);
 /** Wake the reads that the log is now complete for, or that have waited in vain. */
 void ps_reads_wake(struct ps_node_store *store);
+/** A snapshot begins: what the reads that wait were to be answered from goes. They fail. */
+void ps_reads_end(struct ps_node_store *store);
 /** Is the log complete here for commit times <= need_ns? */
 bool ps_store_complete(struct ps_node_store *store, ps_time_ns need_ns);
 

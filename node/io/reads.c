@@ -15,7 +15,7 @@ static struct ps_read_call *of_alarm(struct ps_alarm *alarm)
 bool ps_store_complete(struct ps_node_store *store, ps_time_ns need_ns)
 {
     if (store->primary == NULL) {
-        return store->closed_ns >= need_ns;
+        return !store->installing && store->closed_ns >= need_ns;
     }
     struct ps_node *node = store->node;
     ps_time_ns now_ns = ps_time_max(ps_node_now(node), node->eval.last_ns);
@@ -41,12 +41,9 @@ static void finish(struct ps_read_call *call, enum ps_status status)
 static void on_ready(struct ps_alarm *alarm)
 {
     struct ps_read_call *call = of_alarm(alarm);
-    if (!call->failed && !call->late && !ps_store_complete(call->store, call->need_ns)) {
-        /* A snapshot replaced the log meanwhile. */
-        ps_heap_push(&call->store->waiting, &call->waiting, call->need_ns);
-        return;
-    }
-    finish(call, call->failed ? PS_UNREACHABLE : PS_OK);
+    /* What it was decided upon may be gone with the log that a snapshot replaced. */
+    bool replaced = call->installs != call->store->installs;
+    finish(call, call->failed || replaced ? PS_UNREACHABLE : PS_OK);
 }
 
 /* The log is complete, or will not be: what is left is the emulated latency. */
@@ -66,7 +63,8 @@ static void answer_when_ready(struct ps_read_call *call)
  * others cannot. */
 static void give_up(struct ps_read_call *call)
 {
-    bool has_own = !call->fresh && call->store->config->policy.kind == PS_POLICY_PUSH;
+    bool has_own = !call->fresh && !call->store->installing &&
+                   call->store->config->policy.kind == PS_POLICY_PUSH;
     call->late = has_own;
     if (has_own) {
         call->store->metrics.reads_late += call->key_count;
@@ -103,6 +101,9 @@ static enum ps_status decide(struct ps_read_call *call)
         } else {
             status = ps_store_replica_decide(store->replica, call->keys[i].key, call->eval_ns,
                                              call->ttl_ns, view);
+            if (view->kind == PS_VIEW_AS_OF && view->at_ns < store->installed_ns) {
+                status = PS_UNREACHABLE; /* a region's cache is older than the snapshot here */
+            }
         }
         call->ready_ns = ps_time_max(call->ready_ns, view->ready_ns);
         call->need_ns = ps_time_max(call->need_ns, view->need_ns);
@@ -131,6 +132,8 @@ void ps_read_start(struct ps_read_call *call)
     call->alarm.ring = on_ready;
     call->eval_ns = ps_eval_clock_next(&node->eval, ps_node_now(node));
     call->ready_ns = call->eval_ns;
+    call->boot = node->boot;
+    call->installs = store->installs;
     enum ps_status status = ps_map_read_begin(node->map);
     if (status != PS_OK) {
         call->done(call, status);
@@ -182,6 +185,15 @@ void ps_reads_wake(struct ps_node_store *store)
     }
 }
 
+void ps_reads_end(struct ps_node_store *store)
+{
+    for (struct ps_heap_item *item = ps_heap_first(&store->waiting); item != NULL;
+         item = ps_heap_first(&store->waiting)) {
+        ps_heap_remove(&store->waiting, item);
+        finish(of_item(item), PS_UNREACHABLE);
+    }
+}
+
 struct ps_bound ps_read_bound(struct ps_read_call *call, size_t i)
 {
     uint64_t have_lsn = call->late ? call->store->have_lsn : UINT64_MAX;
@@ -194,7 +206,7 @@ struct ps_bound ps_read_bound(struct ps_read_call *call, size_t i)
 void ps_read_staleness(const struct ps_read_call *call, struct ps_kv_staleness *ret)
 {
     *ret = (struct ps_kv_staleness){.eval_ns = call->eval_ns,
-                                    .boot = call->store->node->boot,
+                                    .boot = call->boot,
                                     .late = call->late,
                                     .have_lsn = call->late ? call->store->have_lsn : 0,
                                     .cache = call->cache};

@@ -78,7 +78,6 @@ void ps_store_replica_applied(struct ps_store_replica *replica, uint64_t lsn, ps
 
 void ps_store_replica_snapshot(struct ps_store_replica *replica, uint64_t lsn, ps_time_ns commit_ns)
 {
-    ps_store_replica_reset_pins(replica);
     replica->last_commit_ns = commit_ns;
     replica->snapshot_lsn = lsn;
     replica->snapshot_commit_ns = commit_ns;

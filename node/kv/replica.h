@@ -36,7 +36,8 @@ void ps_store_replica_destroy(struct ps_store_replica *replica);
 /** Record `lsn` = last + 1 is in the map (push policies keep their window by it). */
 void ps_store_replica_applied(struct ps_store_replica *replica, uint64_t lsn, ps_time_ns commit_ns);
 /** The map now starts at a snapshot of `lsn`: it counts as visible from its commit time's arrival
- * on. Cache entries are forgotten: the versions that they show may be gone. */
+ * on. Cache entries are to be reset when a snapshot begins, since the versions that they show may
+ * go; those that were made since then stay. */
 void ps_store_replica_snapshot(struct ps_store_replica *replica, uint64_t lsn,
                                ps_time_ns commit_ns);
 /** The link changed from `t` on. */

@@ -470,6 +470,265 @@ static void test_a_client_that_goes(void **state)
     ps_buf_fini(&nobody.got);
 }
 
+/* ---- reads of a follower, whose home is the test ---- */
+
+struct follower {
+    struct ps_node node;
+    struct ps_node_store store;
+    struct ps_node_store *stores[1];
+    struct ps_memory_hub *hub; /* in which nobody answers */
+};
+
+struct read {
+    struct ps_read_call call; /* first member */
+    struct ps_read_key key;
+    struct ps_kv_staleness staleness; /* as told at the end */
+    enum ps_status status;
+    bool done;
+};
+
+static int follower_set_up(void **state)
+{
+    struct follower *follower = PS_NEW(struct follower);
+    struct ps_node *node = &follower->node;
+    struct ps_node_store *store = &follower->store;
+    struct ps_cluster *cluster = &node->state.cluster;
+    struct ps_store *config;
+    node->loop = ev_loop_new(EVFLAG_AUTO);
+    node->map = ps_map_create_memory();
+    node->code = "sin";
+    node->pop = 1;
+    node->boot = node->boot_saved = 1;
+    node->state.timeline =
+        (struct ps_timeline){ps_mono_ns(), PS_HOUR, 1}; /* almost stands: see go_to */
+    ps_cluster_init(cluster);
+    assert_int_equal(ps_cluster_add_pop(cluster, PS_LIT("ams"), NULL), PS_OK);
+    assert_int_equal(ps_cluster_add_pop(cluster, PS_LIT("sin"), NULL), PS_OK);
+    assert_int_equal(ps_cluster_add_store(cluster, PS_LIT("CACHE"), PS_STORE_KV,
+                                          PS_LIT("workers-kv"), &config, NULL),
+                     PS_OK);
+    assert_int_equal(ps_worker_create(node->loop, &node->worker, NULL), PS_OK);
+    follower->hub = ps_memory_hub_create(1, 0);
+    node->transport = ps_transport_memory_create(follower->hub, "feed", "answer",
+                                                 &(struct ps_transport_handler){0});
+    assert_int_equal(
+        ps_transport_connect(node->transport, "home feed", "home answer", &store->peer, NULL),
+        PS_OK);
+    store->node = node;
+    store->config = config;
+    assert_int_equal(ps_map_store_open(node->map, PS_LIT("CACHE"), &store->map_store, NULL), PS_OK);
+    ps_cluster_link(cluster, config, node->pop, &store->link);
+    store->view = ps_cluster_replica(cluster, config, node->pop, &store->link);
+    store->replica = ps_store_replica_create(cluster, config, node->pop, &store->link, node->map,
+                                             store->map_store);
+    ps_feed_init(store);
+    follower->stores[0] = store;
+    node->stores = follower->stores;
+    node->store_count = 1;
+    *state = follower;
+    return 0;
+}
+
+static int follower_tear_down(void **state)
+{
+    struct follower *follower = *state;
+    struct ps_node *node = &follower->node;
+    ps_worker_destroy(node->worker);
+    ps_feed_fini(&follower->store);
+    ps_heap_fini(&follower->store.waiting);
+    ps_heap_fini(&node->alarms);
+    ps_store_replica_destroy(follower->store.replica);
+    ps_map_close(node->map);
+    ps_transport_destroy(node->transport);
+    ps_memory_hub_destroy(follower->hub);
+    ps_link_fini(&follower->store.link);
+    ps_cluster_fini(&node->state.cluster);
+    ev_loop_destroy(node->loop);
+    free(follower);
+    return 0;
+}
+
+static void go_to(struct follower *follower, ps_time_ns t)
+{
+    follower->node.state.timeline.base_ns = t;
+}
+
+static void finish_jobs(struct follower *follower)
+{
+    while (ps_worker_busy(follower->node.worker)) {
+        ev_run(follower->node.loop, EVRUN_ONCE);
+    }
+}
+
+static void on_emptied(void *context, enum ps_status status)
+{
+    (void)context;
+    assert_int_equal(status, PS_OK);
+}
+
+static void on_read_done(struct ps_read_call *call, enum ps_status status)
+{
+    struct read *read = (struct read *)(void *)call;
+    struct ps_version version;
+    bool found;
+    ps_read_staleness(call, &read->staleness);
+    read->status =
+        status == PS_OK ? ps_read_get(call, 0, &version, &found, &read->staleness) : status;
+    read->done = true;
+}
+
+static void start_read(struct follower *follower, struct read *read, const char *key)
+{
+    *read = (struct read){.call = {.store = &follower->store,
+                                   .keys = &read->key,
+                                   .key_count = 1,
+                                   .done = on_read_done},
+                          .key = {.key = ps_slice_of(key)}};
+    ps_read_start(&read->call);
+}
+
+static void ring(struct follower *follower, struct read *read)
+{
+    assert_false(read->done);
+    assert_true(read->call.alarm.item.place != 0);
+    ps_node_alarm_stop(&follower->node, &read->call.alarm);
+    read->call.alarm.ring(&read->call.alarm);
+    assert_true(read->done);
+}
+
+static void hear(struct follower *follower, struct ps_message *message, bool published)
+{
+    struct ps_buf bytes = {0};
+    message->store = PS_LIT("CACHE");
+    ps_message_encode(&bytes, message);
+    if (published) {
+        ps_feed_published(&follower->node, 0, ps_buf_slice(&bytes));
+    } else {
+        ps_feed_answered(&follower->node, 0, 1, ps_buf_slice(&bytes));
+    }
+    ps_buf_fini(&bytes);
+    while (follower->store.intake != NULL || ps_worker_busy(follower->node.worker)) {
+        if (follower->store.intake != NULL && !follower->store.applying) {
+            (void)ps_feed_turn(&follower->store, 0);
+        }
+        finish_jobs(follower);
+    }
+}
+
+static void hear_of(struct follower *follower, uint64_t lsn, const char *key, ps_time_ns commit_ns)
+{
+    struct ps_entry entry = {.key = ps_slice_of(key), .value = PS_LIT("v")};
+    struct ps_record record = {
+        .lsn = lsn, .commit_ns = commit_ns, .entries = &entry, .entry_count = 1};
+    struct ps_message message = {.kind = PS_MESSAGE_BATCH,
+                                 .batch = {.home_boot = 1,
+                                           .closed_ns = commit_ns,
+                                           .last_lsn = lsn,
+                                           .records = &record,
+                                           .record_count = 1}};
+    hear(follower, &message, true);
+}
+
+/* A reset that comes while a read is on its way is none of that read's. */
+static void test_a_read_tells_the_boot_of_its_decision(void **state)
+{
+    struct follower *follower = *state;
+    struct read before;
+    struct read after;
+    start_read(follower, &before, "k");
+    ps_node_empty_caches(&follower->node, on_emptied, NULL);
+    assert_int_equal(follower->node.boot, 1); /* nobody is told before the disk knows */
+    finish_jobs(follower);
+    struct ps_buf saved = {0};
+    assert_int_equal(ps_map_meta_get(follower->node.map, PS_LIT("boot"), &saved), PS_OK);
+    assert_string_equal(ps_buf_text(&saved), "2");
+    ps_buf_fini(&saved);
+    start_read(follower, &after, "k");
+    hear_of(follower, 1, "k", PS_HOUR + PS_MINUTE);
+    go_to(follower, PS_HOUR + PS_MINUTE);
+    ring(follower, &before);
+    ring(follower, &after);
+    assert_int_equal(before.status, PS_OK);
+    assert_int_equal(before.staleness.boot, 1);
+    assert_int_equal(after.staleness.boot, 2);
+    assert_int_equal(after.staleness.cache, PS_CACHE_MISS);
+}
+
+/* What a snapshot replaces is not there any more for whoever had counted on it. */
+static void test_a_snapshot_ends_what_was_decided_before_it(void **state)
+{
+    struct follower *follower = *state;
+    struct ps_node_store *store = &follower->store;
+    struct read on_its_way;
+    struct read waiting;
+    struct read later;
+    start_read(follower, &on_its_way, "a");
+    hear_of(follower, 1, "a", PS_HOUR + PS_SECOND); /* complete: what is left is the latency */
+    go_to(follower, PS_HOUR + PS_MINUTE);
+    start_read(follower, &waiting, "b");
+    assert_false(waiting.done);
+    assert_int_equal(ps_store_replica_pins(store->replica), 2);
+    store->follower.state = PS_FOLLOWER_SNAPSHOTTING;
+    struct ps_snapshot_entry entries[] = {
+        {.entry = {.key = PS_LIT("a"), .value = PS_LIT("new")}, .lsn = 40, .commit_ns = PS_HOUR}};
+    struct ps_message part = {.kind = PS_MESSAGE_PART,
+                              .part = {.home_boot = 1,
+                                       .at_lsn = 50,
+                                       .at_commit_ns = PS_HOUR + 30 * PS_SECOND,
+                                       .entries = entries,
+                                       .entry_count = 1}};
+    hear(follower, &part, false);
+    assert_true(waiting.done);
+    assert_int_equal(waiting.status, PS_UNREACHABLE);
+    assert_int_equal(waiting.staleness.boot, 1);
+    assert_int_equal(follower->node.boot, 2);
+    assert_int_equal(ps_store_replica_pins(store->replica), 0);
+    assert_int_equal(store->have_lsn, 0);
+    assert_false(ps_store_complete(store, 0));
+    start_read(follower, &later, "a");
+    assert_false(later.done);
+    part.part.after_key = PS_LIT("a");
+    part.part.last = true;
+    part.part.entry_count = 0;
+    hear(follower, &part, false);
+    assert_int_equal(store->have_lsn, 50);
+    assert_true(ps_store_complete(store, PS_HOUR + 30 * PS_SECOND));
+    hear_of(follower, 51, "b", PS_HOUR + 2 * PS_MINUTE);
+    go_to(follower, PS_HOUR + 2 * PS_MINUTE);
+    ring(follower, &on_its_way);
+    assert_int_equal(on_its_way.status, PS_UNREACHABLE);
+    ring(follower, &later);
+    assert_int_equal(later.status, PS_OK);
+    assert_int_equal(later.staleness.lsn, 40);
+    assert_int_equal(later.staleness.boot, 2);
+    /* Its entry was made since: it stands. */
+    start_read(follower, &later, "a");
+    assert_true(later.done);
+    assert_int_equal(later.staleness.cache, PS_CACHE_HIT);
+}
+
+/* The cache of a region may hold what home had before the snapshot: it cannot be had here. */
+static void test_a_snapshot_is_not_asked_about_the_time_before_it(void **state)
+{
+    struct follower *follower = *state;
+    struct ps_node_store *store = &follower->store;
+    struct ps_policy *policy = &follower->node.state.cluster.stores[0].policy;
+    policy->cache.tier = PS_TIER_REVALIDATED;
+    policy->cache.tier_ns = PS_MINUTE;
+    struct read early;
+    struct read late;
+    store->installed_ns = PS_HOUR;
+    start_read(follower, &early, "k");
+    assert_true(early.done);
+    assert_int_equal(early.status, PS_UNREACHABLE);
+    go_to(follower, PS_HOUR + PS_MINUTE);
+    start_read(follower, &late, "k");
+    assert_false(late.done);
+    hear_of(follower, 1, "k", PS_HOUR + PS_MINUTE);
+    assert_true(late.done);
+    assert_int_equal(late.status, PS_OK);
+}
+
 /* ---- lists ---- */
 
 static void show(void *context, struct ps_slice key, const struct ps_version *version)
@@ -546,6 +805,8 @@ int main(void)
 {
 #define FRONT_TEST(function)                                                                       \
     cmocka_unit_test_setup_teardown(function, front_set_up, front_tear_down)
+#define FOLLOWER_TEST(function)                                                                    \
+    cmocka_unit_test_setup_teardown(function, follower_set_up, follower_tear_down)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_heap_gives_the_smallest_first),
         cmocka_unit_test(test_heap_forgets_at_its_end),
@@ -560,6 +821,9 @@ int main(void)
         FRONT_TEST(test_no_more_connections_than_allowed),
         FRONT_TEST(test_stop_answers_what_has_begun),
         FRONT_TEST(test_a_client_that_goes),
+        FOLLOWER_TEST(test_a_read_tells_the_boot_of_its_decision),
+        FOLLOWER_TEST(test_a_snapshot_ends_what_was_decided_before_it),
+        FOLLOWER_TEST(test_a_snapshot_is_not_asked_about_the_time_before_it),
         cmocka_unit_test(test_a_list_walks_over_deleted_names),
     };
     return cmocka_run_group_tests_name("io", tests, NULL, NULL);
