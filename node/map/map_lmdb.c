@@ -12,6 +12,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
@@ -44,6 +46,14 @@ enum ps_status ps_lmdb_status_of(int rc)
     default:
         return PS_IO;
     }
+}
+
+/* With the path; where bytes are wrong, of the file that holds them. */
+static enum ps_status fail_at(const struct ps_lmdb_map *map, enum ps_status status,
+                              const char *reason, struct ps_error *err)
+{
+    const char *file = status == PS_CORRUPT ? "/data.mdb" : "";
+    return ps_fail(err, status, "%s%s: %s", map->path, file, reason);
 }
 
 /* --- the gate --- */
@@ -161,8 +171,8 @@ enum ps_status ps_lmdb_write(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void
         txn.status = PS_FULL;
         txn.rc = ENOSPC;
     }
-    return ps_fail(err, txn.status, "%s: %s", map->path,
-                   txn.rc != 0 ? mdb_strerror(txn.rc) : ps_status_text(txn.status));
+    const char *reason = txn.rc != 0 ? mdb_strerror(txn.rc) : ps_status_text(txn.status);
+    return fail_at(map, txn.status, reason, err);
 }
 
 static int read_txn_begin(struct ps_lmdb_map *map, MDB_txn **ret)
@@ -303,10 +313,20 @@ static size_t first_size(size_t wanted)
     return size;
 }
 
+/* LMDB asserts what it reads from the file, and would abort with the place in its source alone. */
+static void on_assert(MDB_env *env, const char *text)
+{
+    const struct ps_lmdb_map *map = mdb_env_get_userctx(env);
+    (void)fprintf(stderr, "cannot go on: %s/data.mdb: corrupt data (%s)\n", map->path, text);
+    abort();
+}
+
 static int open_env(struct ps_lmdb_map *map, size_t size)
 {
     int rc = mdb_env_create(&map->env);
     if (rc == 0) {
+        mdb_env_set_userctx(map->env, map);
+        mdb_env_set_assert(map->env, on_assert);
         mdb_env_set_maxdbs(map->env, PS_LMDB_TABLES);
         mdb_env_set_mapsize(map->env, size);
         unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (map->sync ? 0U : (unsigned)MDB_NOSYNC);
@@ -398,7 +418,7 @@ static enum ps_status open_map(struct ps_lmdb_map *map, size_t size_bytes, struc
     }
     rc = rc != 0 ? rc : restore_length(map);
     if (rc != 0) {
-        return ps_fail(err, ps_lmdb_status_of(rc), "%s: %s", map->path, mdb_strerror(rc));
+        return fail_at(map, ps_lmdb_status_of(rc), mdb_strerror(rc), err);
     }
     bool later = false;
     status = ps_lmdb_write(map, open_tables_work, &later, err);
@@ -409,7 +429,7 @@ static enum ps_status open_map(struct ps_lmdb_map *map, size_t size_bytes, struc
     status = ps_lmdb_read(map, load_ids_work, NULL);
     status = status != PS_OK ? status : ps_lmdb_read(map, ps_lmdb_load_stores, NULL);
     if (status != PS_OK) {
-        return ps_fail(err, status, "%s: %s", map->path, ps_status_text(status));
+        return fail_at(map, status, ps_status_text(status), err);
     }
     return ps_lmdb_snapshot_recover(map, err);
 }

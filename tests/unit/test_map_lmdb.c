@@ -483,6 +483,7 @@ static void test_errors_of_opening_name_the_path(void **state)
         write_file(&f.folder, "data.mdb", (struct ps_slice){maker_pool(), sizes[i]});
         assert_int_equal(try_open(&f, true, 0), PS_CORRUPT);
         check_begins(f.err.text, f.folder.path);
+        assert_non_null(strstr(f.err.text, "/data.mdb: "));
         assert_non_null(strstr(f.err.text, "not an LMDB file"));
     }
     struct fixture below = f;
@@ -532,7 +533,7 @@ static void test_another_format_is_refused(void **state)
     assert_string_equal(f.err.text, expected);
     format[3] = 0;
     put_format(f.folder.path, format);
-    (void)snprintf(expected, sizeof expected, "%s: corrupt data", f.folder.path);
+    (void)snprintf(expected, sizeof expected, "%s/data.mdb: corrupt data", f.folder.path);
     assert_int_equal(try_open(&f, true, 0), PS_CORRUPT);
     assert_string_equal(f.err.text, expected);
     format[3] = 1;
