@@ -206,6 +206,44 @@ static bool held(const struct child *child)
     return false;
 }
 
+/* What a node that could not start said of it last; empty if it said nothing. */
+static void last_words(const struct child *child, char ret[512])
+{
+    static const char *const marks[] = {"cannot start: ", "cannot go on: "};
+    char path[4096];
+    char *line = NULL;
+    size_t capacity = 0;
+    ret[0] = '\0';
+    supervisor_path(child->supervisor->options->folder, child->code, "node.log", path);
+    FILE *log = fopen(path, "re");
+    while (log != NULL && getline(&line, &capacity, log) > 0) {
+        ret[0] = '\0';
+        for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
+            const char *words = strstr(line, marks[i]);
+            if (words != NULL) {
+                (void)snprintf(ret, 512, "%s", words + strlen(marks[i]));
+                ret[strcspn(ret, "\n")] = '\0';
+            }
+        }
+    }
+    free(line);
+    if (log != NULL) {
+        (void)fclose(log);
+    }
+}
+
+static void give_up_on(struct child *child, const char *how)
+{
+    struct supervisor *supervisor = child->supervisor;
+    char words[512];
+    last_words(child, words);
+    (void)ps_fail(&supervisor->failure, PS_IO,
+                  "%s cannot be started: %s%s; its log: %s/pop-%s/node.log", child->code,
+                  words[0] == '\0' ? "it " : "", words[0] == '\0' ? how : words,
+                  supervisor->options->folder, child->code);
+    stop(supervisor);
+}
+
 static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
 {
     (void)events;
@@ -244,10 +282,7 @@ static void on_exit_of(struct ev_loop *loop, ev_child *watcher, int events)
         (void)snprintf(how, sizeof how, "ended with code %d", WEXITSTATUS(status));
     }
     if (!child->ever_ready && ++child->failed_starts >= START_TRIES_MAX) {
-        (void)ps_fail(&supervisor->failure, PS_IO,
-                      "%s cannot be started: it %s; its log: %s/pop-%s/node.log", child->code, how,
-                      supervisor->options->folder, child->code);
-        stop(supervisor);
+        give_up_on(child, how);
         return;
     }
     if (ev_now(loop) - child->started_at > HEALTHY_S) {
