@@ -151,6 +151,28 @@ static const struct argp argp = {argp_options,
                                  NULL,
                                  NULL};
 
+/* How it runs, which does not touch its data. */
+static enum ps_status running_options(const struct up_options *options, struct ps_cluster *cluster,
+                                      struct ps_error *err)
+{
+    enum ps_status status = PS_OK;
+    if (options->speed != NULL) {
+        status = cluster_options_speed(cluster, options->speed, err);
+    }
+    if (status == PS_OK && options->latency != NULL) {
+        status = cluster_options_latency(cluster, options->latency, err);
+    }
+    if (status == PS_OK && options->durability != NULL) {
+        bool relaxed = strcmp(options->durability, "relaxed") == 0;
+        if (!relaxed && strcmp(options->durability, "sync") != 0) {
+            return ps_fail(err, PS_INVALID, "--durability %s: sync or relaxed is expected",
+                           options->durability);
+        }
+        cluster->durability = relaxed ? PS_DURABILITY_RELAXED : PS_DURABILITY_SYNC;
+    }
+    return status;
+}
+
 /* What the command line asks for. */
 static enum ps_status cluster_of(const struct up_options *options, struct ps_cluster *cluster,
                                  struct ps_error *err)
@@ -188,11 +210,8 @@ static enum ps_status cluster_of(const struct up_options *options, struct ps_clu
     for (size_t i = 0; i < options->store_count && status == PS_OK; i++) {
         status = cluster_options_store(cluster, options->stores[i], err);
     }
-    if (status == PS_OK && options->speed != NULL) {
-        status = cluster_options_speed(cluster, options->speed, err);
-    }
-    if (status == PS_OK && options->latency != NULL) {
-        status = cluster_options_latency(cluster, options->latency, err);
+    if (status == PS_OK) {
+        status = running_options(options, cluster, err);
     }
     if (status == PS_OK && options->seed != NULL) {
         char *end;
@@ -201,14 +220,6 @@ static enum ps_status cluster_of(const struct up_options *options, struct ps_clu
         if (errno != 0 || *end != '\0' || end == options->seed || options->seed[0] == '-') {
             return ps_fail(err, PS_INVALID, "--seed %s: a whole number is expected", options->seed);
         }
-    }
-    if (status == PS_OK && options->durability != NULL) {
-        bool relaxed = strcmp(options->durability, "relaxed") == 0;
-        if (!relaxed && strcmp(options->durability, "sync") != 0) {
-            return ps_fail(err, PS_INVALID, "--durability %s: sync or relaxed is expected",
-                           options->durability);
-        }
-        cluster->durability = relaxed ? PS_DURABILITY_RELAXED : PS_DURABILITY_SYNC;
     }
     return status;
 }
@@ -317,6 +328,13 @@ int cmd_up(int argc, char **argv)
         status = state_folder_open(&request, &state, &err);
     }
     ps_cluster_fini(&asked);
+    if (status == PS_OK && !asks) {
+        status = running_options(&options, &state.cluster, &err);
+        state.timeline.speed_milli = state.cluster.speed_milli;
+        if (status != PS_OK) {
+            ps_cluster_state_fini(&state);
+        }
+    }
     if (status != PS_OK) {
         return cli_fail(&err);
     }
