@@ -21,6 +21,7 @@
 enum {
     OPTION_JSON = CLI_OPTION,
     OPTION_CLEAN,
+    STATUS_MS = 2000, /* a node that says nothing for so long does not answer */
     POLL_MS = 100,
     DOWN_POLL_MS = 5,
     DOWN_WAIT_MS = 15000
@@ -72,7 +73,7 @@ static json_t *ask_node(const struct ps_cluster_state *state, size_t index)
     }
     json_t *json = NULL;
     if (http_call(state->bind, state->nodes[index].api_port, "GET", PS_LIT("/popsim/state"),
-                  headers, (struct ps_slice){0}, &reply, NULL) == PS_OK &&
+                  headers, (struct ps_slice){0}, STATUS_MS, &reply, NULL) == PS_OK &&
         reply.status == 200) {
         json = json_loadb(reply.body.data, reply.body.size, 0, NULL);
     }

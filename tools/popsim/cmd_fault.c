@@ -105,7 +105,8 @@ static int post(const struct target *target, const char *path, const struct ps_b
                        target->state->token);
     }
     if (http_call(target->state->bind, target->state->nodes[target->pop].api_port, "POST",
-                  ps_slice_of(path), headers, ps_buf_slice(body), &reply, &err) != PS_OK) {
+                  ps_slice_of(path), headers, ps_buf_slice(body), HTTP_LIMIT_MS, &reply,
+                  &err) != PS_OK) {
         return cli_fail(&err);
     }
     int code = CLI_OK;

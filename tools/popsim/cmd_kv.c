@@ -321,7 +321,7 @@ static int perform(struct call *call)
     struct ps_error err = {0};
     if (http_call(call->state->bind, call->state->nodes[call->pop].api_port, call->method,
                   ps_buf_slice(&call->target), ps_buf_text(&call->headers),
-                  ps_buf_slice(&call->body), &reply, &err) != PS_OK) {
+                  ps_buf_slice(&call->body), HTTP_LIMIT_MS, &reply, &err) != PS_OK) {
         return cli_fail(&err);
     }
     int code = print_reply(call, &reply);

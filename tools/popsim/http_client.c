@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 enum {
-    LIMIT_MS = 60000,
     HEADERS_SIZE_MAX = 1 << 20,
     BODY_SIZE_MAX = 128 << 20, /* more than any answer of a node */
     READ_SIZE = 64 << 10,
@@ -255,12 +254,12 @@ static enum ps_status receive(const struct peer *peer, struct reader *reader, st
 
 enum ps_status http_call(const char *address, uint16_t port, const char *method,
                          struct ps_slice target, const char *headers, struct ps_slice body,
-                         struct http_reply *ret, struct ps_error *err)
+                         uint64_t limit_ms, struct http_reply *ret, struct ps_error *err)
 {
     struct peer peer = {.address = address,
                         .port = port,
                         .fd = -1,
-                        .deadline_ns = cli_monotonic_ns() + (uint64_t)LIMIT_MS * NS_PER_MS};
+                        .deadline_ns = cli_monotonic_ns() + limit_ms * NS_PER_MS};
     struct ps_buf head = {0};
     ps_buf_printf(&head, "%s %.*s HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n%s", method,
                   (int)target.size, target.data, address, port, headers);

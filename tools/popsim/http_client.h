@@ -17,11 +17,13 @@ void http_reply_fini(struct http_reply *reply);
 /** The value of a header (lower-case name), or empty. */
 struct ps_slice http_reply_header(const struct http_reply *reply, const char *name);
 
+enum { HTTP_LIMIT_MS = 60000 }; /* how long a command that must have an answer waits for it */
+
 /** Send `method target` with `headers` ("Name: value\r\n" lines, may be empty) and wait for the
- *  answer, 60 s at most. Errors: PS_UNREACHABLE, PS_TIMEOUT, PS_CORRUPT, with the address. */
+ *  answer, limit_ms at most. Errors: PS_UNREACHABLE, PS_TIMEOUT, PS_CORRUPT, with the address. */
 PS_MUST_CHECK enum ps_status http_call(const char *address, uint16_t port, const char *method,
                                        struct ps_slice target, const char *headers,
-                                       struct ps_slice body, struct http_reply *ret,
-                                       struct ps_error *err);
+                                       struct ps_slice body, uint64_t limit_ms,
+                                       struct http_reply *ret, struct ps_error *err);
 
 #endif
