@@ -192,6 +192,7 @@ struct ps_read_call {
     ps_time_ns need_ns;
     ps_time_ns ready_ns;
     enum ps_cache_status cache;
+    bool undecided; /* the log must be more complete before the policy can decide */
     bool late;
     bool failed;
     /** The answer's time has come. PS_OK: called within a map read; ps_read_get and ps_read_bound

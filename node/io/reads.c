@@ -1,4 +1,5 @@
-/* Reads: decided at once, resolved when the log is complete and the emulated round trip is over. */
+/* Reads: decided at once (but where that takes a more complete log), resolved when the log is
+ * complete and the emulated round trip is over. */
 #include "node/io/node_internal.h"
 #include "replication/base/assert.h"
 
@@ -63,6 +64,10 @@ static void answer_when_ready(struct ps_read_call *call)
  * others cannot. */
 static void give_up(struct ps_read_call *call)
 {
+    if (call->undecided) {
+        finish(call, PS_UNREACHABLE); /* without an evaluation time: no entry has changed */
+        return;
+    }
     bool has_own = !call->fresh && !call->store->installing &&
                    call->store->config->policy.kind == PS_POLICY_PUSH;
     call->late = has_own;
@@ -125,12 +130,39 @@ static void note_round_trip(struct ps_read_call *call)
     node->fetch_end_ns = ps_time_max(node->fetch_end_ns, end_ns);
 }
 
+static ps_time_ns decide_need(const struct ps_read_call *call, ps_time_ns t)
+{
+    ps_time_ns need_ns = 0;
+    for (size_t i = 0; i < call->key_count && !call->fresh; i++) {
+        need_ns = ps_time_max(
+            need_ns, ps_store_replica_decide_need(call->store->replica, call->keys[i].key, t));
+    }
+    return need_ns;
+}
+
+static void wait_for_the_log(struct ps_read_call *call)
+{
+    if (is_cut_off(call->store)) {
+        give_up(call);
+    } else {
+        call->store->metrics.reads_waited += call->key_count;
+        ps_heap_push(&call->store->waiting, &call->waiting, call->need_ns);
+    }
+}
+
 void ps_read_start(struct ps_read_call *call)
 {
     struct ps_node_store *store = call->store;
     struct ps_node *node = store->node;
+    ps_time_ns now_ns = ps_time_max(ps_node_now(node), node->eval.last_ns + 1);
     call->alarm.ring = on_ready;
-    call->eval_ns = ps_eval_clock_next(&node->eval, ps_node_now(node));
+    call->need_ns = decide_need(call, now_ns);
+    call->undecided = call->need_ns != 0 && !ps_store_complete(store, call->need_ns);
+    if (call->undecided) {
+        wait_for_the_log(call);
+        return;
+    }
+    call->eval_ns = ps_eval_clock_next(&node->eval, now_ns);
     call->ready_ns = call->eval_ns;
     call->boot = node->boot;
     call->installs = store->installs;
@@ -156,11 +188,17 @@ void ps_read_start(struct ps_read_call *call)
     note_round_trip(call);
     if (complete) {
         answer_when_ready(call);
-    } else if (is_cut_off(store)) {
-        give_up(call);
     } else {
-        store->metrics.reads_waited += call->key_count;
-        ps_heap_push(&store->waiting, &call->waiting, call->need_ns);
+        wait_for_the_log(call);
+    }
+}
+
+static void go_on(struct ps_read_call *call)
+{
+    if (call->undecided) {
+        ps_read_start(call);
+    } else {
+        answer_when_ready(call);
     }
 }
 
@@ -178,7 +216,7 @@ void ps_reads_wake(struct ps_node_store *store)
         }
         ps_heap_remove(&store->waiting, item);
         if (complete) {
-            answer_when_ready(of_item(item));
+            go_on(of_item(item));
         } else {
             give_up(of_item(item));
         }
@@ -187,11 +225,19 @@ void ps_reads_wake(struct ps_node_store *store)
 
 void ps_reads_end(struct ps_node_store *store)
 {
+    struct ps_heap undecided = {0};
     for (struct ps_heap_item *item = ps_heap_first(&store->waiting); item != NULL;
          item = ps_heap_first(&store->waiting)) {
+        uint64_t need_ns = item->key;
         ps_heap_remove(&store->waiting, item);
-        finish(of_item(item), PS_UNREACHABLE);
+        if (of_item(item)->undecided) {
+            ps_heap_push(&undecided, item, need_ns);
+        } else {
+            finish(of_item(item), PS_UNREACHABLE);
+        }
     }
+    ps_heap_fini(&store->waiting);
+    store->waiting = undecided;
 }
 
 struct ps_bound ps_read_bound(struct ps_read_call *call, size_t i)

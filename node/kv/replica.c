@@ -123,6 +123,25 @@ static struct ps_pin *pin_of(struct ps_store_replica *replica, struct ps_slice k
     return &slot->pin;
 }
 
+ps_time_ns ps_store_replica_decide_need(const struct ps_store_replica *replica, struct ps_slice key,
+                                        ps_time_ns t)
+{
+    if (replica->policy->kind != PS_POLICY_CACHE || replica->policy->cache.negative) {
+        return 0;
+    }
+    struct pin_slot *slot = NULL;
+    key.data = key.size == 0 ? "" : key.data;
+    HASH_FIND(hh, replica->pins, key.data, key.size, slot);
+    if (slot == NULL) {
+        return 0;
+    }
+    const struct ps_pin *pin = &slot->pin;
+    bool refreshed = pin->next_ready_ns != 0 && pin->next_ready_ns <= t;
+    bool landed =
+        refreshed || pin->ready_ns <= t; /* one on its way is joined, whatever it brings */
+    return pin->ttl_ns != 0 && landed ? pin->as_of_ns : 0;
+}
+
 static bool pinned_absent(struct ps_store_replica *replica, struct ps_slice key,
                           const struct ps_pin *pin)
 {

@@ -45,8 +45,15 @@ void ps_store_replica_relinked(struct ps_store_replica *replica, ps_time_ns t);
 /** Forget all cache entries (a restart, a reset). */
 void ps_store_replica_reset_pins(struct ps_store_replica *replica);
 
+/** Up to which instant the log must be complete here before a read of `key` may be decided at `t`;
+ * 0 = it need not be. A policy without negative entries asks whether the version that a live entry
+ * shows is absent, which only a complete log can tell. */
+ps_time_ns ps_store_replica_decide_need(const struct ps_store_replica *replica, struct ps_slice key,
+                                        ps_time_ns t);
+
 /** Decide a read of `key` at evaluation time `t` (from the node's ps_eval_clock). ttl_ns 0 = none
- * named. Called inside a map read (a policy without negative entries looks the pinned version up).
+ * named. Called inside a map read (a policy without negative entries looks the pinned version up),
+ * once the log is complete up to ps_store_replica_decide_need.
  *  Errors: PS_UNREACHABLE, with ret->ready_ns = when the client learns it. */
 PS_MUST_CHECK enum ps_status ps_store_replica_decide(struct ps_store_replica *replica,
                                                      struct ps_slice key, ps_time_ns t,

@@ -729,6 +729,35 @@ static void test_a_snapshot_is_not_asked_about_the_time_before_it(void **state)
     assert_int_equal(late.status, PS_OK);
 }
 
+/* Home's acknowledgement of a write may come before the write itself: until then nobody here knows
+ * that the entry is no absence, which such a policy does not keep. */
+static void test_a_read_waits_for_what_decides_it(void **state)
+{
+    struct follower *follower = *state;
+    struct ps_node_store *store = &follower->store;
+    follower->node.state.cluster.stores[0].policy.cache.negative = false;
+    ps_time_ns commit_ns = PS_HOUR - PS_SECOND;
+    assert_true(ps_store_replica_acknowledge(store->replica, PS_LIT("k"), commit_ns,
+                                             ps_eval_clock_next(&follower->node.eval, PS_HOUR)));
+    struct read read;
+    go_to(follower, PS_HOUR + PS_SECOND);
+    start_read(follower, &read, "k");
+    assert_false(read.done);
+    hear_of(follower, 1, "k", commit_ns);
+    assert_true(read.done);
+    assert_int_equal(read.staleness.cache, PS_CACHE_HIT);
+    assert_int_equal(read.staleness.lsn, 1);
+    /* One that can never be decided has changed nothing, and says so. */
+    assert_true(ps_store_replica_acknowledge(store->replica, PS_LIT("k"), PS_HOUR,
+                                             ps_eval_clock_next(&follower->node.eval, PS_HOUR)));
+    store->follower.heard_mono_ns = 0;
+    start_read(follower, &read, "k");
+    assert_true(read.done);
+    assert_int_equal(read.status, PS_UNREACHABLE);
+    assert_int_equal(read.staleness.eval_ns, 0);
+    assert_int_equal(read.staleness.boot, 0);
+}
+
 /* ---- lists ---- */
 
 static void show(void *context, struct ps_slice key, const struct ps_version *version)
@@ -824,6 +853,7 @@ int main(void)
         FOLLOWER_TEST(test_a_read_tells_the_boot_of_its_decision),
         FOLLOWER_TEST(test_a_snapshot_ends_what_was_decided_before_it),
         FOLLOWER_TEST(test_a_snapshot_is_not_asked_about_the_time_before_it),
+        FOLLOWER_TEST(test_a_read_waits_for_what_decides_it),
         cmocka_unit_test(test_a_list_walks_over_deleted_names),
     };
     return cmocka_run_group_tests_name("io", tests, NULL, NULL);
