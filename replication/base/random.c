@@ -2,6 +2,9 @@
 
 #include "replication/base/assert.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
 #include <string.h>
 
 /* Philox4x32-10: constants and round function as published (see the header). */
@@ -20,6 +23,7 @@ void ps_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t re
     uint32_t c3 = counter[3];
     uint32_t k0 = key[0];
     uint32_t k1 = key[1];
+#pragma GCC unroll 10
     for (int round = 0; round < PHILOX_ROUNDS; round++) {
         uint64_t p0 = (uint64_t)PHILOX_M0 * c0;
         uint64_t p1 = (uint64_t)PHILOX_M1 * c2;
@@ -69,10 +73,67 @@ uint64_t ps_random_u64(uint64_t seed, ps_stream stream, uint64_t n)
     return words[0];
 }
 
-double ps_unit_of(uint64_t word)
+#if defined(__x86_64__)
+/* Sixteen draws side by side: four vectors of four 64-bit lanes, each lane with one 32-bit word of
+ * the state in its lower half. The upper halves hold what is left of products; multiplications do
+ * not look at them, and the last step takes them away. */
+enum { SIDE_BY_SIDE = 16, VECTORS = 4 };
+
+__attribute__((target("avx2"))) static void random_side_by_side(uint64_t seed, ps_stream stream,
+                                                                uint64_t first, uint64_t *ret)
 {
-    /* 52 bits and a half: exact, and neither 0 nor 1. */
-    return ((double)(word >> 12) + 0.5) * 0x1p-52;
+    const __m256i m0 = _mm256_set1_epi64x(PHILOX_M0);
+    const __m256i m1 = _mm256_set1_epi64x(PHILOX_M1);
+    __m256i c0[VECTORS];
+    __m256i c1[VECTORS];
+    __m256i c2[VECTORS];
+    __m256i c3[VECTORS];
+    for (int v = 0; v < VECTORS; v++) {
+        __m256i n = _mm256_add_epi64(_mm256_set1_epi64x((long long)(first + 4 * (uint64_t)v)),
+                                     _mm256_set_epi64x(3, 2, 1, 0));
+        c0[v] = n;
+        c1[v] = _mm256_srli_epi64(n, 32);
+        c2[v] = _mm256_set1_epi64x((long long)stream);
+        c3[v] = _mm256_srli_epi64(c2[v], 32);
+    }
+    uint32_t k0 = (uint32_t)seed;
+    uint32_t k1 = (uint32_t)(seed >> 32);
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        const __m256i key0 = _mm256_set1_epi64x(k0);
+        const __m256i key1 = _mm256_set1_epi64x(k1);
+        for (int v = 0; v < VECTORS; v++) {
+            __m256i p0 = _mm256_mul_epu32(m0, c0[v]);
+            __m256i p1 = _mm256_mul_epu32(m1, c2[v]);
+            c0[v] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p1, 32), c1[v]), key0);
+            c2[v] = _mm256_xor_si256(_mm256_xor_si256(_mm256_srli_epi64(p0, 32), c3[v]), key1);
+            c1[v] = p1;
+            c3[v] = p0;
+        }
+        k0 += PHILOX_W0;
+        k1 += PHILOX_W1;
+    }
+    const __m256i lower = _mm256_set1_epi64x(0xFFFFFFFF);
+    for (int v = 0; v < VECTORS; v++) {
+        __m256i word =
+            _mm256_or_si256(_mm256_and_si256(c0[v], lower), _mm256_slli_epi64(c1[v], 32));
+        _mm256_storeu_si256((__m256i_u *)(void *)(ret + 4 * v), word);
+    }
+}
+#endif
+
+void ps_random_many(uint64_t seed, ps_stream stream, uint64_t first, size_t count, uint64_t *ret)
+{
+    size_t i = 0;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) {
+        for (; i + SIDE_BY_SIDE <= count; i += SIDE_BY_SIDE) {
+            random_side_by_side(seed, stream, first + i, ret + i);
+        }
+    }
+#endif
+    for (; i < count; i++) {
+        ret[i] = ps_random_u64(seed, stream, first + i);
+    }
 }
 
 uint64_t ps_below(uint64_t word, uint64_t bound)
@@ -259,7 +320,7 @@ static const struct {
     /* clang-format on */
 };
 
-double ps_log(double x)
+static inline double log_of(double x)
 {
     PS_ASSERT(x > 0);
     int k = 0;
@@ -282,6 +343,18 @@ double ps_log(double x)
     double high = (-1.0 / 6 + r * (1.0 / 7)) + r2 * (-1.0 / 8 + r * (1.0 / 9));
     double rest = r2 * (low + r4 * high) + k * LN2_LOW;
     return (k * LN2_HIGH + log_parts[part].log) + (r + rest);
+}
+
+double ps_log(double x)
+{
+    return log_of(x);
+}
+
+void ps_log_many(double *x, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        x[i] = log_of(x[i]);
+    }
 }
 
 /* 2^(i / 128), rounded from 60 decimal digits. */

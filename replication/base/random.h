@@ -13,6 +13,7 @@
 
 #include "replication/base/slice.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef uint64_t ps_stream; /* a named sub-stream of the seed */
@@ -27,8 +28,15 @@ void ps_philox4x32(const uint32_t counter[4], const uint32_t key[2], uint32_t re
 uint64_t ps_random_u64(uint64_t seed, ps_stream stream, uint64_t n);
 void ps_random_u64x2(uint64_t seed, ps_stream stream, uint64_t n, uint64_t ret[2]);
 
+/** Draws first .. first + count - 1 of a stream, as ps_random_u64 gives them, several at a time. */
+void ps_random_many(uint64_t seed, ps_stream stream, uint64_t first, size_t count, uint64_t *ret);
+
 /** A 64-bit word as a double in (0, 1), never 0 or 1 (52 bits, centred). */
-double ps_unit_of(uint64_t word);
+static inline double ps_unit_of(uint64_t word)
+{
+    /* 52 bits and a half: exact, and neither 0 nor 1. */
+    return ((double)(word >> 12) + 0.5) * 0x1p-52;
+}
 
 /** A word scaled to [0, bound) without division (Lemire's multiply-shift; bias < bound / 2^64). */
 uint64_t ps_below(uint64_t word, uint64_t bound);
@@ -49,6 +57,8 @@ uint64_t ps_rng_below(struct ps_rng *rng, uint64_t bound);
 double ps_log(double x);
 double ps_exp(double x);
 double ps_pow(double x, double y);
+/** ps_log of each of x[0 .. count - 1], in place. */
+void ps_log_many(double *x, size_t count);
 /** Quantile of the standard normal distribution (Wichura's AS 241, PPND16), 0 < p < 1. */
 double ps_normal_quantile(double p);
 

@@ -81,6 +81,45 @@ ps_dur_ns ps_delay_draw(const struct ps_delay *delay, uint64_t seed, ps_stream s
     return clamp(delay, value_at(delay, u));
 }
 
+/* Words to delays, in place: what value_at does, with the logarithms taken together. */
+static void exponential_many(const struct ps_delay *delay, size_t count, uint64_t *words)
+{
+    enum { BLOCK = 64 };
+
+    double logs[BLOCK];
+    for (size_t from = 0; from < count; from += BLOCK) {
+        size_t size = count - from < BLOCK ? count - from : BLOCK;
+        for (size_t i = 0; i < size; i++) {
+            logs[i] = 1 - ps_unit_of(words[from + i]);
+        }
+        ps_log_many(logs, size);
+        for (size_t i = 0; i < size; i++) {
+            ps_dur_ns drawn_ns =
+                delay->exponential.min_ns + to_ns(-(double)delay->exponential.mean_ns * logs[i]);
+            words[from + i] = clamp(delay, drawn_ns);
+        }
+    }
+}
+
+void ps_delay_draw_many(const struct ps_delay *delay, uint64_t seed, ps_stream stream,
+                        uint64_t first, size_t count, ps_dur_ns *ret)
+{
+    if (delay->kind == PS_DELAY_CONSTANT || delay->kind == PS_DELAY_MIXTURE) {
+        for (size_t i = 0; i < count; i++) {
+            ret[i] = ps_delay_draw(delay, seed, stream, first + i);
+        }
+        return;
+    }
+    ps_random_many(seed, stream, first, count, ret);
+    if (delay->kind == PS_DELAY_EXPONENTIAL) {
+        exponential_many(delay, count, ret);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = clamp(delay, value_at(delay, ps_unit_of(ret[i])));
+    }
+}
+
 ps_dur_ns ps_delay_min(const struct ps_delay *delay)
 {
     ps_dur_ns min_ns = 0;

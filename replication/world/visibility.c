@@ -201,3 +201,15 @@ ps_time_ns ps_push_arrival(const struct ps_replica *replica, ps_lsn n, ps_time_n
         ps_delay_draw(&replica->policy->push.delay, replica->seed, replica->delay_stream, n);
     return ps_link_arrival(replica->link, commit_ns, delay_ns);
 }
+
+void ps_push_arrivals(const struct ps_replica *replica, ps_lsn first, const ps_time_ns *commit_ns,
+                      size_t count, ps_time_ns *ret)
+{
+    ps_delay_draw_many(&replica->policy->push.delay, replica->seed, replica->delay_stream, first,
+                       count, ret);
+    bool undisturbed = replica->link->outage_count == 0 && replica->link->slow_count == 0;
+    for (size_t i = 0; i < count; i++) {
+        ret[i] = undisturbed ? ps_time_add(commit_ns[i], ret[i])
+                             : ps_link_arrival(replica->link, commit_ns[i], ret[i]);
+    }
+}

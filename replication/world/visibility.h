@@ -141,6 +141,10 @@ PS_MUST_CHECK enum ps_status ps_round_trip(const struct ps_replica *replica, ps_
 /** When record n, committed at `commit_ns`, arrives at the PoP. */
 ps_time_ns ps_push_arrival(const struct ps_replica *replica, ps_lsn n, ps_time_ns commit_ns);
 
+/** The same for records first .. first + count - 1, faster; commit_ns has their commit times. */
+void ps_push_arrivals(const struct ps_replica *replica, ps_lsn first, const ps_time_ns *commit_ns,
+                      size_t count, ps_time_ns *ret);
+
 /** The running maximum of arrivals at one PoP: visible(n) for the records that are still of
  * interest. Zeroed = nothing appended. */
 struct ps_push_window {

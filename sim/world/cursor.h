@@ -82,6 +82,8 @@ struct cursor_entry {
     struct ps_visibility_meter meter;
 };
 
+enum { PS_CURSOR_BLOCK = 64 };
+
 /** One store at the PoP that is walked. */
 struct cursor_store {
     const struct ps_store_log *log;
@@ -94,9 +96,9 @@ struct cursor_store {
     uint32_t *touched;            /* owned: keys of this epoch */
     size_t touched_count;
     uint32_t epoch;
-    size_t passed;         /* fifo: records that are visible by now */
-    ps_time_ns visible_ns; /* fifo: when the last drawn one is */
-    size_t drawn;          /* fifo: records whose arrival is drawn */
+    size_t passed; /* fifo: records that are visible by now */
+    size_t drawn;  /* fifo: records whose arrival is drawn, a block at a time */
+    ps_time_ns visible_ns[PS_CURSOR_BLOCK]; /* fifo: when those of the last block are visible */
 };
 
 void ps_cursor_store_init(struct cursor_store *store, const struct cursor *cursor, uint16_t number);

@@ -38,7 +38,6 @@ void ps_cursor_store_begin(struct cursor_store *store, const struct cursor *curs
     store->touched_count = 0;
     store->passed = 0;
     store->drawn = 0;
-    store->visible_ns = 0;
 }
 
 /* ---- versions ---- */
@@ -153,21 +152,38 @@ static bool read_decided(struct cursor_store *store, const struct cursor *cursor
 
 /* ---- push ---- */
 
-/* Records are visible in their order: draw the arrivals of those that may be by `t`, once each. */
+/* Draw the arrivals of the next block of records, and when each is visible: not before the one
+ * before it. */
+static void draw_block(struct cursor_store *store)
+{
+    const struct ps_log_record *records = store->log->records + store->drawn;
+    size_t left = store->log->count - store->drawn;
+    size_t count = left < PS_CURSOR_BLOCK ? left : PS_CURSOR_BLOCK;
+    ps_time_ns last_ns = store->drawn == 0 ? 0 : store->visible_ns[PS_CURSOR_BLOCK - 1];
+    ps_time_ns commit_ns[PS_CURSOR_BLOCK];
+    PS_ASSERT(count > 0);
+    for (size_t i = 0; i < count; i++) {
+        commit_ns[i] = records[i].commit_ns;
+    }
+    ps_push_arrivals(&store->sink.replica, records[0].lsn, commit_ns, count, store->visible_ns);
+    for (size_t i = 0; i < count; i++) {
+        last_ns = ps_time_max(last_ns, store->visible_ns[i]);
+        store->visible_ns[i] = last_ns;
+        ps_visibility_record(&store->sink, commit_ns[i], last_ns);
+    }
+    store->drawn += count;
+}
+
+/* Go on to the last record that is visible by `t`. */
 static void pass(struct cursor_store *store, ps_time_ns t)
 {
-    const struct ps_store_log *log = store->log;
-    while (store->passed < log->count) {
+    for (; store->passed < store->log->count; store->passed++) {
         if (store->drawn == store->passed) {
-            const struct ps_log_record *it = &log->records[store->drawn++];
-            ps_time_ns arrival_ns = ps_push_arrival(&store->sink.replica, it->lsn, it->commit_ns);
-            store->visible_ns = ps_time_max(store->visible_ns, arrival_ns);
-            ps_visibility_record(&store->sink, it->commit_ns, store->visible_ns);
+            draw_block(store);
         }
-        if (store->visible_ns > t) {
+        if (store->visible_ns[store->passed % PS_CURSOR_BLOCK] > t) {
             return;
         }
-        store->passed++;
     }
 }
 

@@ -250,6 +250,13 @@ static void test_draws_are_pure(void **state)
         for (int i = 0; i < 3; i++) {
             assert_true(fixed ? differ[i] == 0 : differ[i] > 700);
         }
+        ps_dur_ns many[150];
+        for (size_t count = 0; count <= 150; count += 25) {
+            ps_delay_draw_many(&delay, 1, 2, 7, count, many);
+            for (size_t i = 0; i < count; i++) {
+                assert_true(many[i] == ps_delay_draw(&delay, 1, 2, 7 + i));
+            }
+        }
         ps_delay_fini(&delay);
         ps_delay_fini(&copy);
         assert_true(copy.kind == PS_DELAY_CONSTANT && copy.constant.value_ns == 0);

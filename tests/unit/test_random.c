@@ -239,6 +239,24 @@ static void test_normal_quantile(void **state)
     }
 }
 
+/* Many draws at once are the draws one by one, wherever they begin and end. */
+static void test_many_draws(void **state)
+{
+    (void)state;
+    static const uint64_t firsts[] = {0, 1, 5, UINT32_MAX - 7, UINT64_MAX - 100};
+    uint64_t got[101];
+    for (size_t f = 0; f < sizeof firsts / sizeof *firsts; f++) {
+        for (size_t count = 0; count <= 101; count++) {
+            uint64_t stream = ps_stream_of("many", NULL, NULL) + f;
+            got[count % 101] = 0;
+            ps_random_many(77 + f, stream, firsts[f], count, got);
+            for (size_t i = 0; i < count; i++) {
+                assert_true(got[i] == ps_random_u64(77 + f, stream, firsts[f] + i));
+            }
+        }
+    }
+}
+
 /* The bits themselves: they are the same in every build and on every machine, or a run would not
  * be. A change here changes every history that has such delays in it; say so in CHANGELOG.md. */
 static void test_golden_bits(void **state)
@@ -274,6 +292,7 @@ int main(void)
         cmocka_unit_test(test_exp),
         cmocka_unit_test(test_pow),
         cmocka_unit_test(test_normal_quantile),
+        cmocka_unit_test(test_many_draws),
         cmocka_unit_test(test_golden_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
