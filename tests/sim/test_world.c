@@ -257,6 +257,9 @@ static void open_up(struct ps_scenario *scenario)
         for (size_t i = 0; i < workload->action_count; i++) {
             if (workload->actions[i].verb == PS_VERB_KV_LIST) {
                 workload->actions[i].verb = PS_VERB_KV_GET;
+                if (workload->actions[i].key.count == 0) { /* a prefix may be empty, a key not */
+                    ps_text_init_literal(&workload->actions[i].key, PS_LIT("one"));
+                }
             }
         }
     }
