@@ -55,7 +55,7 @@ struct ps_map *ps_map_create_memory(void);
 void ps_map_close(struct ps_map *map); /* NULL accepted; no read or apply may be on */
 
 /** The handle of the store called `name`, made if new. Called where ps_map_apply is.
- *  Errors: PS_INVALID (the name), PS_LIMIT (PS_STORES_MAX), PS_FULL, PS_IO. */
+ *  Errors: PS_INVALID (the name), PS_LIMIT (PS_MAP_STORES_MAX), PS_FULL, PS_IO. */
 PS_MUST_CHECK enum ps_status ps_map_store_open(struct ps_map *map, struct ps_slice name,
                                                ps_map_store *ret, struct ps_error *err);
 

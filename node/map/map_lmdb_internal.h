@@ -111,7 +111,7 @@ struct ps_lmdb_map {
     pthread_t reader_thread;
 
     struct ps_lmdb_txn reader; /* reset between reads */
-    struct ps_lmdb_store stores[PS_STORES_MAX];
+    struct ps_lmdb_store stores[PS_MAP_STORES_MAX];
     size_t store_count; /* under the mutex */
     uint64_t next_key;
     uint64_t next_node;

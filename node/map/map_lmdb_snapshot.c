@@ -116,7 +116,7 @@ void ps_lmdb_snapshot_drop(struct ps_lmdb_store *store)
 }
 
 struct recover {
-    bool incomplete[PS_STORES_MAX];
+    bool incomplete[PS_MAP_STORES_MAX];
 };
 
 static void recover_work(struct ps_lmdb_txn *txn, void *context)

@@ -95,7 +95,7 @@ void ps_lmdb_load_stores(struct ps_lmdb_txn *txn, void *unused)
     (void)unused;
     struct ps_lmdb_map *map = txn->map;
     map->store_count = 0;
-    for (; map->store_count < PS_STORES_MAX && !ps_lmdb_failed(txn); map->store_count++) {
+    for (; map->store_count < PS_MAP_STORES_MAX && !ps_lmdb_failed(txn); map->store_count++) {
         unsigned char bytes[STORE_KEY_SIZE] = {'s'};
         ps_put_be16(bytes + 1, (uint16_t)map->store_count);
         MDB_val key = ps_lmdb_val(bytes, sizeof bytes);
@@ -134,8 +134,8 @@ enum ps_status ps_lmdb_store_open(struct ps_map *base, struct ps_slice name, ps_
             return PS_OK;
         }
     }
-    if (map->store_count == PS_STORES_MAX) {
-        return ps_fail(err, PS_LIMIT, "a map has at most %d stores", PS_STORES_MAX);
+    if (map->store_count == PS_MAP_STORES_MAX) {
+        return ps_fail(err, PS_LIMIT, "a map has at most %d stores", PS_MAP_STORES_MAX);
     }
     ps_map_store id = (ps_map_store)map->store_count;
     struct ps_lmdb_store *store = &map->stores[id];

@@ -101,7 +101,7 @@ struct mem_meta {
 struct mem_map {
     struct ps_map base;
     bool reading;
-    struct mem_store *stores[PS_STORES_MAX];
+    struct mem_store *stores[PS_MAP_STORES_MAX];
     size_t store_count;
     struct mem_meta *meta;
 };
@@ -436,8 +436,8 @@ static enum ps_status mem_store_open(struct ps_map *base, struct ps_slice name, 
             return PS_OK;
         }
     }
-    if (map->store_count == PS_STORES_MAX) {
-        return ps_fail(err, PS_LIMIT, "a map has at most %d stores", PS_STORES_MAX);
+    if (map->store_count == PS_MAP_STORES_MAX) {
+        return ps_fail(err, PS_LIMIT, "a map has at most %d stores", PS_MAP_STORES_MAX);
     }
     struct mem_store *store = PS_NEW(struct mem_store);
     memcpy(store->name, name.data, name.size);
@@ -510,7 +510,7 @@ static enum ps_status mem_apply(struct ps_map *base, const struct ps_append *app
                                 struct ps_error *err)
 {
     /* All or nothing: the order of every record is checked before the first is taken. */
-    struct ps_log_state next[PS_STORES_MAX];
+    struct ps_log_state next[PS_MAP_STORES_MAX];
     for (size_t i = 0; i < map_of(base)->store_count; i++) {
         next[i] = map_of(base)->stores[i]->log;
     }

@@ -8,6 +8,7 @@
 enum {
     PS_POPS_MAX = 1024,             /* PoPs of one cluster */
     PS_STORES_MAX = 64,             /* stores of one cluster */
+    PS_MAP_STORES_MAX = 1024,       /* stores that one map ever held, dropped ones included */
     PS_STORE_NAME_MAX = 63,         /* bytes of a binding name */
     PS_KEY_SIZE_MAX = 1024,         /* bytes of any key in the versioned map (R2's limit) */
     PS_VALUE_SIZE_MAX = 25 << 20,   /* bytes of one value (KV's limit) */
@@ -20,6 +21,7 @@ enum {
     PS_OUTAGES_MAX = 4096    /* outages of one link that are kept */
 };
 
+static_assert(PS_STORES_MAX < PS_MAP_STORES_MAX, "a map has room for a cluster's stores, and ours");
 static_assert(PS_VALUE_SIZE_MAX + PS_KEY_SIZE_MAX + PS_METADATA_SIZE_MAX < PS_RECORD_SIZE_MAX,
               "the largest KV write fits a record");
 static_assert(PS_RECORD_SIZE_MAX + PS_BATCH_SIZE < PS_MESSAGE_SIZE_MAX,
