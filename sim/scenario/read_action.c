@@ -313,7 +313,8 @@ static enum ps_status read_mix(struct ps_reader *reader, const struct ps_yaml *m
 
 enum ps_status ps_check_later(struct ps_reader *reader, const struct ps_yaml *entry)
 {
-    for (size_t i = 0; i < entry->count; i++) {
+    /* What is no map has no keys; ps_read_keys says so. */
+    for (size_t i = 0; entry->kind == PS_YAML_MAP && i < entry->count; i++) {
         for (size_t j = 0; j < PS_COUNT(LATER); j++) {
             if (strcmp(entry->keys[i]->text, LATER[j]) == 0) {
                 return ps_refuse(
