@@ -6,6 +6,7 @@ import rounds
 
 SIMPY_SHARE = 1000
 HISTORY_SHARE = 50
+FEW_POPS = 33
 POPS, WRITES, READS, SECONDS = 330, 1_000_000, 20_000_000, 200  # what scenarios/world-*.yaml say
 
 PROGRAM = rounds.BUILD / "tools/bench/bench_world"
@@ -35,6 +36,7 @@ def share(of):
 def parts_of(policy):
     return {
         "whole": popsim("measure", policy),
+        f"{FEW_POPS} PoPs, no faults": popsim("measure", policy, f"cluster.pops={FEW_POPS}", "faults=[]"),
         "without reads": popsim("measure", policy, "workload.1.count=1"),
         "without writes": popsim("measure", policy, "workload.0.count=1"),
         "bare draws": popsim(f"draws-{policy}", policy),
@@ -93,6 +95,8 @@ def show_costs(policy, taken):
         f"{SIMPY_SHARE} times SimPy at 1/{SIMPY_SHARE} : the whole":
             SIMPY_SHARE * rounds.ratio(simpy_s, whole["cpu_s"]),
     }
+    memory = rounds.ratio(whole["peak_kib"], taken[f"{FEW_POPS} PoPs, no faults"]["peak_kib"])
+    print(f"  peak memory with {POPS} PoPs : with {FEW_POPS}, the same operations: {memory:.2f}\n")
     rounds.table(["ratio", "of CPU time"], [[name, rounds.short(number)] for name, number in ratios.items()])
 
 
