@@ -8,6 +8,7 @@
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 struct ps_intake {
@@ -144,6 +145,7 @@ static bool replay_mark(void *context, const struct ps_record *record)
     struct ps_node_store *store = context;
     ps_store_replica_applied(store->replica, record->lsn, record->commit_ns);
     store->have_lsn = record->lsn;
+    store->closed_ns = ps_time_max(store->closed_ns, record->commit_ns);
     return true;
 }
 
@@ -250,10 +252,17 @@ static void on_batch(struct ps_node_store *store, struct ps_slice bytes,
     enum ps_status status =
         ps_follower_batch(follower, &message->batch, is_answer, ps_mono_ns(), &first, &count);
     if (status != PS_OK) {
-        ps_node_log(store->node, PS_LOG_WARN, "feed", "%s: a batch is dropped: %s",
-                    store->config->name, ps_status_text(status));
+        if (!store->dropping) { /* once, not with each heartbeat */
+            ps_node_log(store->node, PS_LOG_ERROR, "feed",
+                        "%s: what home says is dropped (%s): LSN %" PRIu64
+                        " is here, home tells of %" PRIu64,
+                        store->config->name, ps_status_text(status), follower->have_lsn,
+                        message->batch.last_lsn);
+        }
+        store->dropping = true;
         return;
     }
+    store->dropping = false;
     if (count > 0) {
         struct ps_intake *intake = accept_message(store, bytes);
         intake->first = first;

@@ -77,6 +77,7 @@ struct ps_node_store {
     struct ps_intake *intake;
     struct ps_intake **intake_tail;
     bool applying;
+    bool dropping; /* home's last batch was dropped */
     bool refusing; /* the map did not take what was accepted last */
     /* writes made here that wait to be sent to home at the end of the turn */
     struct ps_write_call *unsent;

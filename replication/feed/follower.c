@@ -77,6 +77,14 @@ static bool is_sound(const struct ps_batch *batch)
     return true;
 }
 
+/* More is here than home says it ever committed until an instant that is closed here too: home has
+ * lost records, and would give their LSNs to others. (A late batch tells of an earlier instant.) */
+static bool has_lost_records(const struct ps_follower *follower, const struct ps_batch *batch)
+{
+    return follower->state != PS_FOLLOWER_SNAPSHOTTING && batch->last_lsn < follower->have_lsn &&
+           batch->closed_ns >= follower->closed_ns;
+}
+
 /* The records of a batch that come right behind what is here; none if there is a gap. */
 static void find_run(const struct ps_follower *follower, const struct ps_batch *batch,
                      size_t *ret_first, size_t *ret_count)
@@ -128,7 +136,7 @@ enum ps_status ps_follower_batch(struct ps_follower *follower, const struct ps_b
 {
     *ret_first = 0;
     *ret_count = 0;
-    if (!is_sound(batch)) {
+    if (!is_sound(batch) || has_lost_records(follower, batch)) {
         return PS_CORRUPT;
     }
     size_t first;

@@ -51,7 +51,8 @@ struct ps_follower {
     uint64_t duplicates;
 };
 
-/** Start behind what the local map holds. */
+/** Start behind what the local map holds; closed_ns is no earlier than its newest record's commit.
+ */
 void ps_follower_init(struct ps_follower *follower, uint64_t have_lsn, ps_time_ns closed_ns);
 void ps_follower_fini(struct ps_follower *follower);
 
@@ -60,8 +61,8 @@ void ps_follower_fini(struct ps_follower *follower);
  * that are already here are skipped; a gap applies nothing and turns to CATCHING_UP. Order: nothing
  * else is called between this and ps_follower_applied, except again this one when the run could not
  * be applied (it then comes again by catching up). Errors: PS_CORRUPT: the batch is dropped. Its
- * LSNs have gaps or go beyond last_lsn, its commit times do not increase, or a new record lies
- * within a closed time that home promised. */
+ * LSNs have gaps or go beyond last_lsn, its commit times do not increase, a new record lies within
+ * a closed time that home promised, or home has lost records that are here. */
 PS_MUST_CHECK enum ps_status ps_follower_batch(struct ps_follower *follower,
                                                const struct ps_batch *batch, bool is_answer,
                                                uint64_t mono_ns, size_t *ret_first,

@@ -394,7 +394,7 @@ static void step_replica(struct replica *replica)
         /* the process starts again with what its map holds */
         uint64_t have_lsn = replica->follower.have_lsn;
         ps_follower_fini(&replica->follower);
-        ps_follower_init(&replica->follower, have_lsn, 0);
+        ps_follower_init(&replica->follower, have_lsn, world->home.log[have_lsn].commit_ns);
     }
     struct ps_message request;
     uint64_t deadline = ps_follower_deadline(&replica->follower, replica->need_ns);

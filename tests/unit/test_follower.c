@@ -67,6 +67,25 @@ static struct ps_message ask(struct ps_follower *follower, ps_time_ns need_ns, u
     return request;
 }
 
+/* Home's folder was emptied, or an old copy of it put back. */
+static void a_home_that_lost_records_is_refused(void **state)
+{
+    (void)state;
+    size_t first;
+    size_t count;
+    struct ps_follower follower;
+    ps_follower_init(&follower, 5, 500);
+    struct ps_batch batch = batch_of(1, 0, 3, 600); /* a heartbeat */
+    assert_int_equal(ps_follower_batch(&follower, &batch, false, T, &first, &count), PS_CORRUPT);
+    batch = batch_of(3, 4, 4, 600); /* others have their LSNs now */
+    assert_int_equal(ps_follower_batch(&follower, &batch, true, T, &first, &count), PS_CORRUPT);
+    assert_int_equal(follower.closed_ns, 500);
+    assert_true(ps_follower_home_away(&follower, T));
+    give(&follower, batch_of(3, 4, 4, 450), true, 0, 0); /* an answer of home's that was late */
+    give(&follower, batch_of(6, 6, 6, 600), false, 6, 1);
+    ps_follower_fini(&follower);
+}
+
 static void records_in_order_are_applied(void **state)
 {
     (void)state;
@@ -359,6 +378,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, setup)
     const struct CMUnitTest tests[] = {
+        TEST(a_home_that_lost_records_is_refused),
         TEST(records_in_order_are_applied),
         TEST(what_is_here_already_is_skipped),
         TEST(a_gap_is_caught_up),
