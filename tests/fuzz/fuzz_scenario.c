@@ -6,6 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* libfyaml 0.7.12 loses a few hundred bytes on a quoted scalar with more than four escaped quotes
+ * (its issue 233, mended upstream). Memory that is taken from within it is not looked for; ours is.
+ */
+const char *__lsan_default_suppressions(void);
+
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libfyaml.so";
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_plan(const struct ps_scenario *scenario)
