@@ -1,0 +1,63 @@
+/* A connection, as the files of node/d1/pages*.c know it.
+ *
+ *   pages.c          opening, closing, the snapshot that a transaction reads
+ *   pages_vfs.c      SQLite's virtual file system
+ *   pages_commit.c   from changed pages to a record */
+#ifndef PS_NODE_D1_PAGES_INTERNAL_H
+#define PS_NODE_D1_PAGES_INTERNAL_H
+
+#include "node/d1/pages.h"
+#include "replication/base/hash.h"
+
+#include <sqlite3.h>
+
+/** A page that the transaction has written. */
+struct ps_dirty_page {
+    uint32_t page;
+    char data[PS_PAGE_SIZE];
+    UT_hash_handle hh;
+};
+
+struct ps_pages {
+    struct ps_pages_config config;
+    struct ps_pages_view view;
+    struct sqlite3_vfs vfs; /* one a connection: it carries the connection's time */
+    char vfs_name[32];
+    struct sqlite3 *db;
+    bool set_up; /* SQLite's own pragmas are over: those that would break us are refused from now */
+
+    int lock; /* SQLITE_LOCK_* of the one file */
+    uint64_t lsn;
+    struct ps_page_head head; /* at lsn */
+    bool known;               /* lsn and head are set */
+
+    char first[PS_PAGE_KEPT]; /* page 1 at lsn: SQLite asks for it at each begin */
+    bool first_known;
+
+    struct ps_dirty_page *dirty;
+    uint32_t size; /* pages, as this transaction has made it */
+
+    enum ps_status status;
+};
+
+/* pages.c */
+
+/** Move to the view's LSN and read the head there. */
+PS_MUST_CHECK enum ps_status ps_pages_snapshot(struct ps_pages *pages);
+/** Copy the PS_PAGE_KEPT bytes of a page at the snapshot; zeros where there is none. */
+PS_MUST_CHECK enum ps_status ps_pages_load(struct ps_pages *pages, uint32_t page, char *out);
+/** Forget what the transaction has written. */
+void ps_pages_drop_dirty(struct ps_pages *pages);
+
+/* pages_commit.c */
+
+/** Make the transaction's record and have it committed; the snapshot moves on to it. Nothing is
+ * done where nothing has changed. Errors: PS_LIMIT (more pages than a record holds), `commit`'s. */
+PS_MUST_CHECK enum ps_status ps_pages_commit(struct ps_pages *pages);
+
+/* pages_vfs.c */
+
+/** Fill in pages->vfs. */
+void ps_pages_vfs_init(struct ps_pages *pages);
+
+#endif
