@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* Up to so many entries are walked to find the horizon; where there are more, the sweeps find it by
+ * and by, so that no turn of the loop takes long. */
+enum { HORIZON_WALK_MAX = 16384 };
+
 /* One key's entry. uthash keeps insertion order, so the head is the oldest. */
 struct pin_slot {
     UT_hash_handle hh;
@@ -20,6 +24,14 @@ struct ps_store_replica {
     struct ps_map *map;
     ps_map_store map_store;
     struct pin_slot *pins;
+
+    /* The oldest instant that an entry shows, as the sweeps find it: a cycle of them sees every
+     * entry. */
+    struct {
+        size_t left;          /* entries that the cycle has not seen */
+        ps_time_ns oldest_ns; /* of those that it has, and of all that came since it began */
+        ps_time_ns found_ns;  /* what the last whole cycle found; 0 = none is done */
+    } cycle;
     /* Push: what has not reached every read yet. Order none needs it for the horizon only. */
     struct ps_push_window window;
     ps_time_ns last_commit_ns; /* of the newest record here */
@@ -224,12 +236,37 @@ static bool is_over(const struct ps_store_replica *replica, const struct ps_pin 
            ps_time_add(as_of_ns, replica->policy->cache.ttl_ns) <= t;
 }
 
+/* The oldest instant that reads may be shown by the entry; PS_NEVER if by none. */
+static ps_time_ns oldest_shown(const struct ps_pin *pin)
+{
+    ps_time_ns now_ns = pin->ttl_ns != 0 ? pin->as_of_ns : PS_NEVER;
+    return pin->next_ready_ns != 0 ? ps_time_min(now_ns, pin->next_as_of_ns) : now_ns;
+}
+
+/* What a fetch at or after `t` brings is no older: the region's cache may have got it that long
+ * ago. */
+static ps_time_ns oldest_fetch(const struct ps_store_replica *replica, ps_time_ns t)
+{
+    bool tiered = replica->policy->cache.tier != PS_TIER_NONE;
+    return ps_time_sub(t, tiered ? replica->policy->cache.tier_ns : 0);
+}
+
+static void note_swept(struct ps_store_replica *replica, const struct ps_pin *pin)
+{
+    replica->cycle.oldest_ns = ps_time_min(replica->cycle.oldest_ns, oldest_shown(pin));
+}
+
 void ps_store_replica_sweep(struct ps_store_replica *replica, ps_time_ns oldest_wait_ns,
                             size_t budget)
 {
     if (is_push(replica)) {
         ps_push_window_trim(&replica->window, oldest_wait_ns);
         return;
+    }
+    if (replica->cycle.left == 0) {
+        replica->cycle.found_ns = replica->cycle.oldest_ns;
+        replica->cycle.left = HASH_COUNT(replica->pins);
+        replica->cycle.oldest_ns = oldest_fetch(replica, oldest_wait_ns);
     }
     /* The oldest entries stand first; one that is still alive goes to the end of the queue. */
     struct pin_slot *slot;
@@ -241,10 +278,12 @@ void ps_store_replica_sweep(struct ps_store_replica *replica, ps_time_ns oldest_
         if (left-- == 0) {
             return;
         }
+        replica->cycle.left -= replica->cycle.left > 0;
         HASH_DEL(replica->pins, slot);
         if (is_over(replica, &slot->pin, oldest_wait_ns)) {
             free(slot);
         } else {
+            note_swept(replica, &slot->pin);
             HASH_ADD_KEYPTR(hh, replica->pins, slot->key, slot->key_size, slot);
         }
     }
@@ -252,19 +291,15 @@ void ps_store_replica_sweep(struct ps_store_replica *replica, ps_time_ns oldest_
 
 static ps_time_ns cache_horizon(const struct ps_store_replica *replica, ps_time_ns t)
 {
-    /* A fetch may bring what the region's cache got that long ago. */
-    bool tiered = replica->policy->cache.tier != PS_TIER_NONE;
-    ps_time_ns oldest_ns = ps_time_sub(t, tiered ? replica->policy->cache.tier_ns : 0);
+    ps_time_ns oldest_ns = oldest_fetch(replica, t);
+    if (HASH_COUNT(replica->pins) > HORIZON_WALK_MAX) {
+        return ps_time_min(oldest_ns, replica->cycle.found_ns);
+    }
     const struct pin_slot *slot;
     const struct pin_slot *next;
     HASH_ITER(hh, replica->pins, slot, next)
     {
-        if (slot->pin.ttl_ns != 0) {
-            oldest_ns = ps_time_min(oldest_ns, slot->pin.as_of_ns);
-        }
-        if (slot->pin.next_ready_ns != 0) {
-            oldest_ns = ps_time_min(oldest_ns, slot->pin.next_as_of_ns);
-        }
+        oldest_ns = ps_time_min(oldest_ns, oldest_shown(&slot->pin));
     }
     return oldest_ns;
 }

@@ -77,8 +77,8 @@ void ps_store_replica_sweep(struct ps_store_replica *replica, ps_time_ns oldest_
 
 /** The horizon for ps_map_forget: no read that waits or comes is resolved at an earlier commit
  * instant. `t` is no later than the evaluation time and the instant (at_ns) of any read that waits,
- * and than the commit time of any write whose acknowledgement is still to come. Under a push policy
- * it moves on with ps_store_replica_sweep. */
+ * and than the commit time of any write whose acknowledgement is still to come. Under a push
+ * policy, and with very many cache entries, it moves on with ps_store_replica_sweep. */
 ps_time_ns ps_store_replica_horizon(const struct ps_store_replica *replica, ps_time_ns t);
 
 size_t ps_store_replica_pins(const struct ps_store_replica *replica);

@@ -615,6 +615,55 @@ static void test_the_horizon_of_a_cache(void **state)
     tear_down(&world);
 }
 
+/* With very many entries no call walks them all: cycles of sweeps find the oldest, and until one
+ * has, nothing is given up. */
+static void test_the_horizon_of_many_entries(void **state)
+{
+    (void)state;
+
+    enum { MANY = 20000, STEP = 3000, CALLS = 2 * (MANY / STEP + 2) };
+    static struct world world;
+    set_up(&world, 1);
+    struct ps_policy *policy = &world.store->policy;
+    policy->kind = PS_POLICY_CACHE;
+    policy->cache.ttl_ns = PS_DAY;
+    policy->cache.negative = true;
+    policy->cache.ahead_milli = 0;
+    policy->cache.tier = PS_TIER_NONE;
+    ps_time_ns t = 1000 * PS_SECOND;
+    ps_time_ns oldest_ns = 0;
+    for (unsigned i = 0; i < MANY; i++) {
+        char key[16];
+        int size = snprintf(key, sizeof key, "%u", i);
+        struct ps_view view;
+        assert_int_equal(ps_store_replica_decide(
+                             world.replica, (struct ps_slice){key, (size_t)size}, t + i, 0, &view),
+                         PS_OK);
+        oldest_ns = i == 0 ? view.at_ns : oldest_ns;
+    }
+    ps_time_ns later_ns = t + PS_HOUR;
+    ps_time_ns last_ns = 0;
+    for (int i = 0; i < CALLS; i++) {
+        ps_time_ns horizon_ns = ps_store_replica_horizon(world.replica, later_ns);
+        assert_true(horizon_ns >= last_ns && horizon_ns <= oldest_ns);
+        last_ns = horizon_ns;
+        ps_store_replica_sweep(world.replica, later_ns, STEP);
+    }
+    assert_int_equal(last_ns, oldest_ns);
+    /* All are over a day later, but for one that is read again; then the horizon goes on to that.
+     */
+    struct ps_view view;
+    later_ns = t + 2 * PS_DAY;
+    assert_int_equal(ps_store_replica_decide(world.replica, PS_LIT("7"), later_ns, 0, &view),
+                     PS_OK);
+    for (int i = 0; i < CALLS; i++) {
+        ps_store_replica_sweep(world.replica, later_ns, STEP);
+    }
+    assert_int_equal(ps_store_replica_pins(world.replica), 1);
+    assert_int_equal(ps_store_replica_horizon(world.replica, later_ns + PS_HOUR), view.at_ns);
+    tear_down(&world);
+}
+
 /* An entry that was asked for with a short life is over; a write that it has seen and that is
  * acknowledged late must find it all the same. */
 static void test_sweeping_changes_no_answer(void **state)
@@ -748,6 +797,7 @@ int main(void)
         cmocka_unit_test(test_a_snapshot_keeps_what_was_read_since_it_began),
         cmocka_unit_test(test_the_horizon_waits_for_arrivals),
         cmocka_unit_test(test_the_horizon_of_a_cache),
+        cmocka_unit_test(test_the_horizon_of_many_entries),
         cmocka_unit_test(test_sweeping_changes_no_answer),
         cmocka_unit_test(test_a_refresh_on_its_way),
         cmocka_unit_test(test_the_sweep_keeps_to_its_budget),
