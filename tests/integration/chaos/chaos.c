@@ -180,7 +180,7 @@ static void stop_pop(struct chaos *chaos)
     size_t pop = some_pop(chaos);
     chaos->stops++;
     cluster_signal(chaos->cluster, pop, SIGSTOP);
-    load_wait_acked(&chaos->load, 500);
+    load_wait_acked(&chaos->load, 60); /* slowly: clients wait for it in vain */
     cluster_signal(chaos->cluster, pop, SIGCONT);
 }
 
@@ -238,12 +238,12 @@ static void outlast_log(struct chaos *chaos)
     load_resume(&chaos->load);
     load_wait_acked(&chaos->load, 50);
     WAIT_FOR(forgotten(chaos, last_lsn));
-    for (size_t i = 0; i < 3; i++) {
-        restart(chaos, away);
+    restart(chaos, away);
+    for (size_t kills = ps_rng_below(&chaos->rng, 4); kills > 0; kills--) {
         pause_up_to(chaos, 20);
         cluster_kill(cluster, away);
+        restart(chaos, away);
     }
-    restart(chaos, away);
     load_pause(&chaos->load);
     check_all(&chaos->check, false);
     for (size_t i = 0; i < STORES; i++) {
@@ -328,13 +328,20 @@ static void play(struct chaos *chaos, size_t rounds)
         }
         const struct kind *kind = &kinds[order[turn]];
         the_kind = kind->name;
+        uint64_t began_ns = chaos_now_ns();
         load_resume(&chaos->load);
         load_wait_acked(&chaos->load, 20 + ps_rng_below(&chaos->rng, 200));
         pause_up_to(chaos, 5);
         kind->run(chaos);
         load_wait_acked(&chaos->load, 20);
+        uint64_t done_ns = chaos_now_ns();
         load_pause(&chaos->load);
+        uint64_t rest_ns = chaos_now_ns();
         check_all(&chaos->check, false);
+        printf("%3zu %-32s %5.1f s load, %.1f s to rest, %.1f s to agree\n", the_round, kind->name,
+               (double)(done_ns - began_ns) / 1e9, (double)(rest_ns - done_ns) / 1e9,
+               (double)(chaos_now_ns() - rest_ns) / 1e9);
+        (void)fflush(stdout);
     }
     the_kind = "the end";
     check_all(&chaos->check, true);
