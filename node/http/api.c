@@ -252,16 +252,38 @@ static void parse_key(struct ps_api_parser *parser, struct ps_slice raw)
 
 /* ---- the binding's dialect ---- */
 
-static bool find_store(struct ps_api_parser *parser, struct ps_slice name)
+static bool find_by(struct ps_api_parser *parser, struct ps_slice text,
+                    const char *(*name_of)(const struct ps_api_namespace *ns))
 {
     for (size_t i = 0; i < parser->config->namespace_count; i++) {
         const struct ps_api_namespace *ns = &parser->config->namespaces[i];
-        if (ns->is_kv && ps_slice_eq(ps_slice_of(ns->name), name)) {
+        if (ns->is_kv && ps_slice_eq(ps_slice_of(name_of(ns)), text)) {
             parser->call->ns = i;
             return true;
         }
     }
     return false;
+}
+
+static const char *name_of(const struct ps_api_namespace *ns)
+{
+    return ns->name;
+}
+
+static const char *title_of(const struct ps_api_namespace *ns)
+{
+    return ns->title;
+}
+
+static const char *id_of(const struct ps_api_namespace *ns)
+{
+    return ns->id;
+}
+
+static bool find_store(struct ps_api_parser *parser, struct ps_slice text)
+{
+    return find_by(parser, text, name_of) || find_by(parser, text, title_of) ||
+           find_by(parser, text, id_of);
 }
 
 static void parse_binding(struct ps_api_parser *parser)
@@ -327,31 +349,46 @@ static void parse_namespaces(struct ps_api_parser *parser)
     call->descending = query(call, "direction", &text) && ps_slice_eq(text, PS_LIT("desc"));
 }
 
-/* The stores of a cluster are those that it was started with: every PoP and the history's readers
- * know them from cluster.json. So no namespace is made, renamed or removed at run time. */
-static void refuse_namespace_change(struct ps_api_parser *parser, const char *operation)
+/* {"title": ...} */
+static void parse_title(struct ps_api_parser *parser)
 {
     struct ps_api_call *call = parser->call;
-    call->operation = operation;
-    if (call->method != PS_HTTP_DELETE) {
-        json_t *body =
-            json_loadb(call->body.size == 0 ? "" : call->body.data, call->body.size, 0, NULL);
-        call->json = body;
-        const char *title = json_string_value(json_object_get(body, "title"));
-        if (title == NULL || title[0] == '\0') {
-            ps_api_fail(parser, 400, 10019, "title required");
-            return;
-        }
-        for (size_t i = 0; i < parser->config->namespace_count; i++) {
-            if (strcmp(parser->config->namespaces[i].title, title) == 0) {
-                ps_api_fail(parser, 400, 10014,
-                            "A namespace with this account ID and title already exists");
-                return;
-            }
-        }
+    json_t *body =
+        json_loadb(call->body.size == 0 ? "" : call->body.data, call->body.size, 0, NULL);
+    call->json = body;
+    const json_t *title = json_object_get(body, "title");
+    call->title = (struct ps_slice){json_string_value(title), json_string_length(title)};
+    if (body == NULL) {
+        ps_api_fail(parser, 400, 10012, "invalid request body");
+    } else if (call->title.size == 0) {
+        ps_api_fail(parser, 400, 10019, "title required");
+    } else if (call->title.size > PS_KV_TITLE_SIZE_MAX) {
+        ps_api_fail(parser, 400, 10021, "the title is too long");
     }
-    ps_api_fail(parser, 405, 10405,
-                "method not allowed: a cluster has the stores that popsim up was given (--store)");
+}
+
+static void parse_create(struct ps_api_parser *parser)
+{
+    parser->call->kind = PS_API_NS_CREATE;
+    parser->call->operation = "create namespace";
+    parse_title(parser);
+}
+
+static void parse_namespace(struct ps_api_parser *parser)
+{
+    struct ps_api_call *call = parser->call;
+    if (call->method == PS_HTTP_GET) {
+        call->kind = PS_API_NS_GET;
+    } else if (call->method == PS_HTTP_PUT) {
+        call->kind = PS_API_NS_RENAME;
+        call->operation = "rename namespace";
+        parse_title(parser);
+    } else if (call->method == PS_HTTP_DELETE) {
+        call->kind = PS_API_NS_DELETE;
+        call->operation = "remove namespace";
+    } else {
+        fail_method(parser);
+    }
 }
 
 static void parse_keys(struct ps_api_parser *parser)
@@ -411,14 +448,7 @@ static void parse_in_namespace(struct ps_api_parser *parser, struct ps_slice res
     call->kv.fresh = true;
     call->kind = PS_API_KV;
     if (rest.size == 0) {
-        call->kind = PS_API_NS_GET;
-        if (call->method == PS_HTTP_PUT) {
-            refuse_namespace_change(parser, "rename namespace");
-        } else if (call->method == PS_HTTP_DELETE) {
-            refuse_namespace_change(parser, "remove namespace");
-        } else if (!get) {
-            fail_method(parser);
-        }
+        parse_namespace(parser);
     } else if (ps_slice_eq(rest, PS_LIT("/keys"))) {
         (get ? parse_keys : fail_method)(parser);
     } else if (ps_slice_eq(rest, PS_LIT("/bulk")) || ps_slice_starts(rest, PS_LIT("/bulk/"))) {
@@ -459,7 +489,7 @@ static void parse_rest(struct ps_api_parser *parser)
         if (call->method == PS_HTTP_GET) {
             parse_namespaces(parser);
         } else if (call->method == PS_HTTP_POST) {
-            refuse_namespace_change(parser, "create namespace");
+            parse_create(parser);
         } else {
             fail_method(parser);
         }
@@ -473,13 +503,9 @@ static void parse_rest(struct ps_api_parser *parser)
     const char *stop = memchr(id, '/', (size_t)(end - id));
     stop = stop == NULL ? end : stop;
     struct ps_slice wanted = {id, (size_t)(stop - id)};
-    for (size_t i = 0; i < parser->config->namespace_count; i++) {
-        const struct ps_api_namespace *ns = &parser->config->namespaces[i];
-        if (ns->is_kv && ps_slice_eq(ps_slice_of(ns->id), wanted)) {
-            call->ns = i;
-            parse_in_namespace(parser, (struct ps_slice){stop, (size_t)(end - stop)});
-            return;
-        }
+    if (find_by(parser, wanted, id_of)) {
+        parse_in_namespace(parser, (struct ps_slice){stop, (size_t)(end - stop)});
+        return;
     }
     call->operation = "get namespace";
     ps_api_fail(parser, 404, 10013, "namespace not found");

@@ -14,6 +14,9 @@ enum ps_api_kind {
     PS_API_KV_BULK,     /* call->writes: puts or deletes */
     PS_API_NS_LIST,     /* answered by ps_api_answer_namespaces */
     PS_API_NS_GET,      /* answered by ps_api_answer_namespace */
+    PS_API_NS_CREATE,   /* with call->title; answered by ps_api_answer_change, */
+    PS_API_NS_RENAME,   /* as namespace call->ns with call->title */
+    PS_API_NS_DELETE,   /* and namespace call->ns */
     PS_API_CONTROL,     /* /popsim/..., path and query in call */
     PS_API_HEALTHZ,
     PS_API_METRICS
@@ -23,7 +26,7 @@ enum ps_api_dialect { PS_API_BINDING, PS_API_REST };
 
 /** A namespace as routes see it. Text is NUL-terminated, borrowed. */
 struct ps_api_namespace {
-    const char *name; /* the store's: what popsim-store and MF-Binding say */
+    const char *name; /* the store's: what popsim-store and MF-Binding say, if not title or id */
     const char *title;
     const char *id; /* 32 hex digits */
     bool is_kv;
@@ -57,6 +60,7 @@ struct ps_api_call {
     size_t per_page;
     bool order_by_id;
     bool descending;
+    struct ps_slice title; /* NS_CREATE, NS_RENAME */
     /* its own */
     struct ps_slice *keys;
     struct ps_buf text;
@@ -100,6 +104,11 @@ void ps_api_answer(const struct ps_api_config *config, const struct ps_api_call 
 void ps_api_answer_namespaces(const struct ps_api_config *config, const struct ps_api_call *call,
                               struct ps_http_response *response);
 void ps_api_answer_namespace(const struct ps_api_namespace *ns, struct ps_http_response *response);
+/** The answer of a change of the namespaces that went so; `id` is that of the namespace. PS_EXISTS:
+ * another one has the title; PS_NOT_FOUND: it is not there (any more); PS_LIMIT: there are too
+ * many. */
+void ps_api_answer_change(const struct ps_api_call *call, enum ps_status status, const char *id,
+                          struct ps_http_response *response);
 /** An error in the call's dialect: the binding's reason phrase, or the REST API's envelope. */
 void ps_api_answer_error(enum ps_api_dialect dialect, const struct ps_kv_error *error,
                          struct ps_http_response *response);

@@ -73,19 +73,47 @@ static void put_empty(struct ps_http_response *response)
     ps_buf_append_text(&response->body, "null}");
 }
 
-static void put_namespace(struct ps_buf *body, const struct ps_api_namespace *ns)
+static void put_namespace(struct ps_buf *body, struct ps_slice id, struct ps_slice title)
 {
     ps_buf_append_text(body, "{\"id\":");
-    ps_buf_append_json(body, ps_slice_of(ns->id));
+    ps_buf_append_json(body, id);
     ps_buf_append_text(body, ",\"title\":");
-    ps_buf_append_json(body, ps_slice_of(ns->title));
+    ps_buf_append_json(body, title);
     ps_buf_append_text(body, ",\"supports_url_encoding\":true}");
 }
 
 void ps_api_answer_namespace(const struct ps_api_namespace *ns, struct ps_http_response *response)
 {
     begin(response);
-    put_namespace(&response->body, ns);
+    put_namespace(&response->body, ps_slice_of(ns->id), ps_slice_of(ns->title));
+    ps_buf_append_char(&response->body, '}');
+}
+
+void ps_api_answer_change(const struct ps_api_call *call, enum ps_status status, const char *id,
+                          struct ps_http_response *response)
+{
+    struct ps_kv_error error = {0};
+    if (status == PS_EXISTS) {
+        error = (struct ps_kv_error){400, 10014,
+                                     "A namespace with this account ID and title already exists"};
+    } else if (status == PS_NOT_FOUND) {
+        error = (struct ps_kv_error){404, 10013, "namespace not found"};
+    } else if (status == PS_LIMIT) {
+        error = (struct ps_kv_error){400, 10021, "the cluster has no room for more namespaces"};
+    } else {
+        ps_kv_error_of(status, &error);
+    }
+    if (error.http_status != 0) {
+        ps_api_rest_words(call, &error);
+        ps_api_answer_error(PS_API_REST, &error, response);
+        return;
+    }
+    if (call->kind == PS_API_NS_DELETE) {
+        put_empty(response);
+        return;
+    }
+    begin(response);
+    put_namespace(&response->body, ps_slice_of(id), call->title);
     ps_buf_append_char(&response->body, '}');
 }
 
@@ -121,7 +149,8 @@ void ps_api_answer_namespaces(const struct ps_api_config *config, const struct p
         for (size_t i = 0; i < config->namespace_count; i++) {
             if (config->namespaces[i].is_kv && rank(config, call, i) == at) {
                 ps_buf_append_text(body, count++ > 0 ? "," : "");
-                put_namespace(body, &config->namespaces[i]);
+                put_namespace(body, ps_slice_of(config->namespaces[i].id),
+                              ps_slice_of(config->namespaces[i].title));
             }
         }
     }

@@ -20,6 +20,7 @@ struct ps_server {
     struct ps_exchange *exchanges;
     struct ps_api_config api; /* borrows what follows */
     struct ps_api_namespace *namespaces;
+    struct ps_node_store **stores; /* one for each namespace */
     size_t conn_count;
     size_t conn_max;
     size_t under_way; /* exchanges that are started and not yet written or dropped */

@@ -61,6 +61,8 @@ static void put_store(struct ps_buf *body, struct ps_node_store *store)
     }
     ps_buf_append_text(body, "{\"name\":");
     ps_buf_append_json(body, ps_slice_of(store->config->name));
+    ps_buf_append_text(body, ",\"title\":");
+    ps_buf_append_json(body, ps_slice_of(store->title));
     ps_buf_printf(
         body,
         ",\"id\":\"%s\",\"type\":\"%s\",\"profile\":\"%s\",\"home\":\"%s\",\"role\":\"%s\""
@@ -89,11 +91,13 @@ static void serve_state(struct ps_exchange *exchange)
     struct ps_buf *body = &exchange->response.body;
     ps_buf_printf(body, "{\"pop\":\"%s\",\"boot\":%" PRIu64 ",\"now_ns\":%" PRIu64 ",\"stores\":[",
                   node->code, node->boot, ps_node_now(node));
+    const char *comma = "";
     for (size_t i = 0; i < node->store_count; i++) {
-        if (i > 0) {
-            ps_buf_append_char(body, ',');
+        if (ps_store_is_shown(node->stores[i])) {
+            ps_buf_append_text(body, comma);
+            put_store(body, node->stores[i]);
+            comma = ",";
         }
-        put_store(body, node->stores[i]);
     }
     ps_buf_append_text(body, "]}\n");
     ps_exchange_json(exchange, 200);
@@ -349,7 +353,7 @@ static void serve_log(struct ps_exchange *exchange, struct ps_slice query)
 {
     struct ps_node *node = exchange->node;
     struct ps_node_store *store = ps_node_store_find(node, parameter(query, "store"));
-    if (store == NULL) {
+    if (store == NULL || store->hidden) {
         ps_exchange_fail(exchange, 404, "there is no such store");
         return;
     }

@@ -7,10 +7,13 @@
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
+#include <string.h>
+
 /* What is kept until a KV request is answered. */
 struct kv_call {
     struct ps_api_call api;
     struct ps_execution *execution;
+    struct ps_namespace_call change; /* of the namespaces */
 };
 
 void ps_exchange_complete(struct ps_exchange *exchange)
@@ -45,6 +48,7 @@ static void free_kv_call(void *pointer)
 {
     struct kv_call *call = pointer;
     ps_execution_destroy(call->execution);
+    ps_namespace_fini(&call->change);
     ps_api_call_fini(&call->api);
     free(call);
 }
@@ -88,14 +92,14 @@ static void start_kv(struct ps_exchange *exchange, struct kv_call *call)
 {
     struct ps_node *node = exchange->node;
     struct ps_api_call *api = &call->api;
-    PS_ASSERT(api->ns < node->store_count);
+    PS_ASSERT(api->ns < node->server->api.namespace_count);
     if (api->kind == PS_API_KV_BULK && api->write_count == 0) {
         struct ps_api_result nothing = {.staleness = {.boot = node->boot}};
         ps_api_answer(&node->server->api, api, &nothing, &exchange->response);
         ps_exchange_complete(exchange);
         return;
     }
-    struct ps_execution *execution = ps_execution_create(node->stores[api->ns]);
+    struct ps_execution *execution = ps_execution_create(node->server->stores[api->ns]);
     call->execution = execution;
     execution->request = api->kv;
     execution->fresh = api->kv.fresh;
@@ -103,6 +107,31 @@ static void start_kv(struct ps_exchange *exchange, struct kv_call *call)
     execution->done = on_done;
     add_writes(execution, api);
     ps_execution_start(execution);
+}
+
+static void on_changed(struct ps_namespace_call *change, enum ps_status status)
+{
+    struct ps_exchange *exchange = change->context;
+    const struct kv_call *call = exchange->calls;
+    ps_api_answer_change(&call->api, status, change->id, &exchange->response);
+    ps_exchange_complete(exchange);
+}
+
+static void start_change(struct ps_exchange *exchange, struct kv_call *call)
+{
+    struct ps_namespace_call *change = &call->change;
+    const struct ps_api_config *config = &exchange->node->server->api;
+    change->node = exchange->node;
+    change->context = exchange;
+    change->done = on_changed;
+    change->title = call->api.title;
+    change->op = call->api.kind == PS_API_NS_CREATE   ? PS_NAMESPACE_CREATE
+                 : call->api.kind == PS_API_NS_RENAME ? PS_NAMESPACE_RENAME
+                                                      : PS_NAMESPACE_DELETE;
+    if (change->op != PS_NAMESPACE_CREATE) {
+        memcpy(change->id, config->namespaces[call->api.ns].id, sizeof change->id);
+    }
+    ps_namespace_start(change);
 }
 
 void ps_exchange_start(struct ps_exchange *exchange)
@@ -132,6 +161,11 @@ void ps_exchange_start(struct ps_exchange *exchange)
     case PS_API_NS_GET:
         ps_api_answer_namespace(&server->api.namespaces[call->api.ns], &exchange->response);
         ps_exchange_complete(exchange);
+        return;
+    case PS_API_NS_CREATE:
+    case PS_API_NS_RENAME:
+    case PS_API_NS_DELETE:
+        start_change(exchange, call);
         return;
     case PS_API_CONTROL:
     case PS_API_HEALTHZ:

@@ -193,6 +193,9 @@ static void on_applied(struct ps_job *job)
         store->have_lsn = all ? store->follower.have_lsn : apply->have_lsn;
         store->closed_ns = all ? store->follower.closed_ns : apply->closed_ns;
         ps_reads_wake(store);
+        if (store->hidden && !store->installing) {
+            ps_namespaces_changed(store->node);
+        }
         if (store->refusing) {
             ps_node_log(store->node, PS_LOG_INFO, "feed", "%s: records are written again",
                         store->config->name);
@@ -294,7 +297,7 @@ static void begin_snapshot(struct ps_node_store *store, ps_time_ns at_commit_ns)
     store->installing = true;
     store->installs++;
     store->installed_ns = at_commit_ns;
-    ps_reads_end(store);
+    ps_reads_end(store, false);
     ps_node_empty_caches(store->node, on_emptied, store);
 }
 

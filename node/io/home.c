@@ -176,6 +176,7 @@ static void on_committed(struct ps_job *job)
         ps_node_log(node, PS_LOG_ERROR, "commit", "%zu records are not written: %s", commit->count,
                     job->err.text);
     }
+    bool named = node->names->in_commit && job->status == PS_OK;
     for (size_t i = 0; i < node->store_count; i++) {
         if (node->stores[i]->in_commit) {
             store_committed(commit, node->stores[i]);
@@ -186,6 +187,9 @@ static void on_committed(struct ps_job *job)
             ps_home_answer_parked(node->stores[i]);
             ps_reads_wake(node->stores[i]);
         }
+    }
+    if (named) {
+        ps_namespaces_changed(node);
     }
     tell(commit);
 }
@@ -482,8 +486,10 @@ static void serve_write(struct ps_node_store *store, const struct ps_reply_to *f
         struct remote_writer *one = &remote->writers[i];
         *one = (struct remote_writer){
             .writer = {.done = on_remote_result}, .remote = remote, .index = i};
-        if (ps_primary_write(store->primary, &message->write.writes[i], &one->writer,
-                             &one->writer.result)) {
+        const struct ps_write *write = &message->write.writes[i];
+        struct ps_written *result = &one->writer.result;
+        if ((store->hidden && ps_namespaces_refuse(store->node, write, result)) ||
+            ps_primary_write(store->primary, write, &one->writer, result)) {
             on_remote_result(&one->writer);
         }
     }
@@ -502,7 +508,8 @@ void ps_home_requested(struct ps_node *node, const struct ps_reply_to *from, str
     }
     struct ps_node_store *store = ps_node_store_find(node, message.store);
     if (store == NULL || store->primary == NULL) {
-        answer_error(node, from, message.store, PS_NOT_FOUND);
+        bool soon = store == NULL && ps_store_opening(node, message.store) != NULL;
+        answer_error(node, from, message.store, soon ? PS_BUSY : PS_NOT_FOUND);
         ps_message_fini(&message);
         return;
     }
@@ -539,10 +546,11 @@ static void on_heartbeat(struct ps_alarm *alarm)
     uint64_t next_ns = mono_ns + PS_HEARTBEAT_MS * PS_MS;
     for (size_t i = 0; i < node->store_count; i++) {
         struct ps_node_store *store = node->stores[i];
-        if (store->primary == NULL) {
+        if (store->primary == NULL || store->dropped) {
             continue;
         }
-        uint64_t due_ns = store->published_mono_ns + PS_HEARTBEAT_MS * PS_MS;
+        uint64_t due_ns = store->published_mono_ns +
+                          (store->hidden ? PS_HEARTBEAT_HIDDEN_MS : PS_HEARTBEAT_MS) * PS_MS;
         if (due_ns <= mono_ns) {
             heartbeat(store);
         } else if (due_ns < next_ns) {

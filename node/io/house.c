@@ -60,6 +60,9 @@ static void on_house(struct ps_alarm *alarm)
         return;
     }
     struct ps_node_store *store = node->stores[node->house_turn++ % node->store_count];
+    if (store->dropped) {
+        return;
+    }
     ps_time_ns now_ns = ps_time_max(ps_node_now(node), node->eval.last_ns);
     /* A read that waits was decided a while ago: its window must not be trimmed away. No read waits
      * for longer than its time-out and home's silence. */

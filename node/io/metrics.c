@@ -32,12 +32,20 @@ static void family(struct ps_buf *buf, const char *name, const char *type, const
     ps_buf_printf(buf, "# TYPE popsim_%s %s\n# HELP popsim_%s %s\n", name, type, name, help);
 }
 
+static size_t next_shown(const struct ps_node *node, size_t i)
+{
+    while (i < node->store_count && !ps_store_is_shown(node->stores[i])) {
+        i++;
+    }
+    return i;
+}
+
 /* One counter of each store, by its place in struct ps_store_metrics. */
 static void store_counters(struct ps_node *node, struct ps_buf *buf, const char *name,
                            const char *help, size_t offset)
 {
     family(buf, name, "counter", help);
-    for (size_t i = 0; i < node->store_count; i++) {
+    for (size_t i = next_shown(node, 0); i < node->store_count; i = next_shown(node, i + 1)) {
         const char *metrics = (const char *)&node->stores[i]->metrics;
         const uint64_t *value = (const uint64_t *)(const void *)(metrics + offset);
         ps_buf_printf(buf, "popsim_%s_total{pop=\"%s\",store=\"%s\"} %" PRIu64 "\n", name,
@@ -56,7 +64,7 @@ static void staleness(struct ps_node *node, struct ps_buf *buf)
 {
     family(buf, "read_staleness_seconds", "histogram",
            "How long the version returned had been superseded, in cluster time.");
-    for (size_t i = 0; i < node->store_count; i++) {
+    for (size_t i = next_shown(node, 0); i < node->store_count; i = next_shown(node, i + 1)) {
         const struct ps_node_store *store = node->stores[i];
         uint64_t sum = 0;
         for (size_t k = 0; k <= PS_STALE_BUCKETS; k++) {
@@ -80,7 +88,7 @@ static void follower(struct ps_node *node, struct ps_buf *buf, const char *name,
                      size_t offset)
 {
     family(buf, name, "counter", help);
-    for (size_t i = 0; i < node->store_count; i++) {
+    for (size_t i = next_shown(node, 0); i < node->store_count; i = next_shown(node, i + 1)) {
         if (node->stores[i]->primary == NULL) {
             const char *at = (const char *)&node->stores[i]->follower + offset;
             ps_buf_printf(buf, "popsim_%s_total{pop=\"%s\",store=\"%s\"} %" PRIu64 "\n", name,
@@ -121,17 +129,17 @@ static void stores(struct ps_node *node, struct ps_buf *buf)
 static void gauges(struct ps_node *node, struct ps_buf *buf)
 {
     family(buf, "have_lsn", "gauge", "The newest record that is complete here.");
-    for (size_t i = 0; i < node->store_count; i++) {
+    for (size_t i = next_shown(node, 0); i < node->store_count; i = next_shown(node, i + 1)) {
         store_value(node, buf, "have_lsn", i, node->stores[i]->have_lsn);
     }
     family(buf, "pins", "gauge", "Cache entries of this PoP.");
-    for (size_t i = 0; i < node->store_count; i++) {
+    for (size_t i = next_shown(node, 0); i < node->store_count; i = next_shown(node, i + 1)) {
         store_value(node, buf, "pins", i, ps_store_replica_pins(node->stores[i]->replica));
     }
 
     family(buf, "record_late_max_ns", "gauge",
            "How late the latest record came, in cluster time, since the cache was emptied.");
-    for (size_t i = 0; i < node->store_count; i++) {
+    for (size_t i = next_shown(node, 0); i < node->store_count; i = next_shown(node, i + 1)) {
         store_value(node, buf, "record_late_max_ns", i, node->stores[i]->metrics.late_max_ns);
     }
 

@@ -111,8 +111,12 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
         ps_home_turn(node);
         next_ns = PS_NEVER;
         uint64_t mono_ns = ps_mono_ns();
+        ps_stores_reap(node);
         for (size_t i = 0; i < node->store_count; i++) {
             struct ps_node_store *store = node->stores[i];
+            if (store->dropped) {
+                continue;
+            }
             if (store->primary != NULL) {
                 next_ns = ps_time_min(next_ns, home_store_turn(store, mono_ns));
             } else {
@@ -174,13 +178,6 @@ static void on_answered(void *context, uint32_t peer, uint32_t request_id, struc
     ps_feed_answered(context, peer, request_id, bytes);
 }
 
-static void url_of(const struct ps_node *node, uint16_t pop, const char *name, char ret[4224])
-{
-    size_t root_size = strlen(node->folder) - strlen("pop-fra");
-    (void)snprintf(ret, 4224, "ipc://%.*spop-%s/%s", (int)root_size, node->folder,
-                   node->state.cluster.pops[pop]->code, name);
-}
-
 static enum ps_status open_feed(struct ps_node *node, struct ps_error *err)
 {
     char feed[4224];
@@ -192,23 +189,6 @@ static enum ps_status open_feed(struct ps_node *node, struct ps_error *err)
                                            .requested = on_requested,
                                            .answered = on_answered};
     return ps_transport_nano_create(feed, answers, &handler, &node->transport, err);
-}
-
-static enum ps_status connect_home(struct ps_node *node, struct ps_node_store *store,
-                                   struct ps_error *err)
-{
-    for (size_t i = 0; i < node->store_count; i++) {
-        const struct ps_node_store *other = node->stores[i];
-        if (other->primary == NULL && other->config->home == store->config->home) {
-            store->peer = other->peer;
-            return PS_OK;
-        }
-    }
-    char feed[4224];
-    char answers[4224];
-    url_of(node, store->config->home, "feed.ipc", feed);
-    url_of(node, store->config->home, "answer.ipc", answers);
-    return ps_transport_connect(node->transport, feed, answers, &store->peer, err);
 }
 
 static void watch_feed(struct ps_node *node)
@@ -224,111 +204,6 @@ static void watch_feed(struct ps_node *node)
     }
     ev_idle_init(&node->feed_idle, on_feed_idle);
     node->feed_idle.data = node;
-}
-
-/* ---- stores ---- */
-
-struct ps_node_store *ps_node_store_find(struct ps_node *node, struct ps_slice name)
-{
-    for (size_t i = 0; i < node->store_count; i++) {
-        if (ps_slice_eq(ps_slice_of(node->stores[i]->config->name), name)) {
-            return node->stores[i];
-        }
-    }
-    return NULL;
-}
-
-struct ps_node_store *ps_node_store_by_id(struct ps_node *node, struct ps_slice id)
-{
-    for (size_t i = 0; i < node->store_count; i++) {
-        if (ps_slice_eq(ps_slice_of(node->stores[i]->config->id), id)) {
-            return node->stores[i];
-        }
-    }
-    return NULL;
-}
-
-static bool replay_mark(void *context, const struct ps_record *record)
-{
-    ps_store_replica_applied(context, record->lsn, record->commit_ns);
-    return true;
-}
-
-/* The window of arrivals is not stored: it is computed again from the log. */
-static enum ps_status replay(struct ps_node_store *store, const struct ps_log_state *log)
-{
-    struct ps_map *map = store->node->map;
-    if (log->first_lsn > 1) {
-        bool empty = log->first_lsn > log->last_lsn;
-        ps_store_replica_snapshot(store->replica, log->first_lsn - 1,
-                                  empty ? log->last_commit_ns : 0);
-    }
-    if (log->last_lsn == 0 || log->first_lsn > log->last_lsn) {
-        return PS_OK;
-    }
-    enum ps_status status = ps_map_read_begin(map);
-    if (status == PS_OK) {
-        status =
-            ps_map_log_marks(map, store->map_store, log->first_lsn, replay_mark, store->replica);
-        ps_map_read_end(map);
-    }
-    return status;
-}
-
-static enum ps_status open_store(struct ps_node *node, const struct ps_store *config,
-                                 struct ps_error *err)
-{
-    const struct ps_cluster *cluster = &node->state.cluster;
-    struct ps_node_store *store = PS_NEW(struct ps_node_store);
-    store->node = node;
-    store->config = config;
-    store->unsent_tail = &store->unsent;
-    enum ps_status status =
-        ps_map_store_open(node->map, ps_slice_of(config->name), &store->map_store, err);
-    struct ps_log_state log = {0};
-    if (status == PS_OK) {
-        status = ps_map_log_state(node->map, store->map_store, &log);
-    }
-    if (status == PS_OK) {
-        ps_cluster_link(cluster, config, node->pop, &store->link);
-        status = ps_node_link_copy(&node->link, &store->link);
-    }
-    if (status != PS_OK) {
-        free(store);
-        return err->status != PS_OK ? status : ps_fail(err, status, "open store %s", config->name);
-    }
-    store->view = ps_cluster_replica(cluster, config, node->pop, &store->link);
-    store->replica = ps_store_replica_create(cluster, config, node->pop, &store->link, node->map,
-                                             store->map_store);
-    store->have_lsn = log.last_lsn;
-    store->closed_ns = log.last_commit_ns;
-    if (config->home == node->pop) {
-        store->primary = ps_primary_create(node->map, store->map_store, &config->kv);
-    } else {
-        status = connect_home(node, store, err);
-    }
-    ps_feed_init(store);
-    node->stores =
-        ps_grow(node->stores, node->store_count, &node->store_capacity, sizeof(*node->stores));
-    node->stores[node->store_count++] = store;
-    if (status == PS_OK) {
-        status = replay(store, &log);
-        if (status != PS_OK) {
-            return ps_fail(err, status, "read the log of store %s", config->name);
-        }
-    }
-    return status;
-}
-
-static void close_store(struct ps_node_store *store)
-{
-    ps_feed_fini(store);
-    ps_home_fini(store);
-    ps_heap_fini(&store->waiting);
-    ps_primary_destroy(store->primary);
-    ps_store_replica_destroy(store->replica);
-    ps_link_fini(&store->link);
-    free(store);
 }
 
 /* ---- start ---- */
@@ -540,8 +415,8 @@ static enum ps_status start(struct ps_node *node, const struct ps_node_options *
     if (status == PS_OK) {
         status = open_feed(node, err);
     }
-    for (size_t i = 0; i < node->state.cluster.store_count && status == PS_OK; i++) {
-        status = open_store(node, &node->state.cluster.stores[i], err);
+    if (status == PS_OK) {
+        status = ps_namespaces_open(node, err);
     }
     if (status == PS_OK) {
         watch_feed(node);
@@ -613,10 +488,7 @@ static void close_node(struct ps_node *node)
     free(node->feed_watchers);
     ps_transport_destroy(node->transport);
     ps_writes_fini(node);
-    for (size_t i = 0; i < node->store_count; i++) {
-        close_store(node->stores[i]);
-    }
-    free(node->stores);
+    ps_stores_close(node);
     ps_heap_fini(&node->alarms); /* before the calls that wait in it */
     ps_server_destroy(node->server);
     ps_map_close(node->map);

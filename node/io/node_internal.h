@@ -13,6 +13,8 @@
  *   control.c          /popsim/...
  *   metrics.c          /metrics
  *   house.c            sweeping and forgetting
+ *   stores.c           stores: opened, dropped, closed
+ *   namespaces.c       the hidden store that says which namespaces there are
  *   node.c             start, the loop's turn, stop */
 #ifndef PS_NODE_IO_NODE_INTERNAL_H
 #define PS_NODE_IO_NODE_INTERNAL_H
@@ -34,9 +36,10 @@
 
 enum {
     PS_HEARTBEAT_MS = 50,
-    PS_WRITE_RETRY_MS = 250, /* a forwarded write without an answer is sent again after this */
-    PS_WRITE_BUSY_MS = 20,   /* ... and after this when the peer's pipe was not there */
-    PS_WRITE_WALL_MS = 2000, /* least wall time before a forwarded write is given up */
+    PS_HEARTBEAT_HIDDEN_MS = 500, /* of the hidden store, which nobody waits for */
+    PS_WRITE_RETRY_MS = 250,      /* a forwarded write without an answer is sent again after this */
+    PS_WRITE_BUSY_MS = 20,        /* ... and after this when the peer's pipe was not there */
+    PS_WRITE_WALL_MS = 2000,      /* least wall time before a forwarded write is given up */
     PS_READ_WALL_MS = 10000, /* a read waits no longer for the log, from the instant it needs on */
     PS_POLL_BUDGET = 256     /* messages of one loop turn */
 };
@@ -59,6 +62,13 @@ struct ps_write_call;
 struct ps_node_store {
     struct ps_node *node;
     const struct ps_store *config;
+    struct ps_store *own; /* of a namespace that was made at run time: its config; else NULL */
+    char title[PS_KV_TITLE_SIZE_MAX + 1];
+    bool hidden;                /* ours, not the user's */
+    bool dropped;               /* takes no more requests */
+    bool named;                 /* ps_namespaces_changed: it is still there */
+    enum ps_status open_status; /* in node->opening: why it could not be opened */
+    struct ps_node_store *next; /* in node->opening or node->gone */
     ps_map_store map_store;
     struct ps_link link;
     struct ps_replica view;
@@ -110,6 +120,10 @@ struct ps_node {
     struct ps_node_store **stores;
     size_t store_count;
     size_t store_capacity;
+    struct ps_node_store *opening; /* those that are not in the map yet */
+    struct ps_node_store *gone;    /* those that were dropped */
+    struct ps_node_store *names;   /* the hidden one */
+    struct ps_namespace_call *namespace_calls;
     struct ps_heap alarms;
     int timer_fd;
     ev_io timer;
@@ -144,6 +158,12 @@ static inline ps_time_ns ps_node_now(const struct ps_node *node)
     return ps_timeline_at(&node->state.timeline, ps_mono_ns());
 }
 
+/** Does anybody but the node itself know of it? */
+static inline bool ps_store_is_shown(const struct ps_node_store *store)
+{
+    return !store->hidden && !store->dropped;
+}
+
 /* ---- log.c ---- */
 enum ps_log_level { PS_LOG_ERROR, PS_LOG_WARN, PS_LOG_INFO, PS_LOG_DEBUG };
 
@@ -159,8 +179,6 @@ uint64_t ps_node_when(const struct ps_node *node, ps_time_ns t);
 /** When the answer of what began at `from_ns` and takes until `end_ns` is given: the cluster's
  * latency setting shortens the wait, never what is seen. */
 ps_time_ns ps_node_answer_at(const struct ps_node *node, ps_time_ns from_ns, ps_time_ns end_ns);
-struct ps_node_store *ps_node_store_find(struct ps_node *node, struct ps_slice name);
-struct ps_node_store *ps_node_store_by_id(struct ps_node *node, struct ps_slice id);
 /** Write the node's outages and boot count, then call done(context). */
 void ps_node_save_meta(struct ps_node *node, void (*done)(void *context, enum ps_status status),
                        void *context);
@@ -169,6 +187,65 @@ void ps_node_save_meta(struct ps_node *node, void (*done)(void *context, enum ps
  * are empty in any case. */
 void ps_node_empty_caches(struct ps_node *node, void (*done)(void *context, enum ps_status status),
                           void *context);
+
+/** Fill with 16 bytes that no other caller in the cluster is given. */
+void ps_node_unique(struct ps_node *node, struct ps_token *ret);
+
+/* ---- stores.c ---- */
+
+/** An open store by the name that it has between nodes, or by its id; NULL: there is none. */
+struct ps_node_store *ps_node_store_find(struct ps_node *node, struct ps_slice name);
+struct ps_node_store *ps_node_store_by_id(struct ps_node *node, struct ps_slice id);
+/** `config` outlives the store, or becomes its `own`. */
+struct ps_node_store *ps_store_create(struct ps_node *node, const struct ps_store *config);
+/** Open it now, while the writer thread has nothing to do. When that fails it is destroyed. */
+PS_MUST_CHECK enum ps_status ps_store_open(struct ps_node_store *store, struct ps_error *err);
+/** Open it on the writer thread; ps_namespaces_opened tells of it. Its home is one that another
+ * store here has, too. */
+void ps_store_open_later(struct ps_node_store *store);
+/** One that is being opened, or could not be; NULL: there is none. */
+struct ps_node_store *ps_store_opening(struct ps_node *node, struct ps_slice name);
+/** Take no more requests; those under way end. Its data go. */
+void ps_store_drop(struct ps_node_store *store);
+/** Put away dropped stores of which nothing is under way. */
+void ps_stores_reap(struct ps_node *node);
+void ps_stores_close(struct ps_node *node);
+
+/* ---- namespaces.c ---- */
+
+enum ps_namespace_op { PS_NAMESPACE_CREATE, PS_NAMESPACE_RENAME, PS_NAMESPACE_DELETE };
+
+/** One change of the namespaces. Who starts it owns it until `done`. Zero it first. */
+struct ps_namespace_call {
+    struct ps_write_call *write; /* its own, as all but the next five */
+    struct ps_node *node;
+    enum ps_namespace_op op;
+    struct ps_slice title; /* create, rename; lives until `done` */
+    char id[33];           /* of the namespace; given by a create */
+    /** Done everywhere it must be: durable at home, and so at this PoP. Errors: PS_EXISTS (the
+     * title), PS_NOT_FOUND (the namespace), PS_LIMIT (PS_STORES_MAX), those of writes. Owns the
+     * call again. */
+    void (*done)(struct ps_namespace_call *call, enum ps_status status);
+    void *context;
+    struct ps_alarm alarm;
+    uint64_t deadline_mono_ns;
+    uint64_t lsn;
+    char profile[32];
+    struct ps_namespace_call *next;
+};
+
+void ps_namespace_start(struct ps_namespace_call *call);
+void ps_namespace_fini(struct ps_namespace_call *call);
+
+/** Open all stores: the cluster's and those made since. At start. */
+PS_MUST_CHECK enum ps_status ps_namespaces_open(struct ps_node *node, struct ps_error *err);
+/** The hidden store has new records: open, rename and drop what they say. */
+void ps_namespaces_changed(struct ps_node *node);
+/** A store was opened. */
+void ps_namespaces_opened(struct ps_node *node);
+/** At home: may this write of the hidden store not be made? Gives its result then. */
+bool ps_namespaces_refuse(struct ps_node *node, const struct ps_write *write,
+                          struct ps_written *ret);
 
 /* ---- reads.c ---- */
 
@@ -215,8 +292,9 @@ void ps_read_list_staleness(struct ps_read_call *call, struct ps_kv_staleness *r
 void ps_read_staleness(const struct ps_read_call *call, struct ps_kv_staleness *ret);
 /** Wake the reads that the log is now complete for, or that have waited in vain. */
 void ps_reads_wake(struct ps_node_store *store);
-/** A snapshot begins: what the reads that wait were to be answered from goes. They fail. */
-void ps_reads_end(struct ps_node_store *store);
+/** What the reads that wait were to be answered from goes: they fail. Those that are not even
+ * decided wait on, unless `all` are meant. */
+void ps_reads_end(struct ps_node_store *store, bool all);
 /** Is the log complete here for commit times <= need_ns? */
 bool ps_store_complete(struct ps_node_store *store, ps_time_ns need_ns);
 
@@ -254,6 +332,8 @@ void ps_writes_answered(struct ps_node *node, uint32_t request_id,
 /** Home refused a request: returns false if it was no WRITE. */
 bool ps_writes_answered_error(struct ps_node *node, uint32_t request_id,
                               const struct ps_message *message);
+/** End the store's writes that wait for home with this status. */
+void ps_writes_end(struct ps_node_store *store, enum ps_status status);
 /** Give up all that is on its way; at the end of the process. */
 void ps_writes_fini(struct ps_node *node);
 

@@ -223,14 +223,14 @@ void ps_reads_wake(struct ps_node_store *store)
     }
 }
 
-void ps_reads_end(struct ps_node_store *store)
+void ps_reads_end(struct ps_node_store *store, bool all)
 {
     struct ps_heap undecided = {0};
     for (struct ps_heap_item *item = ps_heap_first(&store->waiting); item != NULL;
          item = ps_heap_first(&store->waiting)) {
         uint64_t need_ns = item->key;
         ps_heap_remove(&store->waiting, item);
-        if (of_item(item)->undecided) {
+        if (of_item(item)->undecided && !all) {
             ps_heap_push(&undecided, item, need_ns);
         } else {
             finish(of_item(item), PS_UNREACHABLE);

@@ -96,19 +96,28 @@ static enum ps_status listen_on(struct ps_server *server, const char *bind_to, u
     return PS_OK;
 }
 
-static void describe_stores(struct ps_server *server)
+void ps_server_describe(struct ps_server *server)
 {
     const struct ps_node *node = server->node;
+    free(server->namespaces);
+    free(server->stores);
     server->namespaces = PS_NEW_ARRAY(struct ps_api_namespace, node->store_count + 1);
+    server->stores = PS_NEW_ARRAY(struct ps_node_store *, node->store_count + 1);
+    size_t count = 0;
     for (size_t i = 0; i < node->store_count; i++) {
-        const struct ps_store *store = node->stores[i]->config;
-        server->namespaces[i] = (struct ps_api_namespace){.name = store->name,
-                                                          .title = store->name,
-                                                          .id = store->id,
-                                                          .is_kv = store->type == PS_STORE_KV};
+        struct ps_node_store *store = node->stores[i];
+        if (!ps_store_is_shown(store)) {
+            continue;
+        }
+        server->stores[count] = store;
+        server->namespaces[count++] =
+            (struct ps_api_namespace){.name = store->config->name,
+                                      .title = store->title,
+                                      .id = store->config->id,
+                                      .is_kv = store->config->type == PS_STORE_KV};
     }
     server->api = (struct ps_api_config){.namespaces = server->namespaces,
-                                         .namespace_count = node->store_count,
+                                         .namespace_count = count,
                                          .token = node->state.token,
                                          .pop = node->code};
 }
@@ -127,7 +136,7 @@ enum ps_status ps_server_create(struct ps_node *node, struct ps_server **ret, st
         free(server);
         return status;
     }
-    describe_stores(server);
+    ps_server_describe(server);
     ev_io_init(&server->accept, on_accept, server->fd, EV_READ);
     server->accept.data = server;
     ev_io_start(node->loop, &server->accept);
@@ -178,6 +187,7 @@ void ps_server_destroy(struct ps_server *server)
         (void)close(server->fd);
     }
     free(server->namespaces);
+    free(server->stores);
     free(server);
 }
 

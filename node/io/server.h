@@ -19,6 +19,8 @@ enum {
 /** Listen on the node's address. Errors: PS_IO. Ownership: the caller's. */
 PS_MUST_CHECK enum ps_status ps_server_create(struct ps_node *node, struct ps_server **ret,
                                               struct ps_error *err);
+/** The node's stores have changed: requests are for those that it has now. */
+void ps_server_describe(struct ps_server *server);
 /** Take no more connections, and close those that have nothing under way. */
 void ps_server_stop(struct ps_server *server);
 /** Is anything still under way? */

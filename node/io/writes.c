@@ -90,16 +90,20 @@ static void on_result(struct ps_writer *writer)
     on_time(&of_writer(writer)->alarm);
 }
 
-static void make_token(struct ps_node *node, struct ps_token *token)
+void ps_node_unique(struct ps_node *node, struct ps_token *ret)
 {
-    static const struct ps_token none;
-    if (memcmp(token, &none, sizeof none) != 0) {
-        return;
-    }
     uint64_t words[2];
     ps_random_u64x2(node->token_seed, ps_stream_of("token", node->code, NULL), node->token_count++,
                     words);
-    memcpy(token->bytes, words, sizeof words);
+    memcpy(ret->bytes, words, sizeof words);
+}
+
+static void make_token(struct ps_node *node, struct ps_token *token)
+{
+    static const struct ps_token none;
+    if (memcmp(token, &none, sizeof none) == 0) {
+        ps_node_unique(node, token);
+    }
 }
 
 void ps_write_start(struct ps_write_call *call)
@@ -121,7 +125,8 @@ void ps_write_start(struct ps_write_call *call)
         return;
     }
     if (store->primary != NULL) {
-        if (ps_primary_write(store->primary, &call->write, &call->writer, &call->writer.result)) {
+        if ((store->hidden && ps_namespaces_refuse(node, &call->write, &call->writer.result)) ||
+            ps_primary_write(store->primary, &call->write, &call->writer, &call->writer.result)) {
             on_time(&call->alarm);
         }
         return;
@@ -152,18 +157,35 @@ static void forward_end(struct ps_node *node, struct ps_forward *forward)
     free(calls);
 }
 
+static void forward_fail(struct ps_forward *forward, enum ps_status status)
+{
+    for (size_t i = 0; i < forward->call_count; i++) {
+        forward->calls[i]->writer.result = (struct ps_written){.status = status};
+    }
+    forward_end(forward->store->node, forward);
+}
+
+static void send_again_in(struct ps_forward *forward, uint64_t wait_ns)
+{
+    uint64_t again_ns = ps_mono_ns() + wait_ns;
+    ps_node_alarm(forward->store->node, &forward->alarm,
+                  again_ns < forward->deadline_mono_ns ? again_ns : forward->deadline_mono_ns);
+}
+
+static void send_soon(struct ps_forward *forward)
+{
+    send_again_in(forward, PS_WRITE_BUSY_MS * PS_MS);
+}
+
 static void forward_send(struct ps_forward *forward)
 {
     struct ps_node *node = forward->store->node;
-    enum ps_status status = ps_transport_request(node->transport, forward->store->peer, forward->id,
-                                                 ps_buf_slice(&forward->bytes));
-    uint64_t wait_ns = PS_WRITE_BUSY_MS * PS_MS;
-    if (status == PS_OK) {
-        wait_ns = PS_WRITE_RETRY_MS * PS_MS + forward->bytes.size * RETRY_NS_PER_BYTE;
+    if (ps_transport_request(node->transport, forward->store->peer, forward->id,
+                             ps_buf_slice(&forward->bytes)) == PS_OK) {
+        send_again_in(forward, PS_WRITE_RETRY_MS * PS_MS + forward->bytes.size * RETRY_NS_PER_BYTE);
+    } else {
+        send_soon(forward);
     }
-    uint64_t again_ns = ps_mono_ns() + wait_ns;
-    ps_node_alarm(node, &forward->alarm,
-                  again_ns < forward->deadline_mono_ns ? again_ns : forward->deadline_mono_ns);
 }
 
 static void on_retry(struct ps_alarm *alarm)
@@ -174,10 +196,7 @@ static void on_retry(struct ps_alarm *alarm)
         forward_send(forward);
         return;
     }
-    for (size_t i = 0; i < forward->call_count; i++) {
-        forward->calls[i]->writer.result = (struct ps_written){.status = PS_TIMEOUT};
-    }
-    forward_end(forward->store->node, forward);
+    forward_fail(forward, PS_TIMEOUT);
 }
 
 static uint64_t deadline_of(const struct ps_write_call *call)
@@ -272,11 +291,26 @@ bool ps_writes_answered_error(struct ps_node *node, uint32_t request_id,
     if (forward == NULL) {
         return false;
     }
-    for (size_t i = 0; i < forward->call_count; i++) {
-        forward->calls[i]->writer.result = (struct ps_written){.status = message->error.status};
+    if (message->error.status == PS_BUSY) {
+        send_soon(forward); /* the store is being opened there */
+    } else {
+        forward_fail(forward, message->error.status);
     }
-    forward_end(node, forward);
     return true;
+}
+
+void ps_writes_end(struct ps_node_store *store, enum ps_status status)
+{
+    struct ps_node *node = store->node;
+    ps_writes_forward(store); /* so that all are in a message */
+    struct ps_forward *forward;
+    struct ps_forward *next;
+    HASH_ITER(hh, node->forwards, forward, next)
+    {
+        if (forward->store == store) {
+            forward_fail(forward, status);
+        }
+    }
 }
 
 void ps_writes_fini(struct ps_node *node)

@@ -19,7 +19,8 @@ enum {
     PS_KV_LIST_MAX = 1000,
     PS_KV_BULK_GET_MAX = 100,
     PS_KV_BULK_GET_SIZE_MAX = 25000000,
-    PS_KV_BULK_WRITE_MAX = 10000
+    PS_KV_BULK_WRITE_MAX = 10000,
+    PS_KV_TITLE_SIZE_MAX = 512 /* of a namespace */
 };
 
 enum ps_kv_op { PS_KV_GET, PS_KV_GET_BULK, PS_KV_LIST, PS_KV_PUT, PS_KV_DELETE };

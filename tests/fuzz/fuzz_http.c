@@ -113,6 +113,12 @@ static void route(const struct ps_http_request *request, uint64_t chance)
     case PS_API_NS_GET:
         ps_api_answer_namespace(&namespaces[call.ns], &response);
         break;
+    case PS_API_NS_CREATE:
+    case PS_API_NS_RENAME:
+    case PS_API_NS_DELETE:
+        ps_api_answer_change(&call, chance % 2 == 0 ? PS_OK : PS_EXISTS, namespaces[0].id,
+                             &response);
+        break;
     case PS_API_ANSWERED:
     case PS_API_CONTROL:
     case PS_API_HEALTHZ:

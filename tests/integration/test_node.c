@@ -754,6 +754,193 @@ static void test_rest(void **state)
     rest(port, "GET", id, "/values/b08", "", "", 404, "10009");
 }
 
+/* ---- namespaces that come and go ---- */
+
+/* Make one; its id is in *ret. Returns whether it was made; else the title must have been taken. */
+static bool made(const struct reply *reply, char ret[33])
+{
+    if (reply->status == 200) {
+        const char *id = strstr(reply->body, "\"id\":\"");
+        assert_non_null(id);
+        memcpy(ret, id + 6, 32);
+        ret[32] = '\0';
+        return true;
+    }
+    assert_int_equal(reply->status, 400);
+    assert_non_null(strstr(reply->body, "10014"));
+    return false;
+}
+
+static bool make_namespace(uint16_t port, const char *title, char ret[33])
+{
+    char body[64];
+    (void)snprintf(body, sizeof body, "{\"title\":\"%s\"}", title);
+    struct reply reply = call(port, "POST", REST, NULL, "", ps_slice_of(body));
+    bool was_made = made(&reply, ret);
+    assert_true(!was_made || strstr(reply.body, title) != NULL);
+    reply_fini(&reply);
+    return was_made;
+}
+
+static bool is_listed(uint16_t port, const char *title)
+{
+    char wanted[64];
+    (void)snprintf(wanted, sizeof wanted, "\"title\":\"%s\"", title);
+    struct reply reply = call(port, "GET", REST "?per_page=1000", NULL, "", PS_LIT(""));
+    bool listed = says(&reply, wanted);
+    reply_fini(&reply);
+    return listed;
+}
+
+/* What a node tells of itself holds this text. */
+static bool tells(uint16_t port, const char *target, const char *text)
+{
+    struct reply reply = call(port, "GET", target, NULL, "", PS_LIT(""));
+    assert_int_equal(reply.status, 200);
+    bool told = says(&reply, text);
+    reply_fini(&reply);
+    return told;
+}
+
+static bool is_not_found(uint16_t port, const char *id)
+{
+    char target[128];
+    (void)snprintf(target, sizeof target, REST "/%s/keys", id);
+    struct reply reply = call(port, "GET", target, NULL, "", PS_LIT(""));
+    bool right = reply.status == 404 && says(&reply, "10013");
+    reply_fini(&reply);
+    return right;
+}
+
+static void test_a_namespace_comes_and_goes(void **state)
+{
+    struct cluster *cluster = *state;
+    uint16_t *ports = cluster->ports;
+    char id[33];
+    char other[33];
+    assert_true(make_namespace(ports[2], "late", id));
+    assert_true(is_listed(ports[2], "late"));
+    rest(ports[2], "PUT", id, "/values/k", "", "v", 200, "true");
+    assert_true(gives(ports[2], "late", "k", "v"));
+    for (size_t i = 0; i < POPS; i++) {
+        WAIT_FOR(is_listed(ports[i], "late"));
+        assert_true(gives(ports[i], "late", "k", "v"));
+        assert_int_equal(put(ports[i], id, codes[i], "own"), 200);
+        assert_true(gives(ports[i], id, codes[i], "own"));
+        assert_false(make_namespace(ports[i], "late", other));
+        assert_false(make_namespace(ports[i], "CACHE", other));
+    }
+    rest(ports[1], "PUT", id, "", "", "{\"title\":\"later\"}", 200, "\"title\":\"later\"");
+    rest(ports[1], "PUT", id, "", "", "{\"title\":\"later\"}", 200, "\"title\":\"later\"");
+    rest(ports[1], "PUT", id, "", "", "{\"title\":\"CACHE\"}", 400, "10014");
+    for (size_t i = 0; i < POPS; i++) {
+        WAIT_FOR(is_listed(ports[i], "later"));
+        assert_true(gives(ports[i], "later", "k", "v"));
+    }
+    assert_true(make_namespace(ports[1], "late", other)); /* the title is free again */
+    rest(ports[0], "DELETE", id, "", "", "", 200, "\"result\":null");
+    for (size_t i = 0; i < POPS; i++) {
+        WAIT_FOR(is_not_found(ports[i], id));
+        assert_false(is_listed(ports[i], "later"));
+        assert_int_equal(put(ports[i], id, "k", "v"), 404);
+        assert_false(tells(ports[i], "/popsim/state", id));
+        assert_false(tells(ports[i], "/metrics", id));
+        rest(ports[i], "DELETE", id, "", "", "", 404, "10013");
+        WAIT_FOR(is_listed(ports[i], "late"));
+    }
+}
+
+/* Who asks at the same time with the same title: one of them gets it. */
+static void test_one_title_is_given_once(void **state)
+{
+    struct cluster *cluster = *state;
+
+    enum { ASKERS = 4 * POPS };
+
+    static const char request[] = "POST " REST " HTTP/1.1\r\nConnection: close\r\n"
+                                  "Content-Length: 16\r\n\r\n{\"title\":\"same\"}";
+    int fds[ASKERS];
+    for (size_t i = 0; i < ASKERS; i++) {
+        fds[i] = dial(cluster->ports[i % POPS]);
+        assert_true(fds[i] >= 0);
+    }
+    for (size_t i = 0; i < ASKERS; i++) {
+        assert_true(send_all(fds[i], request, sizeof request - 1));
+    }
+    size_t given = 0;
+    char id[33];
+    for (size_t i = 0; i < ASKERS; i++) {
+        struct reply reply = {0};
+        read_to_end(fds[i], &reply.bytes);
+        reply_parse(&reply);
+        given += made(&reply, id) ? 1 : 0;
+        reply_fini(&reply);
+        (void)close(fds[i]);
+    }
+    assert_int_equal(given, 1);
+}
+
+static void restart(struct cluster *cluster, size_t i)
+{
+    kill_node(cluster, i);
+    start_node(cluster, i);
+    wait_for_node(cluster, i);
+}
+
+static void test_namespaces_survive(void **state)
+{
+    struct cluster *cluster = *state;
+    const uint16_t *ports = cluster->ports;
+    char id[33];
+    char gone[33];
+    char limited[33];
+    char slow[33];
+    namespace_id(ports[1], "LIMITED", limited);
+    namespace_id(ports[1], "SLOW", slow);
+    assert_true(make_namespace(ports[1], "stays", id));
+    assert_true(make_namespace(ports[1], "goes", gone));
+    rest(ports[1], "PUT", id, "/values/k", "", "v", 200, "true");
+    /* One PoP is away while all is changed. */
+    kill_node(cluster, 2);
+    rest(ports[1], "DELETE", gone, "", "", "", 200, "true");
+    rest(ports[1], "DELETE", limited, "", "", "", 200, "true");
+    rest(ports[1], "PUT", slow, "", "", "{\"title\":\"sloth\"}", 200, "true");
+    start_node(cluster, 2);
+    wait_for_node(cluster, 2);
+    WAIT_FOR(is_not_found(ports[2], limited));
+    for (size_t i = 0; i < POPS; i++) {
+        restart(cluster, i);
+        for (size_t k = 0; k < POPS; k++) {
+            WAIT_FOR(gives(ports[k], "stays", "k", "v"));
+            assert_true(is_not_found(ports[k], gone));
+            assert_true(is_not_found(ports[k], limited));
+            assert_true(is_listed(ports[k], "sloth"));
+            assert_true(gives(ports[k], "SLOW", "k", NULL)); /* a binding keeps its name */
+        }
+    }
+    WAIT_FOR(put(ports[2], "stays", "k2", "v2") == 200);
+    assert_true(make_namespace(ports[2], "goes", gone));
+}
+
+static void test_the_hidden_store_is_hidden(void **state)
+{
+    struct cluster *cluster = *state;
+    char id[33];
+    assert_true(make_namespace(cluster->ports[1], "seen", id));
+    for (size_t i = 0; i < POPS; i++) {
+        uint16_t port = cluster->ports[i];
+        WAIT_FOR(tells(port, "/popsim/state", "\"title\":\"seen\""));
+        assert_true(tells(port, "/metrics", id));
+        static const char *const targets[] = {"/popsim/state", "/metrics", REST "?per_page=1000"};
+        for (size_t k = 0; k < sizeof targets / sizeof targets[0]; k++) {
+            assert_false(tells(port, targets[k], "popsim/namespaces"));
+        }
+        assert_int_equal(call_status(port, "GET", "/popsim/log?store=popsim/namespaces", NULL, ""),
+                         404);
+        assert_int_equal(call_status(port, "GET", "/k", "popsim/namespaces", ""), 404);
+    }
+}
+
 /* The REST API sees the central store, a binding its PoP's cache. */
 static void test_rest_is_fresh(void **state)
 {
@@ -901,6 +1088,10 @@ int main(int argc, char **argv)
         TEST(test_pipelined),
         TEST(test_bad_input_changes_nothing),
         TEST(test_rest),
+        TEST(test_a_namespace_comes_and_goes),
+        TEST(test_one_title_is_given_once),
+        TEST(test_namespaces_survive),
+        TEST(test_the_hidden_store_is_hidden),
         TEST(test_rest_is_fresh),
         TEST(test_every_read_tells_of_itself),
         TEST(test_chunked_and_expected_bodies),

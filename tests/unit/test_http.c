@@ -433,14 +433,12 @@ static void rest_errors(void **state)
         {PS_HTTP_PUT, REST "/" ID "/metadata/k", "", 405, 10405, "method not allowed"},
         {PS_HTTP_POST, REST "/" ID "/values/k", "", 405, 10405, "Method Not Allowed"},
         {PS_HTTP_POST, REST, "{}", 400, 10019, "create namespace: 'title required'"},
-        {PS_HTTP_POST, REST, "{\"title\":\"cache\"}", 400, 10014,
-         "create namespace: 'A namespace with this account ID and title already exists'"},
-        {PS_HTTP_POST, REST, "{\"title\":\"new\"}", 405, 10405,
-         "create namespace: 'method not allowed: a cluster has the stores that popsim up was given "
-         "(--store)'"},
-        {PS_HTTP_DELETE, REST "/" ID, "", 405, 10405,
-         "remove namespace: 'method not allowed: a cluster has the stores that popsim up was given "
-         "(--store)'"},
+        {PS_HTTP_POST, REST, "title", 400, 10012, "create namespace: 'invalid request body'"},
+        {PS_HTTP_POST, REST, "{\"title\":7}", 400, 10019, "create namespace: 'title required'"},
+        {PS_HTTP_PUT, REST "/" ID, "{\"title\":\"\"}", 400, 10019,
+         "rename namespace: 'title required'"},
+        {PS_HTTP_PUT, REST "/nope", "{\"title\":\"t\"}", 404, 10013,
+         "get namespace: 'namespace not found'"},
         {PS_HTTP_GET, REST "/" ID "/keys?limit=9", "", 400, 10021,
          "list keys: 'Invalid limit of 9. Please specify an integer from 10 to 1000.'"},
         {PS_HTTP_PUT, REST "/" ID "/values/k?expiration=1", "v", 400, 10033,
@@ -474,6 +472,76 @@ static void rest_errors(void **state)
         assert_int_equal(asked.response.status, cases[i].status);
         assert_string_equal(asked.response.phrase, ""); /* the standard one */
         ps_buf_fini(&wanted);
+        asked_fini(&asked);
+    }
+}
+
+static void namespace_changes(void **state)
+{
+    (void)state;
+
+    static const struct {
+        enum ps_http_method method;
+        const char *target;
+        const char *body;
+        enum ps_api_kind kind;
+        const char *title;
+    } calls[] = {{PS_HTTP_POST, REST, "{\"title\":\"a \\u00fc\"}", PS_API_NS_CREATE, "a \xc3\xbc"},
+                 {PS_HTTP_PUT, REST "/" ID, "{\"title\":\"b\",\"x\":1}", PS_API_NS_RENAME, "b"},
+                 {PS_HTTP_DELETE, REST "/" ID, "", PS_API_NS_DELETE, ""}};
+
+    static const struct {
+        enum ps_status status;
+        int http_status;
+        const char *wanted;
+    } answers[] = {
+        {PS_OK, 200, "\"success\":true"},
+        {PS_EXISTS, 400,
+         "{\"code\":10014,\"message\":\"create namespace: 'A namespace with this account "
+         "ID and title already exists'\"}"},
+        {PS_NOT_FOUND, 404,
+         "{\"code\":10013,\"message\":\"create namespace: 'namespace not found'\"}"},
+        {PS_LIMIT, 400, "{\"code\":10021,"},
+        {PS_TIMEOUT, 503, "Service Unavailable"}};
+
+    struct asked asked;
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        ask(&asked, calls[i].method, calls[i].target, NULL, calls[i].body);
+        assert_int_equal(asked.call.kind, calls[i].kind);
+        assert_true(ps_slice_eq(asked.call.title, ps_slice_of(calls[i].title)));
+        ps_api_answer_change(&asked.call, PS_OK, ID, &asked.response);
+        struct ps_buf wanted = {0};
+        ps_buf_append_text(&wanted, "{\"success\":true,\"errors\":[],\"messages\":[],\"result\":");
+        if (calls[i].kind == PS_API_NS_DELETE) {
+            ps_buf_append_text(&wanted, "null}");
+        } else {
+            ps_buf_printf(&wanted,
+                          "{\"id\":\"%s\",\"title\":\"%s\",\"supports_url_encoding\":true}}", ID,
+                          calls[i].title);
+        }
+        assert_string_equal(body_of(&asked), ps_buf_text(&wanted));
+        ps_buf_fini(&wanted);
+        asked_fini(&asked);
+    }
+    for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++) {
+        ask(&asked, calls[0].method, calls[0].target, NULL, calls[0].body);
+        ps_api_answer_change(&asked.call, answers[i].status, ID, &asked.response);
+        assert_int_equal(asked.response.status, answers[i].http_status);
+        assert_non_null(strstr(body_of(&asked), answers[i].wanted));
+        asked_fini(&asked);
+    }
+    char body[PS_KV_TITLE_SIZE_MAX + 16];
+    (void)snprintf(body, sizeof body, "{\"title\":\"%0513d\"}", 0);
+    ask(&asked, PS_HTTP_POST, REST, NULL, body);
+    assert_non_null(strstr(body_of(&asked), "create namespace: 'the title is too long'"));
+    asked_fini(&asked);
+    /* A binding may be known by the title, or the id. */
+    static const char *const names[] = {"CACHE", "cache", ID};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *const headers[] = {"popsim-store", names[i], NULL};
+        ask(&asked, PS_HTTP_GET, "/k?urlencoded=true", headers, "");
+        assert_int_equal(asked.call.kind, PS_API_KV);
+        assert_int_equal(asked.call.ns, 0);
         asked_fini(&asked);
     }
 }
@@ -795,16 +863,26 @@ static void body_limits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_split),       cmocka_unit_test(what_is_refused),
-        cmocka_unit_test(heads_are_written), cmocka_unit_test(dates),
-        cmocka_unit_test(multipart_fields),  cmocka_unit_test(binding_routes),
-        cmocka_unit_test(binding_put),       cmocka_unit_test(unknown_stores),
-        cmocka_unit_test(hook_routes),       cmocka_unit_test(other_routes),
-        cmocka_unit_test(rest_errors),       cmocka_unit_test(rest_put_with_metadata),
-        cmocka_unit_test(bulk_put),          cmocka_unit_test(bulk_limits),
-        cmocka_unit_test(get_answers),       cmocka_unit_test(write_answers),
-        cmocka_unit_test(list_answers),      cmocka_unit_test(bulk_get_answers),
-        cmocka_unit_test(namespace_pages),   cmocka_unit_test(body_limits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_split),
+                                       cmocka_unit_test(what_is_refused),
+                                       cmocka_unit_test(heads_are_written),
+                                       cmocka_unit_test(dates),
+                                       cmocka_unit_test(multipart_fields),
+                                       cmocka_unit_test(binding_routes),
+                                       cmocka_unit_test(binding_put),
+                                       cmocka_unit_test(unknown_stores),
+                                       cmocka_unit_test(hook_routes),
+                                       cmocka_unit_test(other_routes),
+                                       cmocka_unit_test(rest_errors),
+                                       cmocka_unit_test(namespace_changes),
+                                       cmocka_unit_test(rest_put_with_metadata),
+                                       cmocka_unit_test(bulk_put),
+                                       cmocka_unit_test(bulk_limits),
+                                       cmocka_unit_test(get_answers),
+                                       cmocka_unit_test(write_answers),
+                                       cmocka_unit_test(list_answers),
+                                       cmocka_unit_test(bulk_get_answers),
+                                       cmocka_unit_test(namespace_pages),
+                                       cmocka_unit_test(body_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
