@@ -146,11 +146,9 @@ struct ps_commits ps_store_log_commits(const struct ps_store_log *log, uint32_t 
     return (struct ps_commits){log->key_commits + from, log->key_ends[key + 1] - from};
 }
 
-size_t ps_store_log_upto(const struct ps_store_log *log, uint32_t key, ps_time_ns t)
+/* The first of [low, high) that was committed after `t`; `high` if none was. */
+static size_t first_after(struct ps_commits commits, size_t low, size_t high, ps_time_ns t)
 {
-    struct ps_commits commits = ps_store_log_commits(log, key);
-    size_t low = 0;
-    size_t high = commits.count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         if (commits.at_ns[middle] <= t) {
@@ -160,6 +158,26 @@ size_t ps_store_log_upto(const struct ps_store_log *log, uint32_t key, ps_time_n
         }
     }
     return low;
+}
+
+size_t ps_store_log_upto(const struct ps_store_log *log, uint32_t key, ps_time_ns t)
+{
+    struct ps_commits commits = ps_store_log_commits(log, key);
+    return first_after(commits, 0, commits.count, t);
+}
+
+size_t ps_store_log_upto_from(const struct ps_store_log *log, uint32_t key, size_t from,
+                              ps_time_ns t)
+{
+    struct ps_commits commits = ps_store_log_commits(log, key);
+    size_t step = 1;
+    /* All before `from` are in; the strides double until one leads behind `t`. */
+    while (from + step <= commits.count && commits.at_ns[from + step - 1] <= t) {
+        from += step;
+        step *= 2;
+    }
+    size_t high = from + step < commits.count ? from + step : commits.count;
+    return first_after(commits, from, high, t);
 }
 
 const struct ps_log_record *ps_store_log_version(const struct ps_store_log *log, uint32_t key,

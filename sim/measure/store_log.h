@@ -37,6 +37,10 @@ void ps_store_log_index(struct ps_store_log *log, size_t key_count);
 struct ps_commits ps_store_log_commits(const struct ps_store_log *log, uint32_t key);
 /** How many of the key's versions were committed at or before `t`. */
 size_t ps_store_log_upto(const struct ps_store_log *log, uint32_t key, ps_time_ns t);
+/** The same, for one who knows that the first `from` were: fast when there are few more, or none.
+ */
+size_t ps_store_log_upto_from(const struct ps_store_log *log, uint32_t key, size_t from,
+                              ps_time_ns t);
 /** The key's version number `index` (0 = the oldest). */
 const struct ps_log_record *ps_store_log_version(const struct ps_store_log *log, uint32_t key,
                                                  size_t index);

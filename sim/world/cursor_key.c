@@ -67,9 +67,11 @@ static void advance(const struct cursor_store *store, struct cursor_key *key, ui
                     ps_time_ns t)
 {
     struct ps_commits commits = ps_store_log_commits(store->log, at);
-    while (key->next_ns <= t) {
-        key->newest_ns = key->next_ns;
-        key->next_ns = commit_of(commits, ++key->upto);
+    if (key->next_ns <= t) {
+        size_t upto = ps_store_log_upto_from(store->log, at, key->upto, t);
+        key->upto = (uint32_t)upto;
+        key->newest_ns = commits.at_ns[upto - 1];
+        key->next_ns = commit_of(commits, upto);
     }
 }
 
@@ -191,9 +193,8 @@ static void show_fifo(struct cursor_store *store, struct cursor_key *key, uint32
 {
     pass(store, t);
     ps_time_ns last_ns = store->passed == 0 ? 0 : store->log->records[store->passed - 1].commit_ns;
-    struct ps_commits commits = ps_store_log_commits(store->log, at);
-    while (key->superseded_ns <= last_ns) {
-        key->superseded_ns = commit_of(commits, ++key->shown);
+    if (key->superseded_ns <= last_ns) {
+        show(store, key, at, ps_store_log_upto_from(store->log, at, key->shown, last_ns));
     }
 }
 
