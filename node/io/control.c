@@ -13,18 +13,6 @@ enum {
     FACTOR_MILLI_MAX = 1000000000 /* what a scenario may ask for */
 };
 
-enum ps_status ps_node_link_copy(const struct ps_link *from, struct ps_link *to)
-{
-    enum ps_status status = PS_OK;
-    for (size_t i = 0; i < from->outage_count && status == PS_OK; i++) {
-        status = ps_link_cut(to, from->outages[i]);
-    }
-    for (size_t i = 0; i < from->slow_count && status == PS_OK; i++) {
-        status = ps_link_slow(to, from->slows[i]);
-    }
-    return status;
-}
-
 void ps_exchange_json(struct ps_exchange *exchange, int status)
 {
     exchange->response.status = status;
@@ -139,7 +127,7 @@ static void relink(struct ps_node *node, ps_time_ns t)
         struct ps_node_store *store = node->stores[i];
         store->link.outage_count = 0;
         store->link.slow_count = 0;
-        if (ps_node_link_copy(&node->link, &store->link) != PS_OK) {
+        if (ps_link_add(&store->link, &node->link) != PS_OK) {
             ps_node_log(node, PS_LOG_ERROR, "control", "%s: the link cannot be copied",
                         store->config->name);
         }
@@ -233,7 +221,7 @@ static void change_link(struct ps_exchange *exchange)
     ps_time_ns now_ns = ps_eval_clock_next(&node->eval, ps_node_now(node));
     struct ps_error err = {0};
     struct ps_link changed = {0};
-    enum ps_status status = ps_node_link_copy(&node->link, &changed);
+    enum ps_status status = ps_link_add(&changed, &node->link);
     if (status == PS_OK) {
         status = add_outages(node, json_object_get(json, "outages"), now_ns, &changed, &err);
     }

@@ -359,11 +359,6 @@ uint64_t ps_feed_turn(struct ps_node_store *store, uint64_t mono_ns);
 void ps_feed_init(struct ps_node_store *store);
 void ps_feed_fini(struct ps_node_store *store);
 
-/* ---- control.c: link ---- */
-
-/** Give a store's link the node's outages and slows. */
-PS_MUST_CHECK enum ps_status ps_node_link_copy(const struct ps_link *from, struct ps_link *to);
-
 /* ---- house.c ---- */
 void ps_house_start(struct ps_node *node);
 

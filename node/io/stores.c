@@ -114,7 +114,7 @@ static enum ps_status attach(struct ps_node_store *store, const struct ps_log_st
     const struct ps_store *config = store->config;
     const struct ps_cluster *cluster = &node->state.cluster;
     ps_cluster_link(cluster, config, node->pop, &store->link);
-    enum ps_status status = ps_node_link_copy(&node->link, &store->link);
+    enum ps_status status = ps_link_add(&store->link, &node->link);
     if (status != PS_OK) {
         return status;
     }

@@ -88,6 +88,18 @@ enum ps_status ps_link_slow(struct ps_link *link, struct ps_slow slow)
     return PS_OK;
 }
 
+enum ps_status ps_link_add(struct ps_link *link, const struct ps_link *from)
+{
+    enum ps_status status = PS_OK;
+    for (size_t i = 0; i < from->outage_count && status == PS_OK; i++) {
+        status = ps_link_cut(link, from->outages[i]);
+    }
+    for (size_t i = 0; i < from->slow_count && status == PS_OK; i++) {
+        status = ps_link_slow(link, from->slows[i]);
+    }
+    return status;
+}
+
 const struct ps_interval *ps_link_outage(const struct ps_link *link, ps_time_ns from_ns,
                                          ps_time_ns until_ns)
 {

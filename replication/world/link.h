@@ -47,6 +47,9 @@ PS_MUST_CHECK enum ps_status ps_link_heal(struct ps_link *link, ps_time_ns t);
 /** Add a slow time. Errors: PS_INVALID, PS_LIMIT. */
 PS_MUST_CHECK enum ps_status ps_link_slow(struct ps_link *link, struct ps_slow slow);
 
+/** Add all outages and slow times of `from`. Errors: PS_LIMIT; some may have been added. */
+PS_MUST_CHECK enum ps_status ps_link_add(struct ps_link *link, const struct ps_link *from);
+
 /** The outage that overlaps [from, until] (both ends count), the first if several; NULL if none.
  *  Lifetime: until the link changes. */
 const struct ps_interval *ps_link_outage(const struct ps_link *link, ps_time_ns from_ns,

@@ -54,18 +54,6 @@ static enum ps_status add_fault(struct world *world, const struct ps_fault *faul
     PS_NOT_REACHED();
 }
 
-static enum ps_status copy_link(const struct ps_link *from, struct ps_link *to)
-{
-    enum ps_status status = PS_OK;
-    for (size_t i = 0; i < from->outage_count && status == PS_OK; i++) {
-        status = ps_link_cut(to, from->outages[i]);
-    }
-    for (size_t i = 0; i < from->slow_count && status == PS_OK; i++) {
-        status = ps_link_slow(to, from->slows[i]);
-    }
-    return status;
-}
-
 enum ps_status ps_world_faults(struct world *world, struct ps_error *err)
 {
     const struct ps_scenario *scenario = world->scenario;
@@ -80,7 +68,7 @@ enum ps_status ps_world_faults(struct world *world, struct ps_error *err)
     for (size_t s = 0; s < world->cluster->store_count; s++) {
         for (size_t p = 0; p < world->cluster->pop_count && status == PS_OK; p++) {
             struct world_replica *replica = &world->stores[s].replicas[p];
-            status = copy_link(&world->history->links[p], &replica->link);
+            status = ps_link_add(&replica->link, &world->history->links[p]);
         }
     }
     return status == PS_OK ? PS_OK : ps_fail(err, status, "faults: %s", ps_status_text(status));
