@@ -34,8 +34,14 @@ struct ps_cluster_state {
     struct ps_cluster_node *nodes; /* owned; one per PoP */
     int32_t supervisor_pid;
     char token[65]; /* bearer token that control and REST calls must carry; empty = none needed */
-    char bind[64];  /* address, default 127.0.0.1 */
+    char bind[64];  /* address; empty = PS_LOOPBACK */
 };
+
+#define PS_LOOPBACK "127.0.0.1"
+
+/** Do the nodes listen where others than this machine's users may come from? Then every call must
+ * carry the token. Any address but PS_LOOPBACK counts as such. */
+bool ps_cluster_is_exposed(const struct ps_cluster_state *state);
 
 /** Read or atomically write (temporary file, fsync, rename; mode 0600) `<folder>/cluster.json`. */
 PS_MUST_CHECK enum ps_status ps_cluster_state_load(const char *folder, struct ps_cluster_state *ret,

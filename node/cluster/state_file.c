@@ -19,6 +19,11 @@ void ps_cluster_state_fini(struct ps_cluster_state *state)
     *state = (struct ps_cluster_state){0};
 }
 
+bool ps_cluster_is_exposed(const struct ps_cluster_state *state)
+{
+    return state->bind[0] != '\0' && strcmp(state->bind, PS_LOOPBACK) != 0;
+}
+
 static enum ps_status read_file(const char *path, struct ps_buf *ret, struct ps_error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -151,6 +151,40 @@ bool ps_api_is_json(struct ps_slice text)
     return is;
 }
 
+/* ---- the token ---- */
+
+/* Takes as long whatever is given. */
+static bool same_bytes(const char *a, const char *b, size_t size)
+{
+    unsigned char differs = 0;
+    for (size_t i = 0; i < size; i++) {
+        differs |= (unsigned char)(a[i] ^ b[i]);
+    }
+    return differs == 0;
+}
+
+static bool authorized(struct ps_api_parser *parser)
+{
+    const char *token = parser->config->token;
+    if (token == NULL || token[0] == '\0') {
+        return true;
+    }
+    const struct ps_http_header *given = ps_http_header(parser->request, "authorization");
+    size_t size = strlen(token);
+    if (given != NULL && given->value.size == size + 7 &&
+        strncasecmp(given->value.data, "Bearer ", 7) == 0 &&
+        same_bytes(given->value.data + 7, token, size)) {
+        return true;
+    }
+    ps_api_fail(parser, 401, 10000, "Authentication error");
+    return false;
+}
+
+static bool authorized_elsewhere(struct ps_api_parser *parser)
+{
+    return !parser->config->token_for_all || authorized(parser);
+}
+
 /* ---- operations that both dialects have ---- */
 
 static void parse_list(struct ps_api_parser *parser, const char *limit)
@@ -289,6 +323,9 @@ static bool find_store(struct ps_api_parser *parser, struct ps_slice text)
 static void parse_binding(struct ps_api_parser *parser)
 {
     struct ps_api_call *call = parser->call;
+    if (!authorized_elsewhere(parser)) {
+        return;
+    }
     const struct ps_http_header *store = ps_http_header(parser->request, "popsim-store");
     if (store == NULL) {
         store = ps_http_header(parser->request, "mf-binding");
@@ -309,24 +346,6 @@ static void parse_binding(struct ps_api_parser *parser)
 }
 
 /* ---- the REST API ---- */
-
-/* Control and REST calls carry the cluster's token, where it has one. */
-static bool authorized(struct ps_api_parser *parser)
-{
-    const char *token = parser->config->token;
-    if (token == NULL || token[0] == '\0') {
-        return true;
-    }
-    const struct ps_http_header *given = ps_http_header(parser->request, "authorization");
-    size_t size = strlen(token);
-    if (given != NULL && given->value.size == size + 7 &&
-        strncasecmp(given->value.data, "Bearer ", 7) == 0 &&
-        memcmp(given->value.data + 7, token, size) == 0) {
-        return true;
-    }
-    ps_api_fail(parser, 401, 10000, "Authentication error");
-    return false;
-}
 
 static void fail_method(struct ps_api_parser *parser)
 {
@@ -575,7 +594,7 @@ static void parse_route(struct ps_api_parser *parser)
     } else if (ps_slice_eq(call->path, PS_LIT("/healthz"))) {
         call->kind = PS_API_HEALTHZ;
     } else if (ps_slice_eq(call->path, PS_LIT("/metrics"))) {
-        call->kind = PS_API_METRICS;
+        call->kind = authorized_elsewhere(parser) ? PS_API_METRICS : PS_API_ANSWERED;
     } else if (ps_slice_starts(call->path, PS_LIT(V4))) {
         parse_rest(parser);
     } else {

@@ -32,12 +32,14 @@ struct ps_api_namespace {
     bool is_kv;
 };
 
-/** What routes are parsed against; borrowed. Control and REST calls must carry the token. */
+/** What routes are parsed against; borrowed. Control and REST calls must carry the token; where
+ * other machines can ask, bindings' calls and /metrics must, too. */
 struct ps_api_config {
     const struct ps_api_namespace *namespaces;
     size_t namespace_count;
     const char *token; /* a bearer token; NULL or empty = none needed */
     const char *pop;   /* for the popsim-pop header */
+    bool token_for_all;
 };
 
 /** One parsed request. Zero it first. Slices borrow from the request and from the call. */

@@ -119,6 +119,7 @@ void ps_server_describe(struct ps_server *server)
     server->api = (struct ps_api_config){.namespaces = server->namespaces,
                                          .namespace_count = count,
                                          .token = node->state.token,
+                                         .token_for_all = ps_cluster_is_exposed(&node->state),
                                          .pop = node->code};
 }
 
@@ -127,7 +128,7 @@ enum ps_status ps_server_create(struct ps_node *node, struct ps_server **ret, st
     struct ps_server *server = PS_NEW(struct ps_server);
     server->node = node;
     server->conn_max = conn_max();
-    const char *address = node->state.bind[0] == '\0' ? "127.0.0.1" : node->state.bind;
+    const char *address = node->state.bind[0] == '\0' ? PS_LOOPBACK : node->state.bind;
     enum ps_status status = listen_on(server, address, node->state.nodes[node->pop].api_port, err);
     if (status != PS_OK) {
         if (server->fd >= 0) {

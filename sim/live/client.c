@@ -431,7 +431,7 @@ enum ps_status ps_live_client_create(struct ev_loop *loop, const struct ps_clust
                                      struct ps_live_client **ret, struct ps_error *err)
 {
     struct in_addr address;
-    const char *bind = state->bind[0] == '\0' ? "127.0.0.1" : state->bind;
+    const char *bind = state->bind[0] == '\0' ? PS_LOOPBACK : state->bind;
     if (inet_pton(AF_INET, bind, &address) != 1) {
         return ps_fail(err, PS_INVALID, "%s is no IPv4 address", bind);
     }

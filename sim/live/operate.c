@@ -69,7 +69,7 @@ static void invoke(struct ps_live *live, uint32_t number)
     it->op.key = ps_intern_put(live->history->keys, drawn.key);
     struct ps_token token = ps_live_token(live->run, it->op.id);
     it->call.request.size = 0;
-    ps_live_request(&it->call.request, &live->state->cluster, &drawn, &token, live->unix_shift_s);
+    ps_live_request(&it->call.request, live->state, &drawn, &token, live->unix_shift_s);
     it->call.pop = drawn.pop;
     it->call.done = on_done;
     it->op.invoke_ns = ps_live_now(live);

@@ -82,7 +82,7 @@ static void put_target(struct ps_buf *out, const struct ps_drawn *drawn, int64_t
     }
 }
 
-void ps_live_request(struct ps_buf *out, const struct ps_cluster *cluster,
+void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
                      const struct ps_drawn *drawn, const struct ps_token *token,
                      int64_t unix_shift_s)
 {
@@ -94,7 +94,11 @@ void ps_live_request(struct ps_buf *out, const struct ps_cluster *cluster,
     ps_buf_append_text(out, methods[verb]);
     put_target(out, drawn, unix_shift_s);
     ps_buf_append_text(out, " HTTP/1.1\r\nHost: popsim\r\npopsim-store: ");
-    ps_buf_append_text(out, cluster->stores[drawn->action->store].name);
+    ps_buf_append_text(out, state->cluster.stores[drawn->action->store].name);
+    if (ps_cluster_is_exposed(state)) {
+        ps_buf_append_text(out, "\r\nAuthorization: Bearer ");
+        ps_buf_append_text(out, state->token);
+    }
     if (verb == PS_VERB_KV_PUT || verb == PS_VERB_KV_DELETE) {
         ps_buf_append_text(out, "\r\npopsim-token: ");
         for (size_t i = 0; i < PS_TOKEN_SIZE; i++) {

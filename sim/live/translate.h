@@ -17,9 +17,10 @@ uint64_t ps_live_token_id(uint64_t run, const struct ps_token *token);
 /** Append `text` as one segment of a path or one value of a query. */
 void ps_live_percent_encode(struct ps_buf *out, struct ps_slice text);
 
-/** Append the drawn operation as a request of the KV binding. `unix_shift_s` is added to a put's
+/** Append the drawn operation as a request of the KV binding, with the token where the cluster asks
+ * bindings for it. `unix_shift_s` is added to a put's
  *  `expiration`: a scenario counts it from its own epoch, a cluster from the cluster's. */
-void ps_live_request(struct ps_buf *out, const struct ps_cluster *cluster,
+void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
                      const struct ps_drawn *drawn, const struct ps_token *token,
                      int64_t unix_shift_s);
 

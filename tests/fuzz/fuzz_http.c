@@ -21,7 +21,7 @@ static const struct ps_api_namespace namespaces[] = {
     {"DB", "db", "00000000000000000000000000000002", false},
     {"MORE", "more", "00000000000000000000000000000003", true}};
 
-static const struct ps_api_config config = {namespaces, 3, NULL, "fra"};
+static const struct ps_api_config config = {namespaces, 3, NULL, "fra", false};
 
 static void require(bool holds)
 {

@@ -199,7 +199,7 @@ static const struct ps_api_namespace namespaces[] = {
     {"DB", "db", "00000000000000000000000000000002", false},
     {"MORE", "more", "00000000000000000000000000000003", true}};
 
-static struct ps_api_config config = {namespaces, 3, NULL, "fra"};
+static struct ps_api_config config = {namespaces, 3, NULL, "fra", false};
 
 struct asked {
     struct ps_http_request request;
@@ -403,6 +403,47 @@ static void other_routes(void **state)
         asked_fini(&asked);
     }
     config.token = NULL;
+}
+
+/* Where others than this machine's users can ask, all must carry the token. */
+static void exposed_routes(void **state)
+{
+    (void)state;
+    static const char *const binding[] = {"popsim-store", "CACHE", NULL};
+    static const char *const binding_right[] = {"popsim-store", "CACHE", "Authorization",
+                                                "Bearer secret", NULL};
+    static const char *const binding_wrong[] = {"popsim-store", "CACHE", "Authorization",
+                                                "Bearer secreT", NULL};
+    static const char *const hook[] = {"MF-URL", "https://fake-host/k", "MF-Binding", "CACHE",
+                                       NULL};
+
+    struct {
+        const char *target;
+        const char *const *headers;
+        int status; /* 0 = it goes on */
+    } cases[] = {{"/k?urlencoded=true", binding, 401},
+                 {"/k?urlencoded=true", binding_wrong, 401},
+                 {"/k?urlencoded=true", binding_right, 0},
+                 {"/k", hook, 401},
+                 {"/metrics", NULL, 401},
+                 {"/metrics", binding_right + 2, 0},
+                 {"/popsim/state", NULL, 401},
+                 {REST, NULL, 401},
+                 {"/healthz", NULL, 0}};
+
+    struct asked asked;
+    config.token = "secret";
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof cases[0]); i++) {
+        size_t at = i / 2;
+        config.token_for_all = i % 2 == 0;
+        ask(&asked, PS_HTTP_GET, cases[at].target, cases[at].headers, "");
+        bool only_elsewhere =
+            cases[at].headers != NULL || strcmp(cases[at].target, "/metrics") == 0;
+        bool open = !config.token_for_all && only_elsewhere;
+        assert_int_equal(asked.response.status, open ? 0 : cases[at].status);
+        asked_fini(&asked);
+    }
+    config = (struct ps_api_config){namespaces, 3, NULL, "fra", false};
 }
 
 static void rest_errors(void **state)
@@ -863,26 +904,17 @@ static void body_limits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_split),
-                                       cmocka_unit_test(what_is_refused),
-                                       cmocka_unit_test(heads_are_written),
-                                       cmocka_unit_test(dates),
-                                       cmocka_unit_test(multipart_fields),
-                                       cmocka_unit_test(binding_routes),
-                                       cmocka_unit_test(binding_put),
-                                       cmocka_unit_test(unknown_stores),
-                                       cmocka_unit_test(hook_routes),
-                                       cmocka_unit_test(other_routes),
-                                       cmocka_unit_test(rest_errors),
-                                       cmocka_unit_test(namespace_changes),
-                                       cmocka_unit_test(rest_put_with_metadata),
-                                       cmocka_unit_test(bulk_put),
-                                       cmocka_unit_test(bulk_limits),
-                                       cmocka_unit_test(get_answers),
-                                       cmocka_unit_test(write_answers),
-                                       cmocka_unit_test(list_answers),
-                                       cmocka_unit_test(bulk_get_answers),
-                                       cmocka_unit_test(namespace_pages),
-                                       cmocka_unit_test(body_limits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_split),       cmocka_unit_test(what_is_refused),
+        cmocka_unit_test(heads_are_written), cmocka_unit_test(dates),
+        cmocka_unit_test(multipart_fields),  cmocka_unit_test(binding_routes),
+        cmocka_unit_test(binding_put),       cmocka_unit_test(unknown_stores),
+        cmocka_unit_test(hook_routes),       cmocka_unit_test(other_routes),
+        cmocka_unit_test(exposed_routes),    cmocka_unit_test(rest_errors),
+        cmocka_unit_test(namespace_changes), cmocka_unit_test(rest_put_with_metadata),
+        cmocka_unit_test(bulk_put),          cmocka_unit_test(bulk_limits),
+        cmocka_unit_test(get_answers),       cmocka_unit_test(write_answers),
+        cmocka_unit_test(list_answers),      cmocka_unit_test(bulk_get_answers),
+        cmocka_unit_test(namespace_pages),   cmocka_unit_test(body_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

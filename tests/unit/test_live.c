@@ -194,9 +194,15 @@ static void assert_request(const char *operation, const char *expected, struct p
     struct ps_drawn drawn;
     ps_session_draw(&fixture.plan.sessions[0], &text, &drawn);
     struct ps_token token = ps_live_token(0xabcdef, 17);
-    ps_live_request(&request, &fixture.scenario->cluster, &drawn, &token, 1000);
+    struct ps_cluster_state cs = {.cluster = fixture.scenario->cluster, .token = "secret"};
+    ps_live_request(&request, &cs, &drawn, &token, 1000);
     ps_live_op_init(ret_op, &drawn);
     assert_string_equal(ps_buf_text(&request), expected);
+    (void)snprintf(cs.bind, sizeof cs.bind, "127.0.0.2");
+    request.size = 0;
+    ps_live_request(&request, &cs, &drawn, &token, 1000);
+    assert_non_null(
+        strstr(ps_buf_text(&request), "popsim-store: CACHE\r\nAuthorization: Bearer secret\r\n"));
     assert_int_equal(ret_op->pop, 1);
     ps_buf_fini(&text);
     ps_buf_fini(&request);
