@@ -94,7 +94,7 @@ static void add_store_row(struct libscols_table *table, const struct ps_cluster_
                    json_integer_value(json_object_get(node, "boot")));
     (void)snprintf(have, sizeof have, "%" JSON_INTEGER_FORMAT,
                    json_integer_value(json_object_get(store, "have_lsn")));
-    const char *name = json_string_value(json_object_get(store, "name"));
+    const char *name = json_string_value(json_object_get(store, "title"));
     const char *role = json_string_value(json_object_get(store, "role"));
     const char *cells[] = {state->cluster.pops[index]->code,
                            url,

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NAMESPACES "/client/v4/accounts/popsim/storage/kv/namespaces"
+
 enum {
     OPTION_POP = CLI_OPTION,
     OPTION_TTL,
@@ -231,7 +233,8 @@ static int print_names(struct ps_slice body)
 
 struct call {
     const struct ps_cluster_state *state;
-    const struct ps_store *store;
+    char store[PS_STORE_NAME_MAX + 1]; /* its name, or its id if it was made at run time */
+    char store_id[33];
     size_t pop;
     const char *verb; /* "put", ..., or "bulk put", ... */
     const char *method;
@@ -291,7 +294,8 @@ static void print_value(const struct http_reply *reply, bool line)
 
 static int print_reply(const struct call *call, const struct http_reply *reply)
 {
-    if (reply->status == 404 && is(call, "get")) {
+    bool was_read = http_reply_header(reply, "popsim-lsn").size > 0; /* there is such a store */
+    if (reply->status == 404 && is(call, "get") && was_read) {
         print_staleness(pop_of(call), reply);
         (void)fprintf(stderr, "%s: not found\n", pop_of(call));
         return CLI_BROKEN;
@@ -315,18 +319,75 @@ static int print_reply(const struct call *call, const struct http_reply *reply)
     return CLI_OK;
 }
 
+static enum ps_status send_call(struct call *call, struct http_reply *ret, struct ps_error *err)
+{
+    if (call->state->token[0] != '\0') {
+        ps_buf_printf(&call->headers, "Authorization: Bearer %s\r\n", call->state->token);
+    }
+    return http_call(call->state->bind, call->state->nodes[call->pop].api_port, call->method,
+                     ps_buf_slice(&call->target), ps_buf_text(&call->headers),
+                     ps_buf_slice(&call->body), HTTP_LIMIT_MS, ret, err);
+}
+
 static int perform(struct call *call)
 {
     struct http_reply reply = {0};
     struct ps_error err = {0};
-    if (http_call(call->state->bind, call->state->nodes[call->pop].api_port, call->method,
-                  ps_buf_slice(&call->target), ps_buf_text(&call->headers),
-                  ps_buf_slice(&call->body), HTTP_LIMIT_MS, &reply, &err) != PS_OK) {
+    if (send_call(call, &reply, &err) != PS_OK) {
         return cli_fail(&err);
     }
     int code = print_reply(call, &reply);
     http_reply_fini(&reply);
     return code;
+}
+
+static void call_reset(struct call *call)
+{
+    ps_buf_fini(&call->target);
+    ps_buf_fini(&call->headers);
+    ps_buf_fini(&call->body);
+}
+
+/* Find a namespace that was made at run time, by its title or id, among those that the PoP lists.
+ */
+static bool find_namespace(struct call *call, const char *name, struct ps_slice listed)
+{
+    json_t *json = json_loadb(listed.size == 0 ? "" : listed.data, listed.size, 0, NULL);
+    size_t index;
+    const json_t *one;
+    json_array_foreach(json_object_get(json, "result"), index, one)
+    {
+        const char *title = json_string_value(json_object_get(one, "title"));
+        const char *id = json_string_value(json_object_get(one, "id"));
+        if (title != NULL && id != NULL && (strcmp(title, name) == 0 || strcmp(id, name) == 0)) {
+            (void)snprintf(call->store, sizeof call->store, "%s", id);
+            (void)snprintf(call->store_id, sizeof call->store_id, "%s", id);
+        }
+    }
+    json_decref(json);
+    return call->store_id[0] != '\0';
+}
+
+static int find_store(struct call *call, const char *name)
+{
+    const struct ps_cluster *cluster = &call->state->cluster;
+    int store = ps_cluster_find_store(cluster, ps_slice_of(name));
+    if (store >= 0) {
+        (void)snprintf(call->store, sizeof call->store, "%s", cluster->stores[store].name);
+        (void)snprintf(call->store_id, sizeof call->store_id, "%s", cluster->stores[store].id);
+        return CLI_OK;
+    }
+    struct http_reply reply = {0};
+    struct ps_error err = {0};
+    call->method = "GET";
+    ps_buf_append_text(&call->target, NAMESPACES "?per_page=1000");
+    if (send_call(call, &reply, &err) != PS_OK) {
+        return cli_fail(&err);
+    }
+    bool found = find_namespace(call, name, ps_buf_slice(&reply.body));
+    http_reply_fini(&reply);
+    call_reset(call);
+    return found ? CLI_OK : cli_usage("the cluster has no store \"%s\"; see popsim status", name);
 }
 
 static int prepare_key(const struct kv_options *options, struct call *call)
@@ -375,18 +436,16 @@ static int prepare_bulk(const struct kv_options *options, struct call *call)
     }
     call->method = is(call, "bulk put") ? "PUT" : "POST";
     call->headers.size = 0;
-    if (call->state->token[0] != '\0') {
-        ps_buf_printf(&call->headers, "Authorization: Bearer %s\r\n", call->state->token);
-    }
-    ps_buf_printf(&call->target, "client/v4/accounts/popsim/storage/kv/namespaces/%s/bulk%s",
-                  call->store->id, is(call, "bulk put") ? "" : "/delete");
+    call->target.size = 0;
+    ps_buf_printf(&call->target, NAMESPACES "/%s/bulk%s", call->store_id,
+                  is(call, "bulk put") ? "" : "/delete");
     return read_file(options->words[3], &call->body);
 }
 
 static int prepare(const struct kv_options *options, struct call *call)
 {
     ps_buf_append_char(&call->target, '/');
-    ps_buf_printf(&call->headers, "popsim-store: %s\r\n", call->store->name);
+    ps_buf_printf(&call->headers, "popsim-store: %s\r\n", call->store);
     if (strncmp(call->verb, "bulk ", 5) == 0) {
         return prepare_bulk(options, call);
     }
@@ -409,19 +468,15 @@ static int run(const struct kv_options *options, const char *verb,
         return cli_usage("--pop %s: it is none of the cluster's PoPs", options->pop);
     }
     const char *name = options->words[strncmp(verb, "bulk ", 5) == 0 ? 2 : 1];
-    int store = ps_cluster_find_store(cluster, ps_slice_of(name));
-    if (store < 0) {
-        return cli_usage("the cluster has no store \"%s\"; see popsim status", name);
+    struct call call = {.state = state, .pop = (size_t)pop, .verb = verb};
+    int code = find_store(&call, name);
+    if (code == CLI_OK) {
+        code = prepare(options, &call);
     }
-    struct call call = {
-        .state = state, .store = &cluster->stores[store], .pop = (size_t)pop, .verb = verb};
-    int code = prepare(options, &call);
     if (code == CLI_OK) {
         code = perform(&call);
     }
-    ps_buf_fini(&call.target);
-    ps_buf_fini(&call.headers);
-    ps_buf_fini(&call.body);
+    call_reset(&call);
     return code;
 }
 

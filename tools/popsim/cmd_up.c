@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -29,10 +30,13 @@ enum {
     OPTION_LATENCY,
     OPTION_DURABILITY,
     OPTION_PORT,
+    OPTION_BIND,
+    OPTION_TOKEN,
     OPTION_DETACH,
     OPTION_FRESH,
     OPTION_QUIET,
     STORE_OPTIONS_MAX = 64,
+    TOKEN_BYTES = 16,
     PORT_MAX = 65000 /* the PoPs' ports follow the first */
 };
 
@@ -47,6 +51,8 @@ struct up_options {
     const char *latency;
     const char *durability;
     const char *state;
+    const char *bind;
+    const char *token;
     int port;
     bool port_given;
     bool detach;
@@ -97,6 +103,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
             argp_error(state, "--port %s: a port number is expected, or 0 for free ones", argument);
         }
         break;
+    case OPTION_BIND:
+        options->bind = argument;
+        break;
+    case OPTION_TOKEN:
+        options->token = argument;
+        break;
     case OPTION_DETACH:
         options->detach = true;
         break;
@@ -132,6 +144,10 @@ static const struct argp_option argp_options[] = {
     {"latency", OPTION_LATENCY, "profile|none|X", 0, "Emulated latency of answers", 0},
     {"durability", OPTION_DURABILITY, "sync|relaxed", 0, "fsync before a write is acknowledged", 0},
     {"port", OPTION_PORT, "N", 0, "First API port (default 8700); 0 takes free ones", 0},
+    {"bind", OPTION_BIND, "ADDRESS", 0,
+     "IPv4 address to listen on (default 127.0.0.1); with any other, all must carry the token", 0},
+    {"token", OPTION_TOKEN, "TEXT", 0, "The token that requests must carry (default: one is made)",
+     0},
     {"detach", OPTION_DETACH, NULL, 0, "Return once every PoP serves", 0},
     {"fresh", OPTION_FRESH, NULL, 0, "Throw away what an earlier cluster left in the state folder",
      0},
@@ -224,6 +240,50 @@ static enum ps_status cluster_of(const struct up_options *options, struct ps_clu
     return status;
 }
 
+static bool is_token(const char *text)
+{
+    size_t size = strlen(text);
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] <= ' ' || text[i] > '~') {
+            return false;
+        }
+    }
+    return size > 0 && size < sizeof((struct ps_cluster_state *)0)->token;
+}
+
+static enum ps_status make_token(struct ps_cluster_state *state, struct ps_error *err)
+{
+    unsigned char bytes[TOKEN_BYTES];
+    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) {
+        return ps_fail(err, PS_IO, "make a token: %s", strerror(errno));
+    }
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        (void)snprintf(state->token + 2 * i, 3, "%02x", bytes[i]);
+    }
+    return PS_OK;
+}
+
+/* Who may ask. A token that is made is told once; later it stands in cluster.json only. */
+static enum ps_status access_options(const struct up_options *options,
+                                     struct ps_cluster_state *state, struct ps_error *err)
+{
+    if (options->token != NULL) {
+        (void)snprintf(state->token, sizeof state->token, "%s", options->token);
+    } else if (options->bind != NULL && !ps_cluster_is_exposed(state)) {
+        state->token[0] = '\0'; /* it was for others */
+    }
+    if (!ps_cluster_is_exposed(state) || state->token[0] != '\0') {
+        return PS_OK;
+    }
+    enum ps_status status = make_token(state, err);
+    if (status == PS_OK && !options->quiet) {
+        (void)printf("All requests must carry this header (popsim's own commands do):\n"
+                     "  Authorization: Bearer %s\n\n",
+                     state->token);
+    }
+    return status;
+}
+
 static bool asks_for_a_cluster(const struct up_options *options)
 {
     return options->file != NULL || options->pops != NULL || options->store_count > 0 ||
@@ -236,15 +296,16 @@ static void print_tour(const struct ps_cluster_state *state, const char *stop)
     const char *first = state->cluster.pops[0]->code;
     const char *last = state->cluster.pops[state->cluster.pop_count - 1]->code;
     const char *store = state->cluster.stores[0].name;
+    const char *token = ps_cluster_is_exposed(state) ? "-H \"Authorization: Bearer $TOKEN\" " : "";
     (void)printf("\nTry, in another terminal:\n"
                  "  popsim kv put --pop %s %s user:1 hello\n"
                  "  popsim kv get --pop %s %s user:1\n"
-                 "  curl -i -H 'popsim-store: %s' 'http://%s:%u/user:1?urlencoded=true'\n"
+                 "  curl -i %s-H 'popsim-store: %s' 'http://%s:%u/user:1?urlencoded=true'\n"
                  "  popsim status\n"
                  "  popsim logs -f %s\n"
                  "Stop it with %s.\n",
-                 first, store, last, store, store, state->bind, state->nodes[0].api_port, last,
-                 stop);
+                 first, store, last, store, token, store, state->bind, state->nodes[0].api_port,
+                 last, stop);
     (void)fflush(stdout);
 }
 
@@ -309,6 +370,9 @@ int cmd_up(int argc, char **argv)
     if (cli_parse(&argp, argc, argv, &options) != 0) {
         return CLI_BAD_INPUT;
     }
+    if (options.token != NULL && !is_token(options.token)) {
+        return cli_usage("--token: up to 64 visible characters without spaces are expected");
+    }
     struct ps_error err = {0};
     const char *folder = cli_state_folder(options.state);
     struct ps_cluster asked = {0};
@@ -323,14 +387,18 @@ int cmd_up(int argc, char **argv)
         struct state_folder_request request = {.folder = folder,
                                                .asked = asks ? &asked : NULL,
                                                .fresh = options.fresh,
+                                               .bind = options.bind,
                                                .first_port =
                                                    options.port_given ? options.port : -1};
         status = state_folder_open(&request, &state, &err);
     }
     ps_cluster_fini(&asked);
-    if (status == PS_OK && !asks) {
-        status = running_options(&options, &state.cluster, &err);
-        state.timeline.speed_milli = state.cluster.speed_milli;
+    if (status == PS_OK) {
+        status = access_options(&options, &state, &err);
+        if (status == PS_OK && !asks) {
+            status = running_options(&options, &state.cluster, &err);
+            state.timeline.speed_milli = state.cluster.speed_milli;
+        }
         if (status != PS_OK) {
             ps_cluster_state_fini(&state);
         }

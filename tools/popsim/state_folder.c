@@ -3,6 +3,7 @@
 #include "replication/base/memory.h"
 #include "tools/popsim/cli.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -79,20 +80,23 @@ enum ps_status state_folder_remove(const char *folder, struct ps_error *err)
 }
 
 /* Free ports for all PoPs: bound together so that they differ, then released. */
-static enum ps_status take_free_ports(struct ps_cluster_node *nodes, size_t count,
-                                      struct ps_error *err)
+static enum ps_status take_free_ports(struct ps_cluster_state *state, struct ps_error *err)
 {
+    struct ps_cluster_node *nodes = state->nodes;
+    size_t count = state->cluster.pop_count;
     int *sockets = PS_NEW_ARRAY(int, count);
     enum ps_status status = PS_OK;
     size_t taken = 0;
     for (; taken < count && status == PS_OK; taken++) {
-        struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        struct sockaddr_in address = {.sin_family = AF_INET};
+        (void)inet_pton(AF_INET, state->bind, &address.sin_addr);
         socklen_t size = sizeof address;
         sockets[taken] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (sockets[taken] < 0 ||
             bind(sockets[taken], (const struct sockaddr *)&address, size) != 0 ||
             getsockname(sockets[taken], (struct sockaddr *)&address, &size) != 0) {
-            status = ps_fail(err, PS_IO, "find a free port: %s", strerror(errno));
+            status =
+                ps_fail(err, PS_IO, "find a free port on %s: %s", state->bind, strerror(errno));
         }
         nodes[taken].api_port = ntohs(address.sin_port);
     }
@@ -105,12 +109,26 @@ static enum ps_status take_free_ports(struct ps_cluster_node *nodes, size_t coun
     return status;
 }
 
+static enum ps_status choose_address(struct ps_cluster_state *state, const char *bind,
+                                     struct ps_error *err)
+{
+    struct in_addr address;
+    if (bind == NULL) {
+        return PS_OK;
+    }
+    if (inet_pton(AF_INET, bind, &address) != 1) {
+        return ps_fail(err, PS_INVALID, "--bind %s: an IPv4 address is expected", bind);
+    }
+    (void)inet_ntop(AF_INET, &address, state->bind, sizeof state->bind);
+    return PS_OK;
+}
+
 static enum ps_status assign_ports(struct ps_cluster_state *state, int first_port,
                                    struct ps_error *err)
 {
     first_port = first_port < 0 ? FIRST_PORT : first_port;
     if (first_port == 0) {
-        return take_free_ports(state->nodes, state->cluster.pop_count, err);
+        return take_free_ports(state, err);
     }
     if ((size_t)first_port + state->cluster.pop_count > UINT16_MAX) {
         return ps_fail(err, PS_INVALID, "--port %d: %zu PoPs do not fit above it", first_port,
@@ -180,7 +198,8 @@ static enum ps_status resume(const struct state_folder_request *request,
     for (size_t i = 0; i < ret->cluster.pop_count; i++) {
         ret->nodes[i].pid = 0;
     }
-    if (request->first_port >= 0) {
+    status = choose_address(ret, request->bind, err);
+    if (status == PS_OK && request->first_port >= 0) {
         status = assign_ports(ret, request->first_port, err);
     }
     if (status == PS_OK) {
@@ -195,13 +214,16 @@ static enum ps_status resume(const struct state_folder_request *request,
 static enum ps_status create(const struct state_folder_request *request,
                              struct ps_cluster_state *ret, struct ps_error *err)
 {
-    *ret = (struct ps_cluster_state){.cluster = *request->asked, .bind = "127.0.0.1"};
+    *ret = (struct ps_cluster_state){.cluster = *request->asked, .bind = PS_LOOPBACK};
     *request->asked = (struct ps_cluster){0};
     ret->cluster.epoch_unix_s = (int64_t)time(NULL);
     ret->timeline = (struct ps_timeline){.origin_ns = cli_monotonic_ns(),
                                          .speed_milli = ret->cluster.speed_milli};
     ret->nodes = PS_NEW_ARRAY(struct ps_cluster_node, ret->cluster.pop_count);
-    enum ps_status status = assign_ports(ret, request->first_port, err);
+    enum ps_status status = choose_address(ret, request->bind, err);
+    if (status == PS_OK) {
+        status = assign_ports(ret, request->first_port, err);
+    }
     if (status == PS_OK) {
         status = ps_cluster_state_save(request->folder, ret, err);
     }

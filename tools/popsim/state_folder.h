@@ -8,6 +8,7 @@ struct state_folder_request {
     const char *folder;
     struct ps_cluster *asked; /* NULL = what the folder holds; else taken over (left empty) */
     bool fresh;               /* remove what an earlier cluster left */
+    const char *bind;         /* the nodes' address; NULL = as before, or PS_LOOPBACK */
     int first_port;           /* 0 = free ones; -1 = as before, or the usual ones */
 };
 
@@ -20,7 +21,7 @@ bool state_folder_in_use(const char *folder);
 /** Make the folder ready for a supervisor and give the state to run with: time line, ports, no
  * pids. The folder is then in use until the calling process and those it forked end. A folder whose
  * cluster differs from `asked` is refused (PS_EXISTS) unless fresh; one that is in use, too
- * (PS_BUSY). */
+ * (PS_BUSY); an address that is none, too (PS_INVALID). */
 PS_MUST_CHECK enum ps_status state_folder_open(const struct state_folder_request *request,
                                                struct ps_cluster_state *ret, struct ps_error *err);
 
