@@ -1,10 +1,63 @@
-/* What the files of node/d1/database*.c share. For node/d1 and its tests only. */
+/* What the files of node/d1/database*.c share. For node/d1 and its tests only.
+ *
+ *   database.c         opening, a request from its begin to its end
+ *   database_policy.c  what a user may say: authorizer, limits; the functions that draw chance
+ *   database_error.c   D1's words for SQLite's errors
+ *   database_rows.c    rows and answers as JSON */
 #ifndef PS_NODE_D1_DATABASE_INTERNAL_H
 #define PS_NODE_D1_DATABASE_INTERNAL_H
+
+#include "node/d1/database.h"
 
 #include <sqlite3.h>
 
 /** The two counters that node/d1/sqlite/count-rows adds to a statement. */
 enum { PS_STATUS_ROWS_READ = 9, PS_STATUS_ROWS_WRITTEN = 10 };
+
+struct ps_d1_database {
+    struct ps_pages *pages;
+    struct sqlite3 *db;       /* of pages */
+    bool writes;              /* it is home's */
+    bool trusted;             /* the statement that is prepared is ours */
+    bool transaction_refused; /* the user's last statement was BEGIN or the like */
+
+    const struct ps_d1_call *call; /* while a request runs */
+    uint64_t drawn;                /* random words in this call */
+    bool expired;
+
+    /* Ours, prepared once. */
+    struct sqlite3_stmt *begin;
+    struct sqlite3_stmt *commit;
+    struct sqlite3_stmt *rollback;
+    struct sqlite3_stmt *page_count;
+    struct sqlite3_stmt *free_count;
+};
+
+/* database_policy.c */
+
+/** Put the policy on a fresh connection. Errors: PS_IO. */
+PS_MUST_CHECK enum ps_status ps_d1_policy_set(struct ps_d1_database *database);
+
+/* database_error.c */
+
+/** Append D1's text for the connection's last error. */
+void ps_d1_put_error(struct ps_buf *buf, const struct ps_d1_database *database);
+
+/* database_rows.c */
+
+/** Rows as they come, in a request's format. */
+struct ps_d1_rows {
+    struct ps_buf *out;
+    enum ps_d1_format format;
+    bool any;
+};
+
+void ps_d1_rows_begin(struct ps_d1_rows *rows, struct sqlite3_stmt *statement);
+void ps_d1_rows_add(struct ps_d1_rows *rows, struct sqlite3_stmt *statement);
+void ps_d1_rows_end(struct ps_d1_rows *rows);
+
+/** Append a number as JavaScript writes it in JSON: the shortest digits that read back as the same
+ *  number; null for infinities and what is no number. */
+void ps_d1_put_number(struct ps_buf *buf, double number);
 
 #endif
