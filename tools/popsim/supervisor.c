@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -25,6 +26,8 @@
 #define HOLD_POLL_S 0.05
 #define STOP_S 10.0
 #define START_TRIES_MAX 5
+#define FORMER_S 30.0
+#define FORMER_POLL_S 0.05
 
 struct supervisor;
 
@@ -39,6 +42,7 @@ struct child {
     bool ready;
     bool ever_ready;
     int failed_starts;
+    ev_tstamp former_since; /* when it began to wait for another's node to end; 0 = it does not */
 };
 
 struct supervisor {
@@ -154,10 +158,60 @@ static _Noreturn void become_node(const struct supervisor *supervisor, const str
 
 static void on_exit_of(struct ev_loop *loop, ev_child *watcher, int events);
 
+/* A supervisor that was killed takes its nodes along, but they end what they have under way first.
+ * A node holds this lock for as long as it lives. */
+static bool has_former(const struct child *child)
+{
+    char path[4096];
+    supervisor_path(child->supervisor->options->folder, child->code, "map/lock", path);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+        return false;
+    }
+    bool held = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    (void)close(fd);
+    return held;
+}
+
+static void wait_for_former(struct child *child)
+{
+    struct supervisor *supervisor = child->supervisor;
+    ev_tstamp now = ev_now(supervisor->loop);
+    if (child->former_since <= 0) {
+        child->former_since = now;
+        if (!supervisor->options->quiet) {
+            (void)fprintf(stderr,
+                          "popsim: %s: its node of an earlier start ends what it has under way; "
+                          "waiting for it\n",
+                          child->code);
+        }
+    }
+    if (now - child->former_since > FORMER_S && !child->ever_ready) {
+        char path[4096];
+        supervisor_path(supervisor->options->folder, child->code, "node.json", path);
+        json_t *json = json_load_file(path, 0, NULL);
+        (void)ps_fail(
+            &supervisor->failure, PS_BUSY,
+            "%s cannot be started: its node of an earlier start (pid %" JSON_INTEGER_FORMAT
+            ") has not ended in %.0f s",
+            child->code, json_integer_value(json_object_get(json, "pid")), FORMER_S);
+        json_decref(json);
+        stop(supervisor);
+        return;
+    }
+    ev_timer_set(&child->retry, FORMER_POLL_S, 0.);
+    ev_timer_start(supervisor->loop, &child->retry);
+}
+
 static void start(struct child *child)
 {
     struct supervisor *supervisor = child->supervisor;
     char path[4096];
+    if (has_former(child)) {
+        wait_for_former(child);
+        return;
+    }
+    child->former_since = 0;
     supervisor_path(supervisor->options->folder, child->code, "", path);
     if (mkdir(path, 0700) != 0 && errno != EEXIST) {
         (void)ps_fail(&supervisor->failure, PS_IO, "%s: %s", path, strerror(errno));
@@ -257,7 +311,9 @@ static void on_retry(struct ev_loop *loop, ev_timer *watcher, int events)
         return;
     }
     start(child);
-    save(child->supervisor);
+    if (child->former_since <= 0) {
+        save(child->supervisor);
+    }
 }
 
 static void on_exit_of(struct ev_loop *loop, ev_child *watcher, int events)

@@ -3,7 +3,7 @@
  * A node that dies is started again after a back-off (50 ms, doubling to 5 s, forgotten after 10 s
  * of good health). A file `pop-<code>/hold` keeps a node down until it is removed, or until the
  * instant of the monotonic clock (ns) that is written in it: that is how faults crash a PoP for a
- * time. */
+ * time. A node of an earlier supervisor that still ends what it has under way is waited for. */
 #ifndef PS_TOOLS_POPSIM_SUPERVISOR_H
 #define PS_TOOLS_POPSIM_SUPERVISOR_H
 
@@ -18,7 +18,8 @@ struct supervisor_options {
 
 /** Run the cluster until SIGINT or SIGTERM. `state` has PoPs, stores, ports and time line; pids are
  *  filled in and cluster.json is kept up to date. Calls `ready` once every PoP serves.
- *  Errors: PS_IO (a node cannot be started or dies before it ever served). */
+ *  Errors: PS_IO (a node cannot be started or dies before it ever served), PS_BUSY (one of an
+ * earlier start does not end). */
 PS_MUST_CHECK enum ps_status supervisor_run(const struct supervisor_options *options,
                                             struct ps_cluster_state *state,
                                             void (*ready)(const struct ps_cluster_state *state),
