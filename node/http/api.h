@@ -32,6 +32,10 @@ struct ps_api_namespace {
     bool is_kv;
 };
 
+/** A value with more bytes is not copied into the answer to a get of one key: response->tail_size
+ * says so, and the caller sends it behind the head. */
+enum { PS_API_INLINE_MAX = 256 << 10 };
+
 /** What routes are parsed against; borrowed. Control and REST calls must carry the token; where
  * other machines can ask, bindings' calls and /metrics must, too. */
 struct ps_api_config {

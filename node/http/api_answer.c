@@ -198,7 +198,11 @@ static void put_get(const struct ps_api_call *call, const struct ps_api_item *it
                    version->expires_unix_s);
     }
     header_text(response, "Content-Type", "application/octet-stream");
-    ps_buf_append_slice(&response->body, version->value);
+    if (version->value.size > PS_API_INLINE_MAX) {
+        response->tail_size = version->value.size;
+    } else {
+        ps_buf_append_slice(&response->body, version->value);
+    }
 }
 
 static void put_list(const struct ps_api_call *call, const struct ps_api_result *result,

@@ -39,6 +39,7 @@ struct ps_http_response {
     char phrase[512];      /* reason phrase; empty = the standard one for the status */
     struct ps_buf headers; /* "name: value\r\n" lines; no Content-Length, Connection or Date */
     struct ps_buf body;
+    size_t tail_size; /* bytes of the body that follow behind `body`, by whoever sends it */
 };
 
 void ps_http_response_fini(struct ps_http_response *response);

@@ -345,7 +345,7 @@ void ps_http1_write_head_dated(struct ps_buf *out, const struct ps_http_response
     ps_buf_append(out, response->headers.data, response->headers.size);
     if (response->status >= 200 && response->status != 204 && response->status != 304) {
         ps_buf_append(out, "Content-Length: ", 16);
-        ps_buf_append_u64(out, response->body.size);
+        ps_buf_append_u64(out, response->body.size + response->tail_size);
         ps_buf_append(out, "\r\n", 2);
     }
     if (date.size > 0) {

@@ -35,15 +35,16 @@ struct ps_conn {
     size_t count;
     struct ps_buf out; /* heads and small bodies to be written ... */
     size_t out_sent;
-    struct ps_buf body; /* ... and behind them one large body */
+    struct ps_buf body; /* ... behind them one large body, or a part of a value ... */
     size_t body_sent;
-    double active_s;  /* when a byte last came or went */
-    double request_s; /* when the request that is incomplete began; 0 = none */
-    bool eof;         /* the client sends no more */
-    bool last;        /* no more requests are taken */
-    bool expected;    /* the client waits for 100 Continue, which comes behind the answers */
-    bool refused;     /* what still comes is read over, so that the client sees the answer */
-    bool lingers;     /* ... which is written */
+    struct ps_tail value; /* ... and the parts of the value that are still to come */
+    double active_s;      /* when a byte last came or went */
+    double request_s;     /* when the request that is incomplete began; 0 = none */
+    bool eof;             /* the client sends no more */
+    bool last;            /* no more requests are taken */
+    bool expected;        /* the client waits for 100 Continue, which comes behind the answers */
+    bool refused;         /* what still comes is read over, so that the client sees the answer */
+    bool lingers;         /* ... which is written */
 };
 
 struct ps_conn *ps_conn_next(const struct ps_conn *conn)
@@ -91,7 +92,8 @@ static void wait_for(struct ps_conn *conn, int events)
 
 static bool has_output(const struct ps_conn *conn)
 {
-    return conn->out_sent < conn->out.size || conn->body_sent < conn->body.size;
+    return conn->out_sent < conn->out.size || conn->body_sent < conn->body.size ||
+           ps_tail_left(&conn->value);
 }
 
 static bool takes_requests(const struct ps_conn *conn)
@@ -131,6 +133,7 @@ void ps_conn_close(struct ps_conn *conn)
     ps_buf_fini(&conn->held);
     ps_buf_fini(&conn->out);
     ps_buf_fini(&conn->body);
+    ps_tail_fini(&conn->value);
     free(conn);
 }
 
@@ -184,7 +187,8 @@ static struct ps_slice date(struct ps_server *server)
 /* Move complete answers, in order, to the output; stops behind a large body. */
 static void collect(struct ps_conn *conn)
 {
-    while (conn->head != NULL && conn->head->complete && conn->body.size == 0) {
+    while (conn->head != NULL && conn->head->complete && conn->body.size == 0 &&
+           !ps_tail_left(&conn->value)) {
         struct ps_exchange *exchange = conn->head;
         bool close = exchange->close || (conn->server->stopping && exchange->next == NULL);
         conn->head = exchange->next;
@@ -202,6 +206,9 @@ static void collect(struct ps_conn *conn)
             } else {
                 ps_buf_append(&conn->out, body->data, body->size);
             }
+            ps_tail_fini(&conn->value);
+            conn->value = exchange->tail;
+            exchange->tail = (struct ps_tail){0};
         }
         conn->last = conn->last || close;
         ps_exchange_destroy(exchange);
@@ -211,6 +218,11 @@ static void collect(struct ps_conn *conn)
 /* Returns false when the connection is gone. */
 static bool send_some(struct ps_conn *conn, bool *ret_blocked)
 {
+    if (conn->body.size == 0 && ps_tail_left(&conn->value) &&
+        !ps_tail_next(&conn->value, &conn->body)) {
+        ps_conn_close(conn); /* the client sees that bytes are missing */
+        return false;
+    }
     struct iovec parts[2];
     int count = 0;
     if (conn->out_sent < conn->out.size) {

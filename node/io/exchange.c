@@ -41,6 +41,7 @@ void ps_exchange_destroy(struct ps_exchange *exchange)
         exchange->free_storage(exchange->storage);
     }
     ps_http_response_fini(&exchange->response);
+    ps_tail_fini(&exchange->tail);
     free(exchange);
 }
 
@@ -59,6 +60,11 @@ static void on_done(struct ps_execution *execution)
     const struct kv_call *call = exchange->calls;
     ps_api_answer(&exchange->node->server->api, &call->api, &execution->result,
                   &exchange->response);
+    if (exchange->response.tail_size > 0) {
+        const struct ps_api_item *item = &execution->result.items[0];
+        ps_tail_init(&exchange->tail, execution->store, item->key, item->version.lsn,
+                     exchange->response.tail_size);
+    }
     ps_exchange_complete(exchange);
 }
 

@@ -4,6 +4,7 @@
 
 #include "node/http/http.h"
 #include "node/io/node_internal.h"
+#include "node/io/tail.h"
 
 struct ps_conn;
 
@@ -19,8 +20,9 @@ struct ps_exchange {
     void *storage;                  /* what holds the request's bytes; released by free_storage */
     void (*free_storage)(void *storage);
     struct ps_http_response response;
-    bool close; /* the connection ends after the answer */
-    bool head;  /* the answer goes without its body */
+    struct ps_tail tail; /* behind the response's body, when response.tail_size > 0 */
+    bool close;          /* the connection ends after the answer */
+    bool head;           /* the answer goes without its body */
     bool http10;
     bool complete; /* the answer can be written */
     void *calls;   /* what is under way for it; released by free_calls */

@@ -622,6 +622,67 @@ static void test_large_value(void **state)
     free(value);
 }
 
+/* Memory of the node's own: mapped files do not count. */
+static size_t memory_kib(pid_t pid)
+{
+    char path[64];
+    char line[256];
+    unsigned long kib = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    while (kib == 0 && fgets(line, sizeof line, file) != NULL) {
+        (void)sscanf(line, "RssAnon: %lu", &kib);
+    }
+    (void)fclose(file);
+    assert_true(kib > 0);
+    return kib;
+}
+
+/* Clients that ask for a large value and are slow to take it cost a part of it each, not all of it.
+ */
+static void test_slow_readers_of_a_large_value(void **state)
+{
+    enum { READERS = 24, SIZE = 25 << 20, MORE_KIB_MAX = 100 << 10 };
+
+    struct cluster *cluster = *state;
+    char *value = ps_calloc(1, SIZE);
+    for (size_t i = 0; i < SIZE; i++) {
+        value[i] = (char)(i * 2246822519U >> 11);
+    }
+    struct reply reply = call(cluster->ports[HOME], "PUT", "/slow?urlencoded=true", "NONE", "",
+                              (struct ps_slice){value, SIZE});
+    assert_int_equal(reply.status, 200);
+    reply_fini(&reply);
+    size_t before_kib = memory_kib(cluster->pids[HOME]);
+    static const char request[] = "GET /slow?urlencoded=true HTTP/1.1\r\nHost: x\r\n"
+                                  "popsim-store: NONE\r\nConnection: close\r\n\r\n";
+    int fds[READERS];
+    for (int i = 0; i < READERS; i++) {
+        fds[i] = dial(cluster->ports[HOME]);
+        assert_true(fds[i] >= 0);
+        assert_true(send_all(fds[i], request, sizeof request - 1));
+    }
+    for (int i = 0; i < READERS; i++) { /* each has its first bytes: the answers are under way */
+        struct pollfd watch = {.fd = fds[i], .events = POLLIN};
+        assert_int_equal(poll(&watch, 1, DEADLINE_S * 1000), 1);
+    }
+    assert_true(memory_kib(cluster->pids[HOME]) < before_kib + MORE_KIB_MAX);
+    /* A newer version does not get into what is being sent. */
+    assert_int_equal(put(cluster->ports[HOME], "NONE", "slow", "new"), 200);
+    for (int i = 0; i < READERS; i++) {
+        struct reply got = {0};
+        read_to_end(fds[i], &got.bytes);
+        (void)close(fds[i]);
+        reply_parse(&got);
+        assert_int_equal(got.status, 200);
+        assert_int_equal(got.body_size, SIZE);
+        assert_memory_equal(got.body, value, SIZE);
+        reply_fini(&got);
+    }
+    free(value);
+}
+
 static size_t count_of(const char *text, const char *part)
 {
     size_t count = 0;
@@ -1085,6 +1146,7 @@ int main(int argc, char **argv)
         TEST(test_reads_do_not_wait_for_ever),
         TEST(test_same_token_writes_once),
         TEST(test_large_value),
+        TEST(test_slow_readers_of_a_large_value),
         TEST(test_pipelined),
         TEST(test_bad_input_changes_nothing),
         TEST(test_rest),
