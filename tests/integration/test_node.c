@@ -941,6 +941,25 @@ static void test_one_title_is_given_once(void **state)
     assert_int_equal(given, 1);
 }
 
+static void test_not_too_many_namespaces(void **state)
+{
+    struct cluster *cluster = *state;
+    char id[33] = "";
+    size_t count = 4; /* the cluster's own */
+    for (int status = 200; status == 200; count++) {
+        char body[64];
+        (void)snprintf(body, sizeof body, "{\"title\":\"number %zu\"}", count);
+        struct reply reply =
+            call(cluster->ports[count % POPS], "POST", REST, NULL, "", ps_slice_of(body));
+        status = reply.status;
+        assert_true(status == 200 ? made(&reply, id) : says(&reply, "10021"));
+        reply_fini(&reply);
+    }
+    assert_int_equal(count, PS_STORES_MAX + 1);
+    rest(cluster->ports[HOME], "DELETE", id, "", "", "", 200, "true");
+    assert_true(make_namespace(cluster->ports[1], "in its place", id));
+}
+
 static void restart(struct cluster *cluster, size_t i)
 {
     kill_node(cluster, i);
@@ -1152,6 +1171,7 @@ int main(int argc, char **argv)
         TEST(test_rest),
         TEST(test_a_namespace_comes_and_goes),
         TEST(test_one_title_is_given_once),
+        TEST(test_not_too_many_namespaces),
         TEST(test_namespaces_survive),
         TEST(test_the_hidden_store_is_hidden),
         TEST(test_rest_is_fresh),
