@@ -24,6 +24,7 @@ struct ps_pages {
     struct sqlite3_vfs vfs; /* one a connection: it carries the connection's time */
     char vfs_name[32];
     struct sqlite3 *db;
+    bool opened;
     bool set_up; /* SQLite's own pragmas are over: those that would break us are refused from now */
 
     int lock; /* SQLITE_LOCK_* of the one file */

@@ -250,17 +250,19 @@ static struct ps_pages *pages_of_vfs(struct sqlite3_vfs *vfs)
     return vfs->pAppData;
 }
 
-/* Journals and temporary files live in memory, so nothing else is ever opened. */
+/* There is one file. Journals and temporary ones live in memory, and nothing can be attached. */
 static int vfs_open(struct sqlite3_vfs *vfs, const char *name, struct sqlite3_file *file, int flags,
                     int *ret_flags)
 {
     (void)name;
     struct file *ours = (struct file *)(void *)file;
-    if ((flags & SQLITE_OPEN_MAIN_DB) == 0) {
+    struct ps_pages *pages = pages_of_vfs(vfs);
+    if ((flags & SQLITE_OPEN_MAIN_DB) == 0 || pages->opened) {
         file->pMethods = NULL;
         return SQLITE_CANTOPEN;
     }
-    *ours = (struct file){.base = {.pMethods = &METHODS}, .pages = pages_of_vfs(vfs)};
+    pages->opened = true;
+    *ours = (struct file){.base = {.pMethods = &METHODS}, .pages = pages};
     if (ret_flags != NULL) {
         *ret_flags = flags;
     }
