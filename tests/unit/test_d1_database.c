@@ -248,6 +248,9 @@ static void test_replica(void **state)
     EXPECT(d1_sql(f.primary, "CREATE TABLE t(x); INSERT INTO t VALUES(1)"), "[]");
     EXPECT(d1_sql(f.reader, "SELECT * FROM t"), "no such table: t: SQLITE_ERROR");
     d1_replicate(&f.home, &f.replica);
+    EXPECT(d1_sql(f.reader, "PRAGMA table_info(t)"),
+           "[{\"cid\":0,\"name\":\"x\",\"type\":\"\",\"notnull\":0,\"dflt_value\":null,"
+           "\"pk\":0}]");
     struct ps_d1_answer answer = d1_sql(f.reader, "SELECT * FROM t");
     assert_int_equal(answer.lsn, 1);
     EXPECT(answer, "[{\"x\":1}]");
