@@ -64,25 +64,26 @@ struct ps_node_store {
     const struct ps_store *config;
     struct ps_store *own; /* of a namespace that was made at run time: its config; else NULL */
     char title[PS_KV_TITLE_SIZE_MAX + 1];
-    bool hidden;                /* ours, not the user's */
-    bool dropped;               /* takes no more requests */
-    bool named;                 /* ps_namespaces_changed: it is still there */
+    bool hidden;     /* ours, not the user's */
+    bool dropped;    /* takes no more requests */
+    bool named;      /* ps_namespaces_changed: it is still there */
+    bool installing; /* a snapshot takes the place of what is here, until its last part is in the
+                        map */
+    bool in_commit;  /* home */
     enum ps_status open_status; /* in node->opening: why it could not be opened */
     struct ps_node_store *next; /* in node->opening or node->gone */
     ps_map_store map_store;
+    uint32_t peer; /* home's number in the transport */
     struct ps_link link;
     struct ps_replica view;
     struct ps_store_replica *replica;
     struct ps_primary *primary;  /* at home, else NULL */
     struct ps_follower follower; /* elsewhere */
-    uint32_t peer;               /* home's number in the transport */
     uint64_t have_lsn;           /* in the map, as far as the loop was told */
     ps_time_ns closed_ns;        /* the log is complete here up to this */
     struct ps_heap waiting;      /* reads, by the instant that they need */
-    /* A snapshot takes the place of what is here, until its last part is in the map. */
-    bool installing;
-    uint64_t installs;       /* how many began */
-    ps_time_ns installed_ns; /* of the newest: what home had before this is not here */
+    uint64_t installs;           /* how many snapshots began */
+    ps_time_ns installed_ns;     /* of the newest: what home had before this is not here */
     /* follower: accepted from home, not yet in the map */
     struct ps_intake *intake;
     struct ps_intake **intake_tail;
@@ -95,7 +96,6 @@ struct ps_node_store {
     /* home */
     struct ps_parked_sync *parked; /* requests that wait for the commit under way */
     uint64_t published_mono_ns;
-    bool in_commit;
     size_t commit_count;
     const struct ps_record *commit_records;
     struct ps_store_metrics metrics;
