@@ -114,6 +114,8 @@ struct pop_check {
     uint32_t epoch;
     uint32_t boot;
     size_t key_count;
+    const struct ps_pop_event *next; /* behind the one that is checked */
+    const struct ps_pop_event *end;
 };
 
 static struct ps_pin *pin_of(struct pop_check *check, const struct ps_op *op)
@@ -332,6 +334,18 @@ static void check_list(struct pop_check *check, const struct ps_op *op, const st
     }
 }
 
+/* Did the PoP lose its cache, and what a read was decided by with it, before the read was answered?
+ */
+static bool boot_ended(const struct pop_check *check, const struct ps_op *op)
+{
+    for (const struct ps_pop_event *next = check->next; next < check->end; next++) {
+        if (next->op->boot != 0 && next->at_ns > op->complete_ns) {
+            return next->op->boot > op->boot;
+        }
+    }
+    return false;
+}
+
 /* A read that failed, failed rightly if no answer could be had. */
 static void check_failed(struct pop_check *check, const struct ps_op *op)
 {
@@ -349,7 +363,8 @@ static void check_failed(struct pop_check *check, const struct ps_op *op)
         return;
     }
     if (ps_verify_down(history, op->pop, op->invoke_ns, op->complete_ns) ||
-        ps_verify_down(history, store->store->home, op->invoke_ns, op->complete_ns)) {
+        ps_verify_down(history, store->store->home, op->invoke_ns, op->complete_ns) ||
+        (op->boot != 0 && boot_ended(check, op))) {
         return;
     }
     ps_verify_differs(store, op,
@@ -447,6 +462,8 @@ void ps_verify_pop(struct ps_verify_store *store, uint16_t pop, const struct ps_
     prepare(&check);
     for (size_t i = 0; i < count; i++) {
         const struct ps_op *op = events[i].op;
+        check.next = &events[i + 1];
+        check.end = &events[count];
         note_boot(&check, op);
         if (i > 0 && events[i].at_ns == events[i - 1].at_ns && op->error == PS_OK &&
             events[i - 1].op->error == PS_OK) {
