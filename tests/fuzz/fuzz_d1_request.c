@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run_fresh(&request, &one);
     run_fresh(&request, &two);
     require(ps_slice_eq(ps_buf_slice(&one), ps_buf_slice(&two)));
-    json_t *json = json_loadb(one.data, one.size, JSON_ALLOW_NUL, NULL);
+    json_t *json = json_loadb(one.data, one.size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, NULL);
     require(json != NULL);
     json_decref(json);
     ps_buf_fini(&one);
