@@ -530,6 +530,8 @@ void ps_home_requested(struct ps_node *node, const struct ps_reply_to *from, str
     case PS_MESSAGE_PART:
     case PS_MESSAGE_WRITTEN:
     case PS_MESSAGE_ERROR:
+    case PS_MESSAGE_QUERY:
+    case PS_MESSAGE_ANSWERED:
         answer_error(node, from, message.store, PS_INVALID);
         break;
     }
