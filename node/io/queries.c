@@ -394,10 +394,20 @@ static void fail_in_vain(struct ps_query *query)
     ps_buf_fini(&text);
 }
 
-/* The query is in the list: is its wait over? */
+static void on_classified(struct ps_d1_job *job);
+
+/* The query is in the list: is its wait over? Home runs what writes, so only who reads must wait
+ * for the replica; what a statement does is found out by the schema at the bookmark or later. */
 static void look(struct ps_query *query)
 {
     struct ps_node *node = query->node;
+    struct ps_node_store *store = query->store;
+    if (!query->classified && !store->installing && store->have_lsn >= query->need_lsn) {
+        query->classified = true;
+        unlist(query);
+        run(query, UINT64_MAX, true, on_classified);
+        return;
+    }
     ps_time_ns from_ns = visible_from(query);
     uint64_t mono_ns = ps_mono_ns();
     if (from_ns <= ps_node_now(node)) {
@@ -431,7 +441,6 @@ void ps_queries_wake(struct ps_node_store *store)
 
 static void wait_for_bookmark(struct ps_query *query)
 {
-    query->deadline_mono_ns = deadline_of(query);
     list(query);
     look(query);
 }
@@ -442,6 +451,7 @@ static void on_classified(struct ps_d1_job *job)
     bool writes = job->status == PS_OK && job->to_primary;
     job->to_primary = false;
     job->failed = false; /* why it cannot be run will be told when it is */
+    job->status = PS_OK;
     job->text.size = 0;
     if (writes) {
         forward(query);
@@ -450,16 +460,15 @@ static void on_classified(struct ps_d1_job *job)
     }
 }
 
-/* Home runs what writes, so only who reads must wait for the replica. */
 static void start_from_bookmark(struct ps_query *query)
 {
+    query->deadline_mono_ns = deadline_of(query);
     if (visible_from(query) <= ps_node_now(query->node)) {
         start_here(query);
-    } else if (query->store->primary == NULL) {
-        run(query, UINT64_MAX, true, on_classified);
-    } else {
-        wait_for_bookmark(query);
+        return;
     }
+    query->classified = query->store->primary != NULL; /* home needs not know */
+    wait_for_bookmark(query);
 }
 
 /* ---- start ---- */
