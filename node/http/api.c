@@ -18,6 +18,7 @@ enum {
 static const char V4[] = "/client/v4/";
 static const char ACCOUNTS[] = "/client/v4/accounts/";
 static const char KV[] = "/storage/kv/namespaces";
+static const char D1[] = "/d1/database";
 
 void ps_api_rest_words(const struct ps_api_call *call, struct ps_kv_error *err)
 {
@@ -78,7 +79,7 @@ static bool decode(struct ps_api_call *call, struct ps_slice from, bool plus, st
 }
 
 /* The raw value of a query parameter. */
-static bool query(const struct ps_api_call *call, const char *name, struct ps_slice *ret)
+bool ps_api_query(const struct ps_api_call *call, const char *name, struct ps_slice *ret)
 {
     size_t size = strlen(name);
     const char *at = call->query.data;
@@ -115,13 +116,13 @@ static void query_number(const struct ps_api_call *call, const char *name, bool 
                          int64_t *ret)
 {
     struct ps_slice text;
-    if (query(call, name, &text)) {
+    if (ps_api_query(call, name, &text)) {
         *ret_has = true;
         *ret = ps_api_number(text);
     }
 }
 
-static struct ps_slice header(const struct ps_api_parser *parser, const char *name)
+struct ps_slice ps_api_header(const struct ps_api_parser *parser, const char *name)
 {
     char full[80];
     (void)snprintf(full, sizeof full, "%s%s", parser->hook ? "mf-header-" : "", name);
@@ -193,8 +194,8 @@ static void parse_list(struct ps_api_parser *parser, const char *limit)
     struct ps_slice text;
     struct ps_slice cursor = {0};
     call->kv.op = PS_KV_LIST;
-    if ((query(call, "prefix", &text) && !decode(call, text, true, &call->kv.prefix)) ||
-        (query(call, "cursor", &text) && !decode(call, text, true, &cursor))) {
+    if ((ps_api_query(call, "prefix", &text) && !decode(call, text, true, &call->kv.prefix)) ||
+        (ps_api_query(call, "cursor", &text) && !decode(call, text, true, &cursor))) {
         ps_api_fail(parser, 400, 10021, "Could not URL-decode query");
         return;
     }
@@ -243,7 +244,7 @@ static void parse_put(struct ps_api_parser *parser)
     call->operation = "put";
     call->kv.op = PS_KV_PUT;
     call->kv.value = call->body;
-    call->kv.metadata = header(parser, "cf-kv-metadata");
+    call->kv.metadata = ps_api_header(parser, "cf-kv-metadata");
     query_number(call, "expiration", &call->kv.has_expiration, &call->kv.expiration_s);
     query_number(call, "expiration_ttl", &call->kv.has_expiration_ttl, &call->kv.expiration_ttl_s);
     const struct ps_http_header *type = ps_http_header(parser->request, "content-type");
@@ -259,8 +260,8 @@ static void parse_key(struct ps_api_parser *parser, struct ps_slice raw)
 {
     struct ps_api_call *call = parser->call;
     struct ps_slice coded;
-    bool urlencoded =
-        call->dialect == PS_API_REST || (query(call, "urlencoded", &coded) && coded.size > 0);
+    bool urlencoded = call->dialect == PS_API_REST ||
+                      (ps_api_query(call, "urlencoded", &coded) && coded.size > 0);
     if (urlencoded && !decode(call, raw, false, &call->kv.key)) {
         ps_api_fail(parser, 400, 10021, "Could not URL-decode key name");
         return;
@@ -291,7 +292,7 @@ static bool find_by(struct ps_api_parser *parser, struct ps_slice text,
 {
     for (size_t i = 0; i < parser->config->namespace_count; i++) {
         const struct ps_api_namespace *ns = &parser->config->namespaces[i];
-        if (ns->is_kv && ps_slice_eq(ps_slice_of(name_of(ns)), text)) {
+        if ((ns->is_kv || ns->is_d1) && ps_slice_eq(ps_slice_of(name_of(ns)), text)) {
             parser->call->ns = i;
             return true;
         }
@@ -334,6 +335,10 @@ static void parse_binding(struct ps_api_parser *parser)
         ps_api_fail(parser, 404, 10013, store == NULL ? "Not Found" : "namespace not found");
         return;
     }
+    if (parser->config->namespaces[call->ns].is_d1) {
+        ps_api_parse_d1_binding(parser);
+        return;
+    }
     call->kind = PS_API_KV;
     struct ps_slice key = {call->path.data + 1, call->path.size - 1};
     if (call->method == PS_HTTP_POST && ps_slice_eq(key, PS_LIT("bulk/get"))) {
@@ -364,8 +369,8 @@ static void parse_namespaces(struct ps_api_parser *parser)
     call->kind = PS_API_NS_LIST;
     call->page = page < 1 ? 1 : (size_t)page;
     call->per_page = per_page < 1 || per_page > 1000 ? 1000 : (size_t)per_page;
-    call->order_by_id = query(call, "order", &text) && ps_slice_eq(text, PS_LIT("id"));
-    call->descending = query(call, "direction", &text) && ps_slice_eq(text, PS_LIT("desc"));
+    call->order_by_id = ps_api_query(call, "order", &text) && ps_slice_eq(text, PS_LIT("id"));
+    call->descending = ps_api_query(call, "direction", &text) && ps_slice_eq(text, PS_LIT("desc"));
 }
 
 /* {"title": ...} */
@@ -499,7 +504,13 @@ static void parse_rest(struct ps_api_parser *parser)
         const char *account = call->path.data + sizeof ACCOUNTS - 1;
         at = memchr(account, '/', (size_t)(end - account)); /* any account will do */
     }
-    if (at == NULL || !ps_slice_starts((struct ps_slice){at, (size_t)(end - at)}, PS_LIT(KV))) {
+    struct ps_slice below = {at, at == NULL ? 0 : (size_t)(end - at)};
+    if (at != NULL && ps_slice_starts(below, PS_LIT(D1))) {
+        ps_api_parse_d1_rest(
+            parser, (struct ps_slice){below.data + sizeof D1 - 1, below.size - (sizeof D1 - 1)});
+        return;
+    }
+    if (at == NULL || !ps_slice_starts(below, PS_LIT(KV))) {
         fail_route(parser);
         return;
     }
@@ -522,7 +533,7 @@ static void parse_rest(struct ps_api_parser *parser)
     const char *stop = memchr(id, '/', (size_t)(end - id));
     stop = stop == NULL ? end : stop;
     struct ps_slice wanted = {id, (size_t)(stop - id)};
-    if (find_by(parser, wanted, id_of)) {
+    if (find_by(parser, wanted, id_of) && parser->config->namespaces[call->ns].is_kv) {
         parse_in_namespace(parser, (struct ps_slice){stop, (size_t)(end - stop)});
         return;
     }

@@ -1,6 +1,7 @@
 /* Routes: what a request asks of a node, and results as answers in the dialect it came in.
- * Pure. The dialects: the protocol of workerd's KV binding (also through miniflare's remote-binding
- * hook), and the v4 REST API. Control routes are told apart only; the node answers them. */
+ * Pure. The dialects: the protocols of workerd's KV and D1 bindings (also through miniflare's
+ * remote-binding hook), and the v4 REST API. Control routes are told apart only; the node answers
+ * them. */
 #ifndef PS_NODE_HTTP_API_H
 #define PS_NODE_HTTP_API_H
 
@@ -17,6 +18,9 @@ enum ps_api_kind {
     PS_API_NS_CREATE,   /* with call->title; answered by ps_api_answer_change, */
     PS_API_NS_RENAME,   /* as namespace call->ns with call->title */
     PS_API_NS_DELETE,   /* and namespace call->ns */
+    PS_API_D1,          /* call->body on database call->ns; answered by ps_api_answer_d1 */
+    PS_API_D1_LIST,     /* ps_api_answer_databases */
+    PS_API_D1_GET,      /* ps_api_answer_database */
     PS_API_CONTROL,     /* /popsim/..., path and query in call */
     PS_API_HEALTHZ,
     PS_API_METRICS
@@ -24,12 +28,13 @@ enum ps_api_kind {
 
 enum ps_api_dialect { PS_API_BINDING, PS_API_REST };
 
-/** A namespace as routes see it. Text is NUL-terminated, borrowed. */
+/** A store as routes see it: a KV namespace or a D1 database. Text is NUL-terminated, borrowed. */
 struct ps_api_namespace {
     const char *name; /* the store's: what popsim-store and MF-Binding say, if not title or id */
     const char *title;
     const char *id; /* 32 hex digits */
     bool is_kv;
+    bool is_d1;
 };
 
 /** A value with more bytes is not copied into the answer to a get of one key: response->tail_size
@@ -44,6 +49,7 @@ struct ps_api_config {
     const char *token; /* a bearer token; NULL or empty = none needed */
     const char *pop;   /* for the popsim-pop header */
     bool token_for_all;
+    int64_t created_unix_s; /* of the cluster */
 };
 
 /** One parsed request. Zero it first. Slices borrow from the request and from the call. */
@@ -66,7 +72,9 @@ struct ps_api_call {
     size_t per_page;
     bool order_by_id;
     bool descending;
-    struct ps_slice title; /* NS_CREATE, NS_RENAME */
+    struct ps_slice title;   /* NS_CREATE, NS_RENAME; D1_LIST: only of that name, if not empty */
+    unsigned d1_flags;       /* enum ps_query_flag */
+    struct ps_slice session; /* D1: the session's constraint or bookmark; empty = none */
     /* its own */
     struct ps_slice *keys;
     struct ps_buf text;
@@ -115,6 +123,24 @@ void ps_api_answer_namespace(const struct ps_api_namespace *ns, struct ps_http_r
  * many. */
 void ps_api_answer_change(const struct ps_api_call *call, enum ps_status status, const char *id,
                           struct ps_http_response *response);
+
+/** The result of PS_API_D1. Borrowed for the call. */
+struct ps_api_d1_result {
+    enum ps_status status; /* PS_OK: it was run */
+    bool failed;
+    struct ps_slice text; /* the results as JSON, or why it failed */
+    struct ps_kv_staleness staleness;
+    const char *bookmark; /* empty = none */
+};
+
+void ps_api_answer_d1(const struct ps_api_config *config, const struct ps_api_call *call,
+                      const struct ps_api_d1_result *result, struct ps_http_response *response);
+void ps_api_answer_databases(const struct ps_api_config *config, const struct ps_api_call *call,
+                             struct ps_http_response *response);
+/** `region` is home's ("WEUR"). */
+void ps_api_answer_database(const struct ps_api_config *config, const struct ps_api_call *call,
+                            const char *region, uint64_t file_size,
+                            struct ps_http_response *response);
 /** An error in the call's dialect: the binding's reason phrase, or the REST API's envelope. */
 void ps_api_answer_error(enum ps_api_dialect dialect, const struct ps_kv_error *error,
                          struct ps_http_response *response);

@@ -41,7 +41,7 @@ static void as_json(struct ps_http_response *response)
     header_text(response, "Content-Type", "application/json");
 }
 
-static void begin(struct ps_http_response *response)
+void ps_api_answer_begin(struct ps_http_response *response)
 {
     response->status = 200;
     as_json(response);
@@ -69,7 +69,7 @@ void ps_api_answer_error(enum ps_api_dialect dialect, const struct ps_kv_error *
 
 static void put_empty(struct ps_http_response *response)
 {
-    begin(response);
+    ps_api_answer_begin(response);
     ps_buf_append_text(&response->body, "null}");
 }
 
@@ -84,7 +84,7 @@ static void put_namespace(struct ps_buf *body, struct ps_slice id, struct ps_sli
 
 void ps_api_answer_namespace(const struct ps_api_namespace *ns, struct ps_http_response *response)
 {
-    begin(response);
+    ps_api_answer_begin(response);
     put_namespace(&response->body, ps_slice_of(ns->id), ps_slice_of(ns->title));
     ps_buf_append_char(&response->body, '}');
 }
@@ -112,7 +112,7 @@ void ps_api_answer_change(const struct ps_api_call *call, enum ps_status status,
         put_empty(response);
         return;
     }
-    begin(response);
+    ps_api_answer_begin(response);
     put_namespace(&response->body, ps_slice_of(id), call->title);
     ps_buf_append_char(&response->body, '}');
 }
@@ -139,7 +139,7 @@ void ps_api_answer_namespaces(const struct ps_api_config *config, const struct p
     for (size_t i = 0; i < config->namespace_count; i++) {
         total += config->namespaces[i].is_kv ? 1 : 0;
     }
-    begin(response);
+    ps_api_answer_begin(response);
     struct ps_buf *body = &response->body;
     ps_buf_append_char(body, '[');
     for (size_t at = 0; at < total; at++) {
@@ -160,7 +160,7 @@ void ps_api_answer_namespaces(const struct ps_api_config *config, const struct p
                   call->page, call->per_page, count, total);
 }
 
-static void put_staleness(const struct ps_api_config *config, const struct ps_kv_staleness *told,
+void ps_api_put_staleness(const struct ps_api_config *config, const struct ps_kv_staleness *told,
                           struct ps_http_response *response)
 {
     static const char *const caches[] = {
@@ -212,7 +212,7 @@ static void put_list(const struct ps_api_call *call, const struct ps_api_result 
     struct ps_buf *body = &response->body;
     struct ps_buf cursor = {0};
     if (rest) {
-        begin(response);
+        ps_api_answer_begin(response);
     } else {
         response->status = 200;
         as_json(response);
@@ -312,7 +312,7 @@ static void put_written(const struct ps_api_result *result, struct ps_http_respo
 {
     struct ps_buf *body = &response->body;
     size_t failed = 0;
-    begin(response);
+    ps_api_answer_begin(response);
     ps_buf_append_text(body, "{\"unsuccessful_keys\":[");
     for (size_t i = 0; i < result->item_count; i++) {
         if (result->items[i].status != PS_OK) {
@@ -326,7 +326,7 @@ static void put_written(const struct ps_api_result *result, struct ps_http_respo
 static void put_metadata(const struct ps_api_item *item, struct ps_http_response *response)
 {
     struct ps_slice metadata = item->version.metadata;
-    begin(response);
+    ps_api_answer_begin(response);
     ps_buf_append_slice(&response->body, metadata.size > 0 ? metadata : PS_LIT("null"));
     ps_buf_append_char(&response->body, '}');
 }
@@ -372,7 +372,7 @@ void ps_api_answer(const struct ps_api_config *config, const struct ps_api_call 
                    const struct ps_api_result *result, struct ps_http_response *response)
 {
     struct ps_kv_error error = {0};
-    put_staleness(config, &result->staleness, response);
+    ps_api_put_staleness(config, &result->staleness, response);
     ps_kv_error_of(result->status, &error);
     if (error.http_status == 0) {
         put_result(call, result, response, &error);

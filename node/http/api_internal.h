@@ -1,4 +1,4 @@
-/* What the parsing of routes and of bulk bodies share; only within ps_api_parse. */
+/* What the files of node/http/api*.c share. Parsing: only within ps_api_parse. */
 #ifndef PS_NODE_HTTP_API_INTERNAL_H
 #define PS_NODE_HTTP_API_INTERNAL_H
 
@@ -21,6 +21,22 @@ void ps_api_check(struct ps_api_parser *parser, struct ps_kv_request *request);
 int64_t ps_api_number(struct ps_slice text);
 /** Is it one JSON value of any kind? */
 bool ps_api_is_json(struct ps_slice text);
+
+/** The raw value of a query parameter; false if it is not given. */
+bool ps_api_query(const struct ps_api_call *call, const char *name, struct ps_slice *ret);
+/** A header's value (lower-case name), also through the hook; empty if it is not given. */
+struct ps_slice ps_api_header(const struct ps_api_parser *parser, const char *name);
+
+/** A call of a D1 database's binding; call->ns is set. */
+void ps_api_parse_d1_binding(struct ps_api_parser *parser);
+/** Below /d1/database. */
+void ps_api_parse_d1_rest(struct ps_api_parser *parser, struct ps_slice rest);
+
+/** Begin a REST answer: what follows is the result, and "}". */
+void ps_api_answer_begin(struct ps_http_response *response);
+/** What the PoP tells of a read, as headers. */
+void ps_api_put_staleness(const struct ps_api_config *config, const struct ps_kv_staleness *told,
+                          struct ps_http_response *response);
 
 /** {"keys": [...], "type", "withMetadata", "cacheTtl"} */
 void ps_api_parse_bulk_get(struct ps_api_parser *parser);

@@ -1,4 +1,5 @@
 /* /popsim/...: what a node tells of itself, and faults that are injected into it. */
+#include "node/io/d1_thread.h"
 #include "node/io/exchange.h"
 #include "replication/base/memory.h"
 
@@ -60,6 +61,9 @@ static void put_store(struct ps_buf *body, struct ps_node_store *store)
         node->state.cluster.pops[store->config->home]->code, home ? "home" : "follower",
         store->have_lsn, last_lsn, closed_ns, store->link.rtt_ns,
         ps_store_replica_pins(store->replica));
+    if (store->d1 != NULL) {
+        ps_buf_printf(body, ",\"queries\":%zu", ps_d1_thread_queued(store->d1));
+    }
     if (!home) {
         static const char *const states[] = {"steady", "catching_up", "snapshotting"};
         const struct ps_follower *follower = &store->follower;
@@ -132,6 +136,7 @@ static void relink(struct ps_node *node, ps_time_ns t)
                         store->config->name);
         }
         ps_store_replica_relinked(store->replica, t);
+        ps_queries_wake(store);
     }
 }
 

@@ -1,19 +1,22 @@
 /* One request: what it asks for is begun, and its result becomes the answer. */
 #include "node/io/exchange.h"
 
+#include "node/d1/pages.h"
 #include "node/http/api.h"
 #include "node/io/conn.h"
 #include "node/io/execute.h"
+#include "node/io/queries.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
 #include <string.h>
 
-/* What is kept until a KV request is answered. */
+/* What is kept until a request is answered. */
 struct kv_call {
     struct ps_api_call api;
     struct ps_execution *execution;
     struct ps_namespace_call change; /* of the namespaces */
+    struct ps_query *query;          /* of a database */
 };
 
 void ps_exchange_complete(struct ps_exchange *exchange)
@@ -50,6 +53,7 @@ static void free_kv_call(void *pointer)
     struct kv_call *call = pointer;
     ps_execution_destroy(call->execution);
     ps_namespace_fini(&call->change);
+    ps_query_destroy(call->query);
     ps_api_call_fini(&call->api);
     free(call);
 }
@@ -140,6 +144,57 @@ static void start_change(struct ps_exchange *exchange, struct kv_call *call)
     ps_namespace_start(change);
 }
 
+static void on_query(struct ps_query *query)
+{
+    struct ps_exchange *exchange = query->context;
+    const struct kv_call *call = exchange->calls;
+    const struct ps_api_d1_result result = {.status = query->status,
+                                            .failed = query->failed,
+                                            .text = ps_buf_slice(&query->job.text),
+                                            .staleness = query->staleness,
+                                            .bookmark = query->bookmark};
+    ps_api_answer_d1(&exchange->node->server->api, &call->api, &result, &exchange->response);
+    ps_exchange_complete(exchange);
+}
+
+static void start_query(struct ps_exchange *exchange, struct kv_call *call)
+{
+    const struct ps_api_call *api = &call->api;
+    struct ps_query *query = ps_query_create(exchange->node->server->stores[api->ns]);
+    call->query = query;
+    query->body = api->body;
+    query->flags = api->d1_flags;
+    query->session = api->session;
+    query->job.token = api->token;
+    query->fresh = api->dialect == PS_API_REST;
+    query->context = exchange;
+    query->done = on_query;
+    ps_query_start(query);
+}
+
+static void answer_database(struct ps_exchange *exchange, const struct kv_call *call)
+{
+    struct ps_node *node = exchange->node;
+    const struct ps_node_store *store = node->server->stores[call->api.ns];
+    char region[8] = "";
+    const char *from = node->state.cluster.pops[store->config->home]->region;
+    for (size_t i = 0; i < sizeof region - 1 && from[i] != '\0'; i++) {
+        region[i] = (char)(from[i] - 'a' + 'A');
+    }
+    struct ps_page_head head = {0};
+    struct ps_slice bytes;
+    if (ps_map_read_begin(node->map) == PS_OK) {
+        if (ps_pages_read(node->map, store->map_store, 0, UINT64_MAX, &bytes) != PS_OK ||
+            ps_page_head_read(bytes, &head) != PS_OK) {
+            head.page_count = 0;
+        }
+        ps_map_read_end(node->map);
+    }
+    ps_api_answer_database(&node->server->api, &call->api, region,
+                           (uint64_t)head.page_count * PS_PAGE_SIZE, &exchange->response);
+    ps_exchange_complete(exchange);
+}
+
 void ps_exchange_start(struct ps_exchange *exchange)
 {
     struct ps_node *node = exchange->node;
@@ -172,6 +227,16 @@ void ps_exchange_start(struct ps_exchange *exchange)
     case PS_API_NS_RENAME:
     case PS_API_NS_DELETE:
         start_change(exchange, call);
+        return;
+    case PS_API_D1:
+        start_query(exchange, call);
+        return;
+    case PS_API_D1_LIST:
+        ps_api_answer_databases(&server->api, &call->api, &exchange->response);
+        ps_exchange_complete(exchange);
+        return;
+    case PS_API_D1_GET:
+        answer_database(exchange, call);
         return;
     case PS_API_CONTROL:
     case PS_API_HEALTHZ:

@@ -4,6 +4,8 @@
  * The follower's own state runs ahead: it counts a record as applied when it is accepted, so that
  * the next batch joins on without waiting for the map. Reads go by have_lsn and closed_ns of the
  * store, which follow when the map has the records. */
+#include "node/d1/delta.h"
+#include "node/d1/pages.h"
 #include "node/io/node_internal.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -27,6 +29,7 @@ struct apply {
     struct ps_intake *intake;
     uint64_t have_lsn; /* once all of it is in the map */
     ps_time_ns closed_ns;
+    bool diverged; /* the pages here are not home's */
 };
 
 static void intake_destroy(struct ps_intake *intake)
@@ -49,6 +52,53 @@ static size_t count_records(const struct ps_intake *intake)
         count += intake->count;
     }
     return count;
+}
+
+struct former {
+    const struct ps_node_store *store;
+    uint64_t lsn;
+};
+
+static enum ps_status read_former(void *context, uint32_t page, struct ps_slice *ret)
+{
+    const struct former *former = context;
+    return ps_pages_read(former->store->node->map, former->store->map_store, page, former->lsn,
+                         ret);
+}
+
+/* A database's record came as what differs from the pages before it, so each needs the one before
+ * it in the map. */
+static enum ps_status apply_pages(struct apply *apply, const struct ps_record *wire)
+{
+    struct ps_node_store *store = apply->store;
+    struct ps_map *map = store->node->map;
+    struct former former = {store, wire->lsn - 1};
+    struct ps_page_record whole = {0};
+    enum ps_status status = ps_map_read_begin(map);
+    if (status != PS_OK) {
+        return ps_fail(&apply->job.err, status, "the pages cannot be read");
+    }
+    status = ps_page_record_apply(wire, read_former, &former, &whole);
+    ps_map_read_end(map);
+    if (status == PS_OK) {
+        struct ps_append append = {store->map_store, &whole.record};
+        status = ps_map_apply(map, &append, 1, &apply->job.err);
+        ps_page_record_fini(&whole);
+    } else {
+        apply->diverged = status == PS_GAP || status == PS_CORRUPT;
+        status = ps_fail(&apply->job.err, status, "record %" PRIu64 " does not fit the pages here",
+                         wire->lsn);
+    }
+    return status;
+}
+
+static enum ps_status apply_databases_batch(struct apply *apply, const struct ps_intake *intake)
+{
+    enum ps_status status = PS_OK;
+    for (size_t i = 0; i < intake->count && status == PS_OK; i++) {
+        status = apply_pages(apply, &intake->message.batch.records[intake->first + i]);
+    }
+    return status;
 }
 
 /* Put the batches from *at on into the map, up to the next part. */
@@ -97,7 +147,10 @@ static void run_apply(struct ps_job *job)
     struct ps_intake *at = apply->intake;
     job->status = PS_OK;
     while (at != NULL && job->status == PS_OK) {
-        if (at->message.kind == PS_MESSAGE_BATCH) {
+        if (at->message.kind == PS_MESSAGE_BATCH && apply->store->d1 != NULL) {
+            job->status = apply_databases_batch(apply, at);
+            at = at->next;
+        } else if (at->message.kind == PS_MESSAGE_BATCH) {
             job->status = apply_batches(apply, &at);
         } else {
             job->status = apply_part(apply, at);
@@ -193,6 +246,7 @@ static void on_applied(struct ps_job *job)
         store->have_lsn = all ? store->follower.have_lsn : apply->have_lsn;
         store->closed_ns = all ? store->follower.closed_ns : apply->closed_ns;
         ps_reads_wake(store);
+        ps_queries_wake(store);
         if (store->hidden && !store->installing) {
             ps_namespaces_changed(store->node);
         }
@@ -206,8 +260,13 @@ static void on_applied(struct ps_job *job)
             ps_node_log(store->node, PS_LOG_ERROR, "feed", "%s: records are not written: %s",
                         store->config->name, job->err.text);
         }
-        store->refusing = true;
+        store->refusing = !apply->diverged;
         start_over(store);
+        if (apply->diverged) {
+            /* Home's own pages take their place. */
+            store->follower.state = PS_FOLLOWER_CATCHING_UP;
+            ps_follower_error(&store->follower, PS_TOO_OLD, ps_mono_ns());
+        }
         ps_reads_wake(store);
     }
     intake_destroy(apply->intake);
@@ -355,8 +414,11 @@ void ps_feed_answered(struct ps_node *node, uint32_t peer, uint32_t request_id,
         on_part(store, bytes, &message);
     } else if (store != NULL && message.kind == PS_MESSAGE_WRITTEN) {
         ps_writes_answered(node, request_id, &message);
+    } else if (store != NULL && message.kind == PS_MESSAGE_ANSWERED) {
+        ps_queries_answered(node, request_id, &message);
     } else if (store != NULL && message.kind == PS_MESSAGE_ERROR) {
-        if (!ps_writes_answered_error(node, request_id, &message)) {
+        if (!ps_writes_answered_error(node, request_id, &message) &&
+            !ps_queries_answered_error(node, request_id, &message)) {
             ps_follower_error(&store->follower, message.error.status, ps_mono_ns());
         }
     }

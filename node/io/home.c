@@ -1,5 +1,7 @@
 /* What home does for its stores: group commit, publishing, heartbeats, and answers to other nodes.
  */
+#include "node/d1/pages.h"
+#include "node/io/d1_thread.h"
 #include "node/io/node_internal.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -120,6 +122,19 @@ static void publish_records(struct ps_node_store *store, const struct ps_record 
     }
 }
 
+/* A database's record goes out as what differs from the pages before it. Its thread has one commit
+ * on its way at a time. */
+static void publish_committed(struct ps_node_store *store)
+{
+    if (store->d1 == NULL) {
+        publish_records(store, store->commit_records, store->commit_count);
+        return;
+    }
+    PS_ASSERT(store->commit_count == 1);
+    struct ps_record wire = ps_d1_thread_wire(store->d1, store->commit_records);
+    publish_records(store, &wire, 1);
+}
+
 /* ---- group commit ---- */
 
 static void on_each(void *context, void *tag, const struct ps_written *result)
@@ -155,7 +170,7 @@ static void store_committed(struct commit *commit, struct ps_node_store *store)
 {
     store->in_commit = false;
     if (commit->job.status == PS_OK) {
-        publish_records(store, store->commit_records, store->commit_count);
+        publish_committed(store);
         for (size_t i = 0; i < store->commit_count; i++) {
             const struct ps_record *record = &store->commit_records[i];
             ps_store_replica_applied(store->replica, record->lsn, record->commit_ns);
@@ -186,6 +201,7 @@ static void on_committed(struct ps_job *job)
         if (node->stores[i]->primary != NULL) {
             ps_home_answer_parked(node->stores[i]);
             ps_reads_wake(node->stores[i]);
+            ps_queries_wake(node->stores[i]);
         }
     }
     if (named) {
@@ -312,13 +328,99 @@ static bool take_record(void *context, const struct ps_record *record)
     return tail->bytes.size < tail->bytes_max && tail->count < PS_ENTRIES_MAX / 2;
 }
 
+/* A database's record, whose pages are read beside it: the walk of the log stands still meanwhile.
+ */
+struct copied {
+    struct ps_record record; /* entries of its own, which point into bytes */
+    struct ps_buf bytes;
+};
+
+static bool copy_record(void *context, const struct ps_record *record)
+{
+    struct copied *copied = context;
+    copied->record = *record;
+    copied->record.entries = PS_NEW_ARRAY(struct ps_entry, record->entry_count + 1);
+    size_t size = 0;
+    for (size_t i = 0; i < record->entry_count; i++) {
+        size += record->entries[i].key.size + record->entries[i].value.size;
+    }
+    ps_buf_reserve(&copied->bytes, size + 1); /* so that it never moves */
+    for (size_t i = 0; i < record->entry_count; i++) {
+        struct ps_entry *entry = &copied->record.entries[i];
+        *entry = record->entries[i];
+        entry->key.data = copied->bytes.data + copied->bytes.size;
+        ps_buf_append_slice(&copied->bytes, record->entries[i].key);
+        entry->value.data = copied->bytes.data + copied->bytes.size;
+        ps_buf_append_slice(&copied->bytes, record->entries[i].value);
+    }
+    return false;
+}
+
+struct former {
+    struct ps_node_store *store;
+    uint64_t lsn;
+};
+
+static enum ps_status read_former(void *context, uint32_t page, struct ps_slice *ret)
+{
+    const struct former *former = context;
+    return ps_pages_read(former->store->node->map, former->store->map_store, page, former->lsn,
+                         ret);
+}
+
+/* The pages before the record may be forgotten, although it is not: a snapshot has them. */
+static enum ps_status check_former(struct former *former)
+{
+    struct ps_slice head;
+    enum ps_status status = former->lsn == 0 ? PS_OK : read_former(former, 0, &head);
+    return status == PS_NOT_FOUND ? PS_TOO_OLD : status;
+}
+
+/* Take one record; *ret tells whether there may be more. */
+static enum ps_status take_pages(struct ps_node_store *store, uint64_t lsn, struct tail *tail,
+                                 bool *ret_more)
+{
+    struct copied copied = {.bytes = {0}};
+    struct ps_page_record wire = {0};
+    struct former former = {store, lsn - 1};
+    enum ps_status status =
+        ps_map_log(store->node->map, store->map_store, lsn, copy_record, &copied);
+    status = status == PS_OK ? check_former(&former) : status;
+    if (status == PS_OK) {
+        status = ps_page_record_encode(&copied.record, read_former, &former, &wire);
+    }
+    if (status == PS_OK) {
+        *ret_more = take_record(tail, &wire.record) && lsn < tail->last_lsn;
+    }
+    ps_page_record_fini(&wire);
+    free(copied.record.entries);
+    ps_buf_fini(&copied.bytes);
+    return status;
+}
+
+static enum ps_status read_pages_tail(struct ps_node_store *store, uint64_t from_lsn,
+                                      struct tail *tail)
+{
+    enum ps_status status = PS_OK;
+    bool more = true;
+    for (uint64_t lsn = from_lsn; more && status == PS_OK; lsn++) {
+        status = take_pages(store, lsn, tail, &more);
+    }
+    return status;
+}
+
 static enum ps_status read_tail(struct ps_node_store *store, uint64_t from_lsn, struct tail *tail)
 {
     enum ps_status status = ps_map_read_begin(store->node->map);
-    if (status == PS_OK) {
-        status = ps_map_log(store->node->map, store->map_store, from_lsn, take_record, tail);
-        ps_map_read_end(store->node->map);
+    if (status != PS_OK) {
+        return status;
     }
+    if (store->d1 != NULL) {
+        status = read_pages_tail(store, from_lsn, tail);
+    } else {
+        status = ps_map_log(store->node->map, store->map_store, from_lsn, take_record, tail);
+    }
+    ps_map_read_end(store->node->map);
     return status;
 }
 
@@ -524,12 +626,24 @@ void ps_home_requested(struct ps_node *node, const struct ps_reply_to *from, str
         serve_snapshot(store, from, &message);
         break;
     case PS_MESSAGE_WRITE:
-        serve_write(store, from, &message);
+        if (store->d1 == NULL) {
+            serve_write(store, from, &message);
+        } else {
+            answer_error(node, from, message.store, PS_INVALID);
+        }
+        break;
+    case PS_MESSAGE_QUERY:
+        if (store->d1 != NULL) {
+            ps_query_serve(store, from, &message);
+        } else {
+            answer_error(node, from, message.store, PS_INVALID);
+        }
         break;
     case PS_MESSAGE_BATCH:
     case PS_MESSAGE_PART:
     case PS_MESSAGE_WRITTEN:
     case PS_MESSAGE_ERROR:
+    case PS_MESSAGE_ANSWERED:
         answer_error(node, from, message.store, PS_INVALID);
         break;
     }

@@ -1,6 +1,7 @@
 /* The node's life: start, the loop's turn, stop. */
 #include "node/io/node.h"
 
+#include "node/io/d1_thread.h"
 #include "node/io/server.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -458,6 +459,11 @@ static void on_signal(struct ev_loop *loop, ev_signal *watcher, int events)
     ps_node_log(node, PS_LOG_INFO, "node", "stopping");
     node->stopping = true;
     ps_server_stop(node->server);
+    for (size_t i = 0; i < node->store_count; i++) {
+        if (node->stores[i]->d1 != NULL) {
+            ps_d1_thread_hurry(node->stores[i]->d1);
+        }
+    }
     ev_timer_start(loop, &stop->limit);
 }
 

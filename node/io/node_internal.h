@@ -8,9 +8,10 @@
  *   execute.c          a KV request of any number of keys, as one call with one result
  *   reads.c            reads: decided, waiting for the log or for the time, resolved
  *   writes.c           writes: at home into the primary, elsewhere forwarded; their answers' time
- *   home.c             home's part: group commit, publishing, heartbeats, others' requests
- *   feed_glue.c        a follower's part: batches and snapshots into the map, what to ask next
- *   control.c          /popsim/...
+ *   queries.c          requests to D1 databases: here or at home, and when their clients learn of
+ * it d1_thread.c        the thread that runs the SQL of one D1 database home.c             home's
+ * part: group commit, publishing, heartbeats, others' requests feed_glue.c        a follower's
+ * part: batches and snapshots into the map, what to ask next control.c          /popsim/...
  *   metrics.c          /metrics
  *   house.c            sweeping and forgetting
  *   stores.c           stores: opened, dropped, closed
@@ -58,6 +59,9 @@ struct ps_intake;
 struct ps_forward;
 struct ps_parked_sync;
 struct ps_write_call;
+struct ps_d1_thread;
+struct ps_query;
+struct ps_remote_query;
 
 struct ps_node_store {
     struct ps_node *node;
@@ -98,6 +102,13 @@ struct ps_node_store {
     uint64_t published_mono_ns;
     size_t commit_count;
     const struct ps_record *commit_records;
+    /* a D1 database; NULL and 0 for others */
+    struct ps_d1_thread *d1;
+    struct ps_query *query_waits;           /* those that wait for a bookmark's LSN */
+    struct ps_remote_query *remote_queries; /* home: other PoPs', by token */
+    struct ps_remote_query *first_remote;   /* ... and in the order they came */
+    struct ps_remote_query *last_remote;
+    size_t remote_size;
     struct ps_store_metrics metrics;
 };
 
@@ -133,6 +144,7 @@ struct ps_node {
     size_t feed_watcher_count;
     ev_idle feed_idle; /* active while the transport may hold more than one turn's budget */
     struct ps_forward *forwards; /* by request id */
+    struct ps_query *queries;    /* on their way to home, by request id */
     uint32_t next_request_id;
     struct ps_alarm heartbeat;
     struct ps_alarm house;
@@ -336,6 +348,24 @@ bool ps_writes_answered_error(struct ps_node *node, uint32_t request_id,
 void ps_writes_end(struct ps_node_store *store, enum ps_status status);
 /** Give up all that is on its way; at the end of the process. */
 void ps_writes_fini(struct ps_node *node);
+
+/* ---- queries.c ---- */
+
+/** More is visible, or may be: those who wait for a bookmark look again. */
+void ps_queries_wake(struct ps_node_store *store);
+/** Home answered a QUERY. */
+void ps_queries_answered(struct ps_node *node, uint32_t request_id,
+                         const struct ps_message *message);
+/** Home refused a request: returns false if it was no QUERY. */
+bool ps_queries_answered_error(struct ps_node *node, uint32_t request_id,
+                               const struct ps_message *message);
+/* ---- queries_home.c ---- */
+
+/** A QUERY of another PoP. */
+void ps_query_serve(struct ps_node_store *store, const struct ps_reply_to *from,
+                    const struct ps_message *message);
+/** Forget other PoPs' queries; behind ps_d1_thread_destroy. */
+void ps_queries_fini(struct ps_node_store *store);
 
 /* ---- home.c ---- */
 

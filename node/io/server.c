@@ -114,13 +114,15 @@ void ps_server_describe(struct ps_server *server)
             (struct ps_api_namespace){.name = store->config->name,
                                       .title = store->title,
                                       .id = store->config->id,
-                                      .is_kv = store->config->type == PS_STORE_KV};
+                                      .is_kv = store->config->type == PS_STORE_KV,
+                                      .is_d1 = store->config->type == PS_STORE_D1};
     }
     server->api = (struct ps_api_config){.namespaces = server->namespaces,
                                          .namespace_count = count,
                                          .token = node->state.token,
                                          .token_for_all = ps_cluster_is_exposed(&node->state),
-                                         .pop = node->code};
+                                         .pop = node->code,
+                                         .created_unix_s = node->state.cluster.epoch_unix_s};
 }
 
 enum ps_status ps_server_create(struct ps_node *node, struct ps_server **ret, struct ps_error *err)

@@ -3,6 +3,7 @@
  * A store that is dropped takes no more requests. It goes when nothing of it is under way, and what
  * the map holds of it is thrown away; the little that is left stays until the process ends, since
  * calls that wait for their emulated latency still look at it. */
+#include "node/io/d1_thread.h"
 #include "node/io/node_internal.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -130,6 +131,9 @@ static enum ps_status attach(struct ps_node_store *store, const struct ps_log_st
     }
     ps_feed_init(store);
     status = status == PS_OK ? replay(store, log) : status;
+    if (status == PS_OK && config->type == PS_STORE_D1) {
+        status = ps_d1_thread_create(store, &store->d1, err);
+    }
     if (status == PS_OK) {
         node->stores =
             ps_grow(node->stores, node->store_count, &node->store_capacity, sizeof *node->stores);
@@ -140,6 +144,8 @@ static enum ps_status attach(struct ps_node_store *store, const struct ps_log_st
 
 static void store_destroy(struct ps_node_store *store)
 {
+    ps_d1_thread_destroy(store->d1);
+    ps_queries_fini(store);
     if (store->replica != NULL) {
         ps_feed_fini(store);
     }

@@ -21,7 +21,8 @@ struct pending {
     struct waiting first;  /* further tries hang behind it */
     struct waiting **last;
     struct ps_written result;
-    ps_time_ns put_before_ns; /* the key's last put before this one; PS_NEVER: none */
+    ps_time_ns put_before_ns;       /* the key's last put before this one; PS_NEVER: none */
+    const struct ps_record *record; /* of several entries, borrowed; else NULL */
     char bytes[];
 };
 
@@ -99,7 +100,8 @@ static ps_time_ns last_put(const struct ps_primary *primary, struct ps_slice key
  * back. */
 static void take_back_put(struct ps_primary *primary, const struct pending *pending)
 {
-    bool was_put = pending->result.status == PS_OK && !pending->entry.deleted;
+    bool was_put =
+        pending->result.status == PS_OK && pending->record == NULL && !pending->entry.deleted;
     bool is_first =
         pending->put_before_ns == PS_NEVER || pending->put_before_ns < primary->first_of_batch_ns;
     struct recent *recent = NULL;
@@ -303,6 +305,21 @@ bool ps_primary_write(struct ps_primary *primary, const struct ps_write *write, 
     return false;
 }
 
+void ps_primary_append(struct ps_primary *primary, const struct ps_record *record, void *tag)
+{
+    PS_ASSERT(record->entry_count > 0);
+    struct ps_write write = {.token = record->token};
+    struct pending *pending = pending_create(&write, tag);
+    pending->record = record;
+    struct pending *earlier = NULL;
+    HASH_FIND(hh, primary->by_token, &pending->token, sizeof pending->token, earlier);
+    PS_ASSERT(earlier == NULL);
+    if (has_token(&pending->token)) {
+        HASH_ADD(hh, primary->by_token, token, sizeof pending->token, pending);
+    }
+    list_push(&primary->queue, pending);
+}
+
 static ps_time_ns stamp(struct ps_primary *primary, ps_time_ns now_ns)
 {
     ps_time_ns after_ns = ps_time_max(primary->last_commit_ns, primary->closed_ns);
@@ -314,6 +331,34 @@ static struct ps_record *add_record(struct ps_primary *primary)
     primary->records = ps_grow(primary->records, primary->record_count, &primary->record_capacity,
                                sizeof *primary->records);
     return &primary->records[primary->record_count++];
+}
+
+/* Give a write its place in the batch, unless it may not be made. */
+static void take(struct ps_primary *primary, struct pending *pending, ps_time_ns commit_ns)
+{
+    uint64_t lsn = primary->durable_lsn + primary->record_count + 1;
+    const struct ps_record *whole = pending->record;
+    if (whole != NULL && whole->lsn != lsn) {
+        pending->result = (struct ps_written){.status = PS_GAP};
+        return;
+    }
+    bool put = whole == NULL && !pending->entry.deleted;
+    pending->put_before_ns = whole == NULL ? last_put(primary, pending->entry.key) : PS_NEVER;
+    if (put && !ps_kv_write_allowed(primary->limits, pending->put_before_ns, commit_ns)) {
+        pending->result = (struct ps_written){.status = PS_RATE_LIMITED};
+        return;
+    }
+    *add_record(primary) =
+        (struct ps_record){.lsn = lsn,
+                           .commit_ns = commit_ns,
+                           .token = pending->token,
+                           .entries = whole == NULL ? &pending->entry : whole->entries,
+                           .entry_count = whole == NULL ? 1 : whole->entry_count};
+    pending->result = (struct ps_written){.status = PS_OK, .lsn = lsn, .commit_ns = commit_ns};
+    primary->last_commit_ns = commit_ns;
+    if (put) {
+        note_put(primary, pending->entry.key, commit_ns);
+    }
 }
 
 size_t ps_primary_take(struct ps_primary *primary, ps_time_ns now_ns,
@@ -328,25 +373,7 @@ size_t ps_primary_take(struct ps_primary *primary, ps_time_ns now_ns,
     while (pending != NULL) {
         struct pending *next = pending->next;
         list_push(&primary->batch, pending);
-        ps_time_ns commit_ns = stamp(primary, now_ns);
-        pending->put_before_ns = last_put(primary, pending->entry.key);
-        if (!pending->entry.deleted &&
-            !ps_kv_write_allowed(primary->limits, pending->put_before_ns, commit_ns)) {
-            pending->result = (struct ps_written){.status = PS_RATE_LIMITED};
-        } else {
-            struct ps_record *record = add_record(primary);
-            *record = (struct ps_record){.lsn = primary->durable_lsn + primary->record_count,
-                                         .commit_ns = commit_ns,
-                                         .token = pending->token,
-                                         .entries = &pending->entry,
-                                         .entry_count = 1};
-            pending->result =
-                (struct ps_written){.status = PS_OK, .lsn = record->lsn, .commit_ns = commit_ns};
-            primary->last_commit_ns = commit_ns;
-            if (!pending->entry.deleted) {
-                note_put(primary, pending->entry.key, commit_ns);
-            }
-        }
+        take(primary, pending, stamp(primary, now_ns));
         pending = next;
     }
     primary->busy = primary->record_count > 0;

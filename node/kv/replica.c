@@ -221,6 +221,18 @@ struct ps_bound ps_store_replica_bound(struct ps_store_replica *replica, const s
     PS_NOT_REACHED();
 }
 
+ps_time_ns ps_store_replica_visible(const struct ps_store_replica *replica, uint64_t lsn)
+{
+    const struct ps_push_window *window = &replica->window;
+    if (lsn == 0) {
+        return 0;
+    }
+    if (window->first == 0 || lsn > window->last) {
+        return PS_NEVER;
+    }
+    return lsn < window->first ? window->before_ns : ps_push_window_visible(window, lsn);
+}
+
 /* No read and no acknowledgement at or after `t` can tell the entry from none. A late one of a
  * write that the entry has seen would put an older entry in its place, whose life must be over. */
 static bool is_over(const struct ps_store_replica *replica, const struct ps_pin *pin, ps_time_ns t)

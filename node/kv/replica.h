@@ -70,6 +70,10 @@ bool ps_store_replica_acknowledge(struct ps_store_replica *replica, struct ps_sl
 struct ps_bound ps_store_replica_bound(struct ps_store_replica *replica, const struct ps_view *view,
                                        uint64_t have_lsn);
 
+/** From when on a push policy's reads here may see record `lsn`; 0: for long already, PS_NEVER: it
+ *  is not here yet. Other policies, and order none, have no such instant. */
+ps_time_ns ps_store_replica_visible(const struct ps_store_replica *replica, uint64_t lsn);
+
 /** House-keeping at `t`: drop pins that ended and marks no waiting read needs (`oldest_wait_ns`:
  * the earliest evaluation time that still waits, or t). Work is bounded by `budget`. */
 void ps_store_replica_sweep(struct ps_store_replica *replica, ps_time_ns oldest_wait_ns,

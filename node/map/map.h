@@ -4,9 +4,9 @@
  * world, tests). A record appended at LSN n adds one version to each key it names. Reads take a
  * bound and get the newest version within it. Nothing here knows of policies or clocks.
  *
- * LMDB end: readers on one thread and the one writer on another may work at once. The map grows by
- * itself when it is full. A key may have PS_KEY_SIZE_MAX bytes although LMDB's own limit is
- * smaller.
+ * LMDB end: readers on any threads and the one writer may work at once; each thread's read is its
+ * own. The map grows by itself when it is full. A key may have PS_KEY_SIZE_MAX bytes although
+ * LMDB's own limit is smaller.
  *
  * Tables (LMDB): `log` (store, lsn) -> commit time, token, keys; `key` (store, key) -> key id, in
  * key order; `version` (key id, ~lsn) -> version; `token` (store, token) -> lsn; `meta`. */
@@ -82,7 +82,7 @@ PS_MUST_CHECK enum ps_status ps_map_apply(struct ps_map *map, const struct ps_ap
                                           size_t count, struct ps_error *err);
 
 /** Reads stand between begin and end (one LMDB read transaction, cheap to renew; keep it short).
- * They see all that was applied before begin. Not nested. */
+ * They see all that was applied before begin. Not nested in one thread. */
 PS_MUST_CHECK enum ps_status ps_map_read_begin(struct ps_map *map);
 void ps_map_read_end(struct ps_map *map);
 

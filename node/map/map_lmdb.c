@@ -21,6 +21,9 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+/* Threads that read, and their helpers' reads: one for each database, and the node's own. */
+enum { READERS_MAX = 256 };
+
 static const size_t RESERVE = (size_t)1 << 40;
 static const size_t RESERVE_MIN = (size_t)1 << 24;
 
@@ -58,35 +61,68 @@ static enum ps_status fail_at(const struct ps_lmdb_map *map, enum ps_status stat
 
 /* --- the gate --- */
 
-/* wait: until a move is over. A helper's read within a read of the same thread must not wait for a
- * move that waits for that read. */
-static void gate_enter(struct ps_lmdb_map *map, bool within)
+/* Each thread has its own read transaction; this is the one that it used last. */
+static _Thread_local struct ps_lmdb_reader *last_used;
+
+static struct ps_lmdb_reader *find_reader(const struct ps_lmdb_map *map)
+{
+    struct ps_lmdb_reader *reader = map->reader_list;
+    while (reader != NULL && !pthread_equal(reader->thread, pthread_self())) {
+        reader = reader->next;
+    }
+    return reader;
+}
+
+/* within: a helper's read within a read of the same thread must not wait for a move that waits for
+ * that read. */
+static struct ps_lmdb_reader *gate_enter(struct ps_lmdb_map *map, bool within)
 {
     pthread_mutex_lock(&map->mutex);
-    while (map->growing && !(within && map->readers > 0)) {
+    struct ps_lmdb_reader *reader = find_reader(map);
+    bool nested = within && reader != NULL && reader->reading;
+    while (map->growing && !nested) {
         pthread_cond_wait(&map->changed, &map->mutex);
     }
     map->readers++;
+    if (!within && reader == NULL) {
+        reader = PS_NEW(struct ps_lmdb_reader);
+        reader->txn.map = map;
+        reader->thread = pthread_self();
+        reader->next = map->reader_list;
+        map->reader_list = reader;
+    }
     if (!within) {
-        PS_ASSERT(!map->reading);
-        map->reading = true;
-        map->reader_thread = pthread_self();
+        PS_ASSERT(!reader->reading);
+        reader->reading = true;
     }
     pthread_mutex_unlock(&map->mutex);
+    return reader;
 }
 
-static void gate_leave(struct ps_lmdb_map *map, bool within)
+static void gate_leave(struct ps_lmdb_map *map, struct ps_lmdb_reader *reading)
 {
     pthread_mutex_lock(&map->mutex);
     PS_ASSERT(map->readers > 0);
     map->readers--;
-    if (!within) {
-        map->reading = false;
+    if (reading != NULL) {
+        reading->reading = false;
     }
     if (map->growing) {
         pthread_cond_broadcast(&map->changed);
     }
     pthread_mutex_unlock(&map->mutex);
+}
+
+struct ps_lmdb_txn *ps_lmdb_reader(struct ps_lmdb_map *map)
+{
+    struct ps_lmdb_reader *reader = last_used;
+    if (reader == NULL || reader->txn.map != map) {
+        pthread_mutex_lock(&map->mutex);
+        reader = find_reader(map);
+        pthread_mutex_unlock(&map->mutex);
+    }
+    PS_ASSERT(reader != NULL && reader->reading);
+    return &reader->txn;
 }
 
 /* Double the mapping. False: it cannot be, and stays as it is. */
@@ -97,7 +133,8 @@ static bool grow(struct ps_lmdb_map *map)
         return false;
     }
     pthread_mutex_lock(&map->mutex);
-    if (map->reading && pthread_equal(map->reader_thread, pthread_self())) {
+    const struct ps_lmdb_reader *own = find_reader(map);
+    if (own != NULL && own->reading) {
         pthread_mutex_unlock(&map->mutex); /* a read of this thread's own would never end */
         return false;
     }
@@ -189,7 +226,7 @@ static int read_txn_begin(struct ps_lmdb_map *map, MDB_txn **ret)
 enum ps_status ps_lmdb_read(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *context)
 {
     struct ps_lmdb_txn txn = {.map = map};
-    gate_enter(map, true);
+    (void)gate_enter(map, true);
     int rc = read_txn_begin(map, &txn.txn);
     if (rc == 0) {
         work(&txn, context);
@@ -198,37 +235,34 @@ enum ps_status ps_lmdb_read(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void 
     } else {
         ps_lmdb_fail(&txn, rc);
     }
-    gate_leave(map, true);
+    gate_leave(map, NULL);
     return txn.status;
 }
 
 enum ps_status ps_lmdb_read_begin(struct ps_map *base)
 {
     struct ps_lmdb_map *map = (struct ps_lmdb_map *)(void *)base;
-    gate_enter(map, false);
-    int rc;
-    if (map->reader.txn == NULL) {
-        map->reader.map = map;
-        rc = read_txn_begin(map, &map->reader.txn);
-    } else {
-        rc = mdb_txn_renew(map->reader.txn);
-    }
+    struct ps_lmdb_reader *reader = gate_enter(map, false);
+    struct ps_lmdb_txn *txn = &reader->txn;
+    int rc = txn->txn == NULL ? read_txn_begin(map, &txn->txn) : mdb_txn_renew(txn->txn);
     if (rc != 0) {
-        gate_leave(map, false);
+        gate_leave(map, reader);
         return ps_lmdb_status_of(rc);
     }
     for (size_t i = 0; i < PS_LMDB_TABLES; i++) {
-        map->reader.cursors[i].stale = true;
+        txn->cursors[i].stale = true;
     }
+    last_used = reader;
     return PS_OK;
 }
 
 void ps_lmdb_read_end(struct ps_map *base)
 {
     struct ps_lmdb_map *map = (struct ps_lmdb_map *)(void *)base;
-    PS_ASSERT(map->reading);
-    mdb_txn_reset(map->reader.txn);
-    gate_leave(map, false);
+    struct ps_lmdb_txn *txn = ps_lmdb_reader(map);
+    mdb_txn_reset(txn->txn);
+    last_used = NULL; /* it may be gone with its map before this thread reads again */
+    gate_leave(map, (struct ps_lmdb_reader *)(void *)txn);
 }
 
 /* --- opening and closing --- */
@@ -237,9 +271,14 @@ static void lmdb_close(struct ps_map *base)
 {
     struct ps_lmdb_map *map = (struct ps_lmdb_map *)(void *)base;
     PS_ASSERT(map->readers == 0);
-    ps_lmdb_close_cursors(&map->reader);
-    if (map->reader.txn != NULL) {
-        mdb_txn_abort(map->reader.txn);
+    while (map->reader_list != NULL) {
+        struct ps_lmdb_reader *reader = map->reader_list;
+        map->reader_list = reader->next;
+        ps_lmdb_close_cursors(&reader->txn);
+        if (reader->txn.txn != NULL) {
+            mdb_txn_abort(reader->txn.txn);
+        }
+        free(reader);
     }
     for (size_t i = 0; i < map->store_count; i++) {
         ps_lmdb_snapshot_drop(&map->stores[i]);
@@ -328,6 +367,7 @@ static int open_env(struct ps_lmdb_map *map, size_t size)
         mdb_env_set_userctx(map->env, map);
         mdb_env_set_assert(map->env, on_assert);
         mdb_env_set_maxdbs(map->env, PS_LMDB_TABLES);
+        mdb_env_set_maxreaders(map->env, READERS_MAX);
         mdb_env_set_mapsize(map->env, size);
         unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (map->sync ? 0U : (unsigned)MDB_NOSYNC);
         rc = mdb_env_open(map->env, map->path, flags, 0600);

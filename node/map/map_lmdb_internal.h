@@ -94,6 +94,14 @@ struct ps_lmdb_store {
     struct ps_lmdb_snapshot *snapshot; /* being taken; writer only */
 };
 
+/** What one thread reads by. It stays, for that thread or one that comes after it. */
+struct ps_lmdb_reader {
+    struct ps_lmdb_txn txn; /* first member; reset between reads */
+    struct ps_lmdb_reader *next;
+    pthread_t thread;
+    bool reading; /* between ps_map_read_begin and _end; its thread's own */
+};
+
 struct ps_lmdb_map {
     struct ps_map base;
     char *path;
@@ -107,10 +115,8 @@ struct ps_lmdb_map {
     pthread_cond_t changed;
     unsigned readers;
     bool growing;
-    bool reading; /* between ps_map_read_begin and _end, by `reader_thread` */
-    pthread_t reader_thread;
+    struct ps_lmdb_reader *reader_list; /* under the mutex; as many as threads ever read */
 
-    struct ps_lmdb_txn reader; /* reset between reads */
     struct ps_lmdb_store stores[PS_MAP_STORES_MAX];
     size_t store_count; /* under the mutex */
     uint64_t next_key;
@@ -136,6 +142,8 @@ PS_MUST_CHECK enum ps_status ps_lmdb_read(struct ps_lmdb_map *map, ps_lmdb_work_
 
 enum ps_status ps_lmdb_read_begin(struct ps_map *base);
 void ps_lmdb_read_end(struct ps_map *base);
+/** The calling thread's read transaction, within its read. */
+struct ps_lmdb_txn *ps_lmdb_reader(struct ps_lmdb_map *map);
 
 /* map_lmdb_txn.c */
 

@@ -10,15 +10,15 @@ static struct ps_lmdb_map *map_of(struct ps_map *base)
     return (struct ps_lmdb_map *)(void *)base;
 }
 
-/* The map's read transaction; a failure of an earlier call in the same read does not stick to it.
+/* The thread's read transaction; a failure of an earlier call in the same read does not stick to
+ * it.
  */
 static struct ps_lmdb_txn *reader_of(struct ps_map *base)
 {
-    struct ps_lmdb_map *map = map_of(base);
-    PS_ASSERT(map->reading);
-    map->reader.rc = 0;
-    map->reader.status = PS_OK;
-    return &map->reader;
+    struct ps_lmdb_txn *txn = ps_lmdb_reader(map_of(base));
+    txn->rc = 0;
+    txn->status = PS_OK;
+    return txn;
 }
 
 /* A version with its place among its key's. */

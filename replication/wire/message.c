@@ -95,6 +95,23 @@ static void pack_fields(msgpack_packer *packer, const struct ps_message *message
         ps_pack_array(packer, 1);
         ps_pack_u64(packer, message->error.status);
         return;
+    case PS_MESSAGE_QUERY:
+        ps_pack_array(packer, 4);
+        ps_pack_bin(packer,
+                    (struct ps_slice){(const char *)message->query.token.bytes, PS_TOKEN_SIZE});
+        ps_pack_u64(packer, message->query.flags);
+        ps_pack_u64(packer, message->query.need_lsn);
+        ps_pack_bin(packer, message->query.body);
+        return;
+    case PS_MESSAGE_ANSWERED:
+        ps_pack_array(packer, 6);
+        ps_pack_u64(packer, message->answered.status);
+        ps_pack_bool(packer, message->answered.failed);
+        ps_pack_u64(packer, message->answered.lsn);
+        ps_pack_u64(packer, message->answered.commit_ns);
+        ps_pack_u64(packer, message->answered.eval_ns);
+        ps_pack_bin(packer, message->answered.body);
+        return;
     }
     PS_NOT_REACHED();
 }
@@ -219,6 +236,20 @@ static void read_fields(struct ps_wire_reader *fields, struct ps_message *messag
     case PS_MESSAGE_ERROR:
         message->error.status = (enum ps_status)ps_wire_read_u64(fields, PS_OK + 1, PS_UNSUPPORTED);
         break;
+    case PS_MESSAGE_QUERY:
+        ps_wire_read_token(fields, &message->query.token);
+        message->query.flags = ps_wire_read_u64(fields, 0, PS_QUERY_FLAGS);
+        message->query.need_lsn = ps_wire_read_u64(fields, 0, UINT64_MAX - 1);
+        message->query.body = ps_wire_read_bin(fields, 0, PS_VALUE_SIZE_MAX);
+        break;
+    case PS_MESSAGE_ANSWERED:
+        message->answered.status = (enum ps_status)ps_wire_read_u64(fields, PS_OK, PS_UNSUPPORTED);
+        message->answered.failed = ps_wire_read_bool(fields);
+        message->answered.lsn = ps_wire_read_u64(fields, 0, UINT64_MAX - 1);
+        message->answered.commit_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
+        message->answered.eval_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
+        message->answered.body = ps_wire_read_bin(fields, 0, PS_VALUE_SIZE_MAX);
+        break;
     }
     ps_wire_read_end(fields);
 }
@@ -233,7 +264,7 @@ enum ps_status ps_message_decode(struct ps_slice bytes, struct ps_message *ret)
     }
     struct ps_wire_reader reader = ps_wire_reader_of(&tree.root);
     ps_wire_read_version(&reader);
-    uint64_t kind = ps_wire_read_u64(&reader, PS_MESSAGE_BATCH, PS_MESSAGE_ERROR);
+    uint64_t kind = ps_wire_read_u64(&reader, PS_MESSAGE_BATCH, PS_MESSAGE_ANSWERED);
     ret->store = ps_wire_read_bin(&reader, 1, PS_STORE_NAME_MAX);
     const msgpack_object *array = ps_wire_read_array(&reader);
     ps_wire_read_end(&reader);
@@ -273,6 +304,8 @@ void ps_message_fini(struct ps_message *message)
     case PS_MESSAGE_SYNC:
     case PS_MESSAGE_SNAPSHOT:
     case PS_MESSAGE_ERROR:
+    case PS_MESSAGE_QUERY:
+    case PS_MESSAGE_ANSWERED:
         break;
     }
     memset(message, 0, sizeof *message);

@@ -12,7 +12,9 @@ enum ps_message_kind {
     PS_MESSAGE_PART,      /* reply to SNAPSHOT */
     PS_MESSAGE_WRITE,     /* REQ: writes that came in at another PoP */
     PS_MESSAGE_WRITTEN,   /* reply to WRITE */
-    PS_MESSAGE_ERROR /* reply: status (PS_TOO_OLD: take a snapshot; PS_NOT_FOUND: no such store) */
+    PS_MESSAGE_ERROR, /* reply: status (PS_TOO_OLD: take a snapshot; PS_NOT_FOUND: no such store) */
+    PS_MESSAGE_QUERY, /* REQ: a database's request that came in at another PoP */
+    PS_MESSAGE_ANSWERED /* reply to QUERY */
 };
 
 /** Records of one store, in order. Also a heartbeat, when it has none. */
@@ -42,6 +44,14 @@ struct ps_snapshot_entry {
     struct ps_entry entry;
     uint64_t lsn;
     ps_time_ns commit_ns;
+};
+
+/** How a database's request is to be answered. */
+enum ps_query_flag {
+    PS_QUERY_ROWS = 1,  /* rows and columns, else an array of objects */
+    PS_QUERY_EACH = 2,  /* one result for each statement of a text */
+    PS_QUERY_ARRAY = 4, /* results in an array, also when there is one */
+    PS_QUERY_FLAGS = 7
 };
 
 struct ps_message {
@@ -89,6 +99,22 @@ struct ps_message {
         struct {
             enum ps_status status;
         } error;
+
+        struct {
+            struct ps_token token;
+            uint64_t flags;    /* enum ps_query_flag */
+            uint64_t need_lsn; /* home must have it */
+            struct ps_slice body;
+        } query;
+
+        struct {
+            enum ps_status status; /* PS_OK: the request was run, however that went */
+            bool failed;           /* `body` is the reason, else the results */
+            uint64_t lsn;          /* that it read at or made */
+            ps_time_ns commit_ns;  /* of that LSN */
+            ps_time_ns eval_ns;    /* when home ran it */
+            struct ps_slice body;
+        } answered;
     };
 };
 

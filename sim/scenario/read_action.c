@@ -48,6 +48,11 @@ static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml 
         return status;
     }
     int index = ps_cluster_find_store(cluster, text);
+    if (index >= 0 && cluster->stores[index].type != PS_STORE_KV) {
+        return ps_refuse(
+            reader, name, "found store %s, which is of type %s, expected one of type kv",
+            cluster->stores[index].name, ps_store_type_name(cluster->stores[index].type));
+    }
     if (index >= 0) {
         action->store = (uint16_t)index;
         return PS_OK;

@@ -23,41 +23,43 @@ static const char *const POLICIES[] = {"push", "cache", "strong"};
 
 static const char TTL_EXPECTED[] = "a time over 0 and up to 365d, such as 60s";
 
-static enum ps_status read_type(struct ps_reader *reader, const struct ps_yaml *store)
+static enum ps_status read_type(struct ps_reader *reader, const struct ps_yaml *store,
+                                enum ps_store_type *ret)
 {
     const struct ps_yaml *node = NULL;
     struct ps_slice type;
     enum ps_status status =
         ps_read_member(reader, store, "type", "a store type, as in type: kv", &node);
     if (status == PS_OK) {
-        status = ps_read_text(reader, node, "a store type: kv", &type);
+        status = ps_read_text(reader, node, "a store type: kv or d1", &type);
     }
     if (status != PS_OK) {
         return status;
     }
-    if (ps_slice_eq(type, PS_LIT("kv"))) {
+    if (ps_slice_eq(type, PS_LIT("kv")) || ps_slice_eq(type, PS_LIT("d1"))) {
+        *ret = ps_slice_eq(type, PS_LIT("kv")) ? PS_STORE_KV : PS_STORE_D1;
         return PS_OK;
     }
-    if (ps_slice_eq(type, PS_LIT("d1")) || ps_slice_eq(type, PS_LIT("r2"))) {
+    if (ps_slice_eq(type, PS_LIT("r2"))) {
         return ps_refuse(reader, node,
-                         "store type %s is not available in this version; available: kv",
+                         "store type %s is not available in this version; available: kv, d1",
                          node->text);
     }
-    return ps_found(reader, node, "a store type: kv");
+    return ps_found(reader, node, "a store type: kv or d1");
 }
 
 static enum ps_status read_profile(struct ps_reader *reader, const struct ps_yaml *store,
-                                   const struct ps_profile **ret)
+                                   enum ps_store_type type, const struct ps_profile **ret)
 {
     const char *names[64];
     size_t count = 0;
     const struct ps_yaml *node = ps_yaml_get(store, "profile");
     if (node == NULL) {
-        *ret = ps_profile_find(ps_slice_of(ps_profile_default(PS_STORE_KV)));
+        *ret = ps_profile_find(ps_slice_of(ps_profile_default(type)));
         return PS_OK;
     }
     for (size_t i = 0; i < ps_profile_count() && count < PS_COUNT(names); i++) {
-        if (strstr(ps_profile_at(i)->types, "kv") != NULL) {
+        if (strstr(ps_profile_at(i)->types, ps_store_type_name(type)) != NULL) {
             names[count++] = ps_profile_at(i)->name;
         }
     }
@@ -211,25 +213,42 @@ static enum ps_status read_policy(struct ps_reader *reader, const struct ps_yaml
     return status;
 }
 
+/* A database's pages are the log's, in order, or they are no database. */
+static enum ps_status check_database(struct ps_reader *reader, const struct ps_yaml *node)
+{
+    static const char *const KEYS[] = {"policy", "order", "write_interval"};
+    for (size_t i = 0; i < PS_COUNT(KEYS); i++) {
+        if (ps_yaml_get(node, KEYS[i]) != NULL) {
+            return ps_refuse(reader, ps_yaml_get(node, KEYS[i]),
+                             "found key \"%s\" of a store of type d1, expected those of type kv "
+                             "alone to have it: databases are pushed in order",
+                             KEYS[i]);
+        }
+    }
+    return PS_OK;
+}
+
 static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml *name,
                                  const struct ps_yaml *node)
 {
     const struct ps_profile *profile = NULL;
     struct ps_store *store = NULL;
     /* The type first: another type's keys would only hide that it is not there yet. */
-    enum ps_status status = ps_yaml_get(node, "type") != NULL ? read_type(reader, node) : PS_OK;
+    enum ps_store_type type = PS_STORE_KV;
+    enum ps_status status =
+        ps_yaml_get(node, "type") != NULL ? read_type(reader, node, &type) : PS_OK;
     if (status == PS_OK) {
         status = ps_read_keys(reader, node, "a store", STORE_KEYS, PS_COUNT(STORE_KEYS));
     }
     if (status == PS_OK) {
-        status = read_type(reader, node);
+        status = read_type(reader, node, &type);
     }
     if (status == PS_OK) {
-        status = read_profile(reader, node, &profile);
+        status = read_profile(reader, node, type, &profile);
     }
     if (status == PS_OK) {
         struct ps_error err = {0};
-        status = ps_cluster_add_store(&reader->scenario->cluster, ps_yaml_slice(name), PS_STORE_KV,
+        status = ps_cluster_add_store(&reader->scenario->cluster, ps_yaml_slice(name), type,
                                       ps_slice_of(profile->name), &store, &err);
         if (status != PS_OK) {
             struct ps_buf text = {0};
@@ -244,6 +263,9 @@ static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml 
     const struct ps_yaml *home = ps_yaml_get(node, "home");
     if (home != NULL) {
         status = ps_read_pop(reader, home, &store->home);
+    }
+    if (status == PS_OK && type == PS_STORE_D1) {
+        status = check_database(reader, node);
     }
     return status == PS_OK ? read_policy(reader, node, store) : status;
 }

@@ -137,8 +137,9 @@ static enum ps_status read_place(struct trace *trace, const json_t *object, stru
     }
     op->pop = (uint16_t)index;
     index = ps_cluster_find_store(&scenario->cluster, store);
-    if (index < 0) {
-        return refuse(trace, "found store \"%.40s\", expected one of this scenario", store.data);
+    if (index < 0 || scenario->cluster.stores[index].type != PS_STORE_KV) {
+        return refuse(trace, "found store \"%.40s\", expected a KV store of this scenario",
+                      store.data);
     }
     op->action.store = (uint16_t)index;
     for (int i = PS_VERB_KV_GET; i <= PS_VERB_KV_LIST; i++) {

@@ -17,11 +17,12 @@ enum { BODY_MAX = 4096, PIECE_MAX = 7, ITEMS_MAX = 20000 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct ps_api_namespace namespaces[] = {
-    {"CACHE", "cache", "00000000000000000000000000000001", true},
-    {"DB", "db", "00000000000000000000000000000002", false},
-    {"MORE", "more", "00000000000000000000000000000003", true}};
+    {.name = "CACHE", .title = "cache", .id = "00000000000000000000000000000001", .is_kv = true},
+    {.name = "DB", .title = "db", .id = "00000000000000000000000000000002", .is_d1 = true},
+    {.name = "MORE", .title = "more", .id = "00000000000000000000000000000003", .is_kv = true}};
 
-static const struct ps_api_config config = {namespaces, 3, NULL, "fra", false};
+static const struct ps_api_config config = {
+    .namespaces = namespaces, .namespace_count = 3, .pop = "fra"};
 
 static void require(bool holds)
 {
@@ -95,6 +96,20 @@ static void answer_kv(const struct ps_api_call *call, uint64_t chance,
     free(items);
 }
 
+static void answer_d1(const struct ps_api_call *call, uint64_t chance,
+                      struct ps_http_response *response)
+{
+    static const enum ps_status statuses[] = {PS_OK, PS_BUSY, PS_INVALID, PS_TIMEOUT, PS_IO};
+
+    require(call->ns < 3 && namespaces[call->ns].is_d1);
+    bool failed = chance % 2 == 0;
+    struct ps_api_d1_result result = {.status = statuses[chance % 5],
+                                      .failed = failed,
+                                      .text = failed ? call->body : PS_LIT("[]"),
+                                      .bookmark = failed ? "" : "b"};
+    ps_api_answer_d1(&config, call, &result, response);
+}
+
 static void route(const struct ps_http_request *request, uint64_t chance)
 {
     struct ps_api_call call = {0};
@@ -118,6 +133,15 @@ static void route(const struct ps_http_request *request, uint64_t chance)
     case PS_API_NS_DELETE:
         ps_api_answer_change(&call, chance % 2 == 0 ? PS_OK : PS_EXISTS, namespaces[0].id,
                              &response);
+        break;
+    case PS_API_D1:
+        answer_d1(&call, chance, &response);
+        break;
+    case PS_API_D1_LIST:
+        ps_api_answer_databases(&config, &call, &response);
+        break;
+    case PS_API_D1_GET:
+        ps_api_answer_database(&config, &call, "WEUR", chance % (10ULL << 30), &response);
         break;
     case PS_API_ANSWERED:
     case PS_API_CONTROL:

@@ -114,6 +114,16 @@ static inline bool message_equal(const struct ps_message *a, const struct ps_mes
         return results_equal(a, b);
     case PS_MESSAGE_ERROR:
         return a->error.status == b->error.status;
+    case PS_MESSAGE_QUERY:
+        return memcmp(&a->query.token, &b->query.token, PS_TOKEN_SIZE) == 0 &&
+               a->query.flags == b->query.flags && a->query.need_lsn == b->query.need_lsn &&
+               ps_slice_eq(a->query.body, b->query.body);
+    case PS_MESSAGE_ANSWERED:
+        return a->answered.status == b->answered.status &&
+               a->answered.failed == b->answered.failed && a->answered.lsn == b->answered.lsn &&
+               a->answered.commit_ns == b->answered.commit_ns &&
+               a->answered.eval_ns == b->answered.eval_ns &&
+               ps_slice_eq(a->answered.body, b->answered.body);
     }
     return false;
 }

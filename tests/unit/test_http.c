@@ -10,6 +10,7 @@
 #include "node/http/api.h"
 #include "node/http/http1.h"
 #include "node/http/multipart.h"
+#include "replication/wire/message.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -195,11 +196,14 @@ static void multipart_fields(void **state)
 #define ID "00000000000000000000000000000001"
 
 static const struct ps_api_namespace namespaces[] = {
-    {"CACHE", "cache", ID, true},
-    {"DB", "db", "00000000000000000000000000000002", false},
-    {"MORE", "more", "00000000000000000000000000000003", true}};
+    {.name = "CACHE", .title = "cache", .id = ID, .is_kv = true},
+    {.name = "DB", .title = "db", .id = "00000000000000000000000000000002"},
+    {.name = "MORE", .title = "more", .id = "00000000000000000000000000000003", .is_kv = true},
+    {.name = "SQL", .title = "SQL", .id = "0123456789abcdef0123456789abcdef", .is_d1 = true}};
 
-static struct ps_api_config config = {namespaces, 3, NULL, "fra", false};
+static const struct ps_api_config usual = {
+    .namespaces = namespaces, .namespace_count = 4, .pop = "fra", .created_unix_s = 951827696};
+static struct ps_api_config config;
 
 struct asked {
     struct ps_http_request request;
@@ -443,7 +447,7 @@ static void exposed_routes(void **state)
         assert_int_equal(asked.response.status, open ? 0 : cases[at].status);
         asked_fini(&asked);
     }
-    config = (struct ps_api_config){namespaces, 3, NULL, "fra", false};
+    config = usual;
 }
 
 static void rest_errors(void **state)
@@ -902,9 +906,120 @@ static void body_limits(void **state)
     assert_int_equal(ps_api_body_limit(&head), PS_KV_VALUE_SIZE_MAX);
 }
 
+/* ---- D1 ---- */
+
+#define DATABASES "/client/v4/accounts/a/d1/database"
+
+static void d1_routes(void **state)
+{
+    (void)state;
+    static const char *const plain[] = {"popsim-store", "SQL", NULL};
+    static const char *const session[] = {"popsim-store", "SQL", "x-cf-d1-session-commit-token",
+                                          "first-primary", NULL};
+    static const char *const hook[] = {
+        "MF-URL", "http://d1/query?resultsFormat=NONE",     "MF-Binding",
+        "SQL",    "MF-Header-x-cf-d1-session-commit-token", "first-primary",
+        NULL};
+
+    static const struct {
+        enum ps_http_method method;
+        const char *target;
+        const char *const *headers;
+        int status; /* 0: a call with `flags` and `session` */
+        unsigned flags;
+        const char *session;
+    } cases[] = {
+        {PS_HTTP_POST, "/query?resultsFormat=ROWS_AND_COLUMNS", plain, 0, PS_QUERY_ROWS, ""},
+        {PS_HTTP_POST, "/execute?resultsFormat=NONE", session, 0, 0, "first-primary"},
+        {PS_HTTP_POST, "/query", plain, 0, 0, ""},
+        {PS_HTTP_POST, "/query?each=true", plain, 0, PS_QUERY_EACH | PS_QUERY_ARRAY, ""},
+        {PS_HTTP_POST, "/", hook, 0, 0, "first-primary"},
+        {PS_HTTP_POST, "/dump", plain, 404, 0, ""},
+        {PS_HTTP_GET, "/query", plain, 404, 0, ""},
+        {PS_HTTP_PUT, "/key", plain, 404, 0, ""},
+        {PS_HTTP_POST, DATABASES "/SQL/query", NULL, 0, PS_QUERY_EACH | PS_QUERY_ARRAY, ""},
+        {PS_HTTP_POST, DATABASES "/01234567-89ab-cdef-0123-456789abcdef/raw", NULL, 0,
+         PS_QUERY_EACH | PS_QUERY_ARRAY | PS_QUERY_ROWS, ""},
+        {PS_HTTP_POST, DATABASES "/0123456789abcdef0123456789abcdef/query", NULL, 0,
+         PS_QUERY_EACH | PS_QUERY_ARRAY, ""},
+        {PS_HTTP_GET, DATABASES "/SQL/query", NULL, 405, 0, ""},
+        {PS_HTTP_POST, DATABASES "/CACHE/query", NULL, 404, 0, ""},
+        {PS_HTTP_GET, DATABASES "/", NULL, 0, 0, ""},
+        {PS_HTTP_GET, DATABASES "x", NULL, 404, 0, ""},
+        {PS_HTTP_POST, DATABASES, NULL, 501, 0, ""},
+        {PS_HTTP_DELETE, DATABASES "/SQL", NULL, 501, 0, ""},
+        {PS_HTTP_POST, DATABASES "/SQL/import", NULL, 501, 0, ""},
+        {PS_HTTP_POST, DATABASES "/SQL/elsewhere", NULL, 404, 0, ""},
+        {PS_HTTP_GET, REST "/0123456789abcdef0123456789abcdef/keys", NULL, 404, 0, ""},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct asked asked;
+        ask(&asked, cases[i].method, cases[i].target, cases[i].headers, "{}");
+        assert_int_equal(asked.response.status, cases[i].status);
+        if (cases[i].status == 0 && asked.call.kind != PS_API_D1_LIST) {
+            assert_int_equal(asked.call.kind, PS_API_D1);
+            assert_int_equal(asked.call.ns, 3);
+            assert_int_equal(asked.call.d1_flags, cases[i].flags);
+            assert_true(ps_slice_eq(asked.call.session, ps_slice_of(cases[i].session)));
+        }
+        asked_fini(&asked);
+    }
+}
+
+static void d1_answers(void **state)
+{
+    (void)state;
+    struct asked asked;
+    ask(&asked, PS_HTTP_GET, DATABASES "?name=SQL&per_page=10&page=1", NULL, "");
+    ps_api_answer_databases(&config, &asked.call, &asked.response);
+    assert_string_equal(
+        body_of(&asked),
+        "{\"success\":true,\"errors\":[],\"messages\":[],\"result\":[{\"uuid\":"
+        "\"01234567-89ab-cdef-0123-456789abcdef\",\"name\":\"SQL\",\"version\":\"production\","
+        "\"created_at\":\"2000-02-29T12:34:56.000Z\"}],\"result_info\":{\"page\":1,\"per_page\":10,"
+        "\"count\":1,\"total_count\":1}}");
+    asked_fini(&asked);
+    static const char *const plain[] = {"popsim-store", "SQL", NULL};
+    struct ps_api_d1_result result = {.text = PS_LIT("[1]"), .bookmark = "b"};
+    ask(&asked, PS_HTTP_POST, "/query", plain, "{}");
+    ps_api_answer_d1(&config, &asked.call, &result, &asked.response);
+    assert_int_equal(asked.response.status, 200);
+    assert_string_equal(body_of(&asked), "[1]");
+    assert_non_null(
+        strstr(ps_buf_text(&asked.response.headers), "x-cf-d1-session-commit-token: b\r\n"));
+    asked_fini(&asked);
+
+    static const struct {
+        enum ps_status status;
+        int rest;
+    } failures[] = {{PS_OK, 400},          {PS_INVALID, 400}, {PS_BUSY, 429},
+                    {PS_UNREACHABLE, 503}, {PS_TIMEOUT, 503}, {PS_IO, 500}};
+
+    for (size_t i = 0; i < sizeof failures / sizeof failures[0]; i++) {
+        result = (struct ps_api_d1_result){.status = failures[i].status,
+                                           .failed = true,
+                                           .text = PS_LIT("a \"b\""),
+                                           .bookmark = ""};
+        ask(&asked, PS_HTTP_POST, "/query", plain, "{}");
+        ps_api_answer_d1(&config, &asked.call, &result, &asked.response);
+        assert_int_equal(asked.response.status, 200);
+        assert_string_equal(body_of(&asked), "{\"success\":false,\"error\":\"a \\\"b\\\"\"}");
+        assert_null(strstr(ps_buf_text(&asked.response.headers), "commit-token"));
+        asked_fini(&asked);
+        ask(&asked, PS_HTTP_POST, DATABASES "/SQL/query", NULL, "{}");
+        ps_api_answer_d1(&config, &asked.call, &result, &asked.response);
+        assert_int_equal(asked.response.status, failures[i].rest);
+        assert_non_null(strstr(body_of(&asked), "{\"code\":7500,\"message\":\"a \\\"b\\\"\"}"));
+        asked_fini(&asked);
+    }
+}
+
 int main(void)
 {
+    config = usual;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(d1_routes),         cmocka_unit_test(d1_answers),
         cmocka_unit_test(every_split),       cmocka_unit_test(what_is_refused),
         cmocka_unit_test(heads_are_written), cmocka_unit_test(dates),
         cmocka_unit_test(multipart_fields),  cmocka_unit_test(binding_routes),

@@ -543,6 +543,51 @@ static void test_a_failed_batch_leaves_no_trace(void **state)
     tear_down(&world);
 }
 
+/* A database's commit takes one LSN for all its entries, beside writes; one that was made from an
+ * older state is refused, and neither a limit nor a retry touches it. */
+static void test_a_record_of_several_entries(void **state)
+{
+    (void)state;
+    static struct world world;
+    static struct results results;
+    set_up(&world, 1, PS_SECOND);
+    struct ps_entry entries[] = {{.key = PS_LIT("k"), .value = PS_LIT("1")},
+                                 {.key = PS_LIT("l"), .value = PS_LIT("2")},
+                                 {.key = PS_LIT("m"), .deleted = true}};
+    struct ps_record record = {
+        .lsn = 1, .token = token_of(9), .entries = entries, .entry_count = 3};
+    struct ps_record stale = {.lsn = 1, .entries = entries, .entry_count = 1};
+    ps_primary_append(world.primary, &record, NULL);
+    ps_primary_append(world.primary, &stale, NULL);
+    struct ps_written known;
+    assert_false(write_key(&world, "k", 8, NULL, &known));
+    commit_all(&world, 100, PS_OK, &results);
+    assert_int_equal(world.record_count, 2);
+    assert_int_equal(results.written[0].status, PS_OK);
+    assert_int_equal(results.written[0].lsn, 1);
+    assert_int_equal(results.written[0].commit_ns, 100);
+    assert_int_equal(results.written[1].status, PS_GAP);
+    assert_int_equal(results.written[2].status, PS_OK); /* the record is no put of "k" */
+    assert_int_equal(results.written[2].lsn, 2);
+    uint64_t lsn = 0;
+    ps_time_ns commit_ns = 0;
+    assert_int_equal(ps_map_read_begin(world.map), PS_OK);
+    assert_int_equal(ps_map_token(world.map, world.store, &record.token, &lsn, &commit_ns), PS_OK);
+    ps_map_read_end(world.map);
+    assert_int_equal(lsn, 1);
+    /* One that failed may be made again, with the same LSN and token. */
+    record.lsn = 3;
+    record.token = token_of(10);
+    ps_primary_append(world.primary, &record, NULL);
+    commit_all(&world, 200, PS_FULL, &results);
+    assert_int_equal(results.written[0].status, PS_FULL);
+    ps_primary_append(world.primary, &record, NULL);
+    commit_all(&world, 200, PS_OK, &results);
+    assert_int_equal(results.written[0].status, PS_OK);
+    assert_int_equal(results.written[0].lsn, 3);
+    tear_down(&world);
+}
+
 static void test_closed_times_and_stamps(void **state)
 {
     (void)state;
@@ -578,6 +623,7 @@ int main(void)
         cmocka_unit_test(test_one_put_an_interval),
         cmocka_unit_test(test_the_limit_is_read_back_from_a_long_log),
         cmocka_unit_test(test_a_failed_batch_leaves_no_trace),
+        cmocka_unit_test(test_a_record_of_several_entries),
         cmocka_unit_test(test_closed_times_and_stamps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

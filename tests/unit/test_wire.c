@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KINDS = PS_MESSAGE_ERROR, ROUNDS = 400, ITEMS_MAX = 5 };
+enum { KINDS = PS_MESSAGE_ANSWERED, ROUNDS = 400, ITEMS_MAX = 5 };
 
 static struct ps_slice lit(const char *bytes, size_t size)
 {
@@ -177,6 +177,20 @@ static struct ps_message some_message(struct maker *maker, enum ps_message_kind 
         break;
     case PS_MESSAGE_ERROR:
         message.error.status = (enum ps_status)(1 + below(maker, PS_UNSUPPORTED));
+        break;
+    case PS_MESSAGE_QUERY:
+        fill_token(maker, &message.query.token);
+        message.query.flags = below(maker, PS_QUERY_FLAGS + 1);
+        message.query.need_lsn = number(maker);
+        message.query.body = some_bytes(maker, 0, sizeof maker->block);
+        break;
+    case PS_MESSAGE_ANSWERED:
+        message.answered.status = (enum ps_status)below(maker, PS_UNSUPPORTED + 1);
+        message.answered.failed = below(maker, 2) == 0;
+        message.answered.lsn = number(maker);
+        message.answered.commit_ns = number(maker);
+        message.answered.eval_ns = number(maker);
+        message.answered.body = some_bytes(maker, 0, sizeof maker->block);
         break;
     }
     return message;

@@ -372,6 +372,10 @@ static int find_store(struct call *call, const char *name)
 {
     const struct ps_cluster *cluster = &call->state->cluster;
     int store = ps_cluster_find_store(cluster, ps_slice_of(name));
+    if (store >= 0 && cluster->stores[store].type != PS_STORE_KV) {
+        return cli_usage("%s is no KV store; see popsim %s", name,
+                         ps_store_type_name(cluster->stores[store].type));
+    }
     if (store >= 0) {
         (void)snprintf(call->store, sizeof call->store, "%s", cluster->stores[store].name);
         (void)snprintf(call->store_id, sizeof call->store_id, "%s", cluster->stores[store].id);

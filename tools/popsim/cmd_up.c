@@ -290,21 +290,41 @@ static bool asks_for_a_cluster(const struct up_options *options)
            options->home != NULL || options->seed != NULL;
 }
 
+static const struct ps_store *first_of(const struct ps_cluster *cluster, enum ps_store_type type)
+{
+    for (size_t i = 0; i < cluster->store_count; i++) {
+        if (cluster->stores[i].type == type) {
+            return &cluster->stores[i];
+        }
+    }
+    return NULL;
+}
+
 static void print_tour(const struct ps_cluster_state *state, const char *stop)
 {
     tables_print_cluster(stdout, state);
     const char *first = state->cluster.pops[0]->code;
     const char *last = state->cluster.pops[state->cluster.pop_count - 1]->code;
-    const char *store = state->cluster.stores[0].name;
+    const struct ps_store *kv = first_of(&state->cluster, PS_STORE_KV);
+    const struct ps_store *d1 = first_of(&state->cluster, PS_STORE_D1);
     const char *token = ps_cluster_is_exposed(state) ? "-H \"Authorization: Bearer $TOKEN\" " : "";
-    (void)printf("\nTry, in another terminal:\n"
-                 "  popsim kv put --pop %s %s user:1 hello\n"
-                 "  popsim kv get --pop %s %s user:1\n"
-                 "  curl -i %s-H 'popsim-store: %s' 'http://%s:%u/user:1?urlencoded=true'\n"
-                 "  popsim status\n"
+    (void)printf("\nTry, in another terminal:\n");
+    if (kv != NULL) {
+        (void)printf("  popsim kv put --pop %s %s user:1 hello\n"
+                     "  popsim kv get --pop %s %s user:1\n"
+                     "  curl -i %s-H 'popsim-store: %s' 'http://%s:%u/user:1?urlencoded=true'\n",
+                     first, kv->name, last, kv->name, token, kv->name, state->bind,
+                     state->nodes[0].api_port);
+    }
+    if (d1 != NULL) {
+        (void)printf("  popsim d1 execute --pop %s %s --command 'CREATE TABLE t (a)'\n"
+                     "  popsim d1 execute --pop %s %s --session first-unconstrained --command "
+                     "'SELECT * FROM t'\n",
+                     first, d1->name, last, d1->name);
+    }
+    (void)printf("  popsim status\n"
                  "  popsim logs -f %s\n"
                  "Stop it with %s.\n",
-                 first, store, last, store, token, store, state->bind, state->nodes[0].api_port,
                  last, stop);
     (void)fflush(stdout);
 }

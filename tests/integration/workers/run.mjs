@@ -1,4 +1,4 @@
-// Runs kv-worker.js in real workerd and in real, unmodified miniflare, each with its KV bindings pointed at
+// Runs kv-worker.js and d1-worker.js in real workerd and in real, unmodified miniflare, each with its bindings pointed at
 // a PoP of a live cluster, and fails on the first thing a Worker would see differently.
 //   node run.mjs POPSIM_BINARY
 import { execFile, spawn } from "node:child_process";
@@ -50,48 +50,54 @@ async function untilAnswers(url, deadline = Date.now() + 30_000) {
   }
 }
 
-async function withWorkerd(folder, port) {
+const kvBindings = ["KV", "LIMITED"].map((name) => `(name = "${name}", kvNamespace = "${name}")`);
+const d1Bindings = ["DB", "SLOW"].map((name) => `(name = "${name}", wrapped = (moduleName = "cloudflare-internal:d1-api",
+    innerBindings = [(name = "fetcher", service = "${name}")]))`);
+
+async function withWorkerd(folder, port, worker, bindings) {
   const listen = await freePort();
   const service = (store) => `(name = "${store}", external = (address = "127.0.0.1:${port}", http = (
     injectRequestHeaders = [(name = "popsim-store", value = "${store}")])))`;
   await writeFile(path.join(folder, "config.capnp"), `
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .worker), ${service("KV")}, ${service("LIMITED")}],
+  services = [(name = "main", worker = .worker), ${["KV", "LIMITED", "DB", "SLOW"].map(service).join(", ")}],
   sockets = [(name = "http", address = "127.0.0.1:${listen}", http = (), service = "main")]);
 const worker :Workerd.Worker = (
   modules = [(name = "worker", esModule = embed "worker.js")],
   compatibilityDate = "2026-01-01",
-  bindings = [(name = "KV", kvNamespace = "KV"), (name = "LIMITED", kvNamespace = "LIMITED")]);
+  bindings = [${bindings.join(", ")}]);
 `);
-  await writeFile(path.join(folder, "worker.js"), await readFile(path.join(here, "kv-worker.js")));
+  await writeFile(path.join(folder, "worker.js"), await readFile(path.join(here, worker)));
   const require = createRequire(import.meta.url);
   const binary = require.resolve(`@cloudflare/workerd-linux-${process.arch === "x64" ? "64" : "arm64"}/bin/workerd`);
   const child = spawn(binary, ["serve", path.join(folder, "config.capnp")], { stdio: "inherit" });
   try {
-    report("workerd", await (await untilAnswers(`http://127.0.0.1:${listen}/`)).json());
+    report(`workerd, ${worker}`, await (await untilAnswers(`http://127.0.0.1:${listen}/`)).json());
   } finally {
     child.kill();
   }
 }
 
-async function withMiniflare(port) {
-  const remote = new URL(`http://127.0.0.1:${port}/`);
+async function withMiniflare(port, worker) {
+  const remoteProxyConnectionString = new URL(`http://127.0.0.1:${port}/`);
+  const stores = (names) => Object.fromEntries(names.map((id) => [id, { id, remoteProxyConnectionString }]));
   const miniflare = new Miniflare({
     modules: true,
-    scriptPath: path.join(here, "kv-worker.js"),
+    scriptPath: path.join(here, worker),
     compatibilityDate: "2026-01-01",
-    kvNamespaces: {
-      KV: { id: "KV", remoteProxyConnectionString: remote },
-      LIMITED: { id: "LIMITED", remoteProxyConnectionString: remote },
-    },
+    kvNamespaces: stores(["KV", "LIMITED"]),
+    d1Databases: stores(["DB", "SLOW"]),
   });
   try {
-    report("miniflare", await (await miniflare.dispatchFetch("http://worker/")).json());
+    report(`miniflare, ${worker}`, await (await miniflare.dispatchFetch("http://worker/")).json());
     const namespace = await miniflare.getKVNamespace("KV");
     await namespace.put("from node", "yes");
     const got = await namespace.get("from node");
     report("miniflare's node API", [{ name: "put and get", ok: got === "yes", got, wanted: "yes" }]);
+    const database = await miniflare.getD1Database("DB");
+    const one = await database.prepare("SELECT 1 AS one").first("one");
+    report("miniflare's node API", [{ name: "first", ok: one === 1, got: one, wanted: 1 }]);
   } finally {
     await miniflare.dispose();
   }
@@ -100,8 +106,18 @@ async function withMiniflare(port) {
 async function withCluster(name, use) {
   const folder = await mkdtemp(path.join(tmpdir(), "popsim-workers-"));
   const state = path.join(folder, "state");
-  await run(popsim, ["up", "--detach", "--quiet", "--state", state, "--port", "0", "--pops", "fra,iad,sin", "--latency", "none",
-    "--store", "KV=kv:none", "--store", "LIMITED=kv:workers-kv"]);
+  const cluster = path.join(folder, "cluster.yaml");
+  await writeFile(cluster, `
+duration: 1s
+cluster: {home: fra, pops: [fra, iad, sin], latency: none}
+stores:
+  KV: {type: kv, profile: none}
+  LIMITED: {type: kv, profile: workers-kv}
+  DB: {type: d1, delay: 50ms}
+  SLOW: {type: d1, delay: 1h, timeout: 1s}
+workload: [{every: 1s, pop: each, kv.get: {store: KV, key: a}}]
+`);
+  await run(popsim, ["up", "--detach", "--quiet", "--state", state, "--port", "0", cluster]);
   try {
     const status = JSON.parse((await run(popsim, ["status", "--json", "--state", state])).stdout);
     await use(folder, status.nodes.find((node) => node.pop === "sin").port);
@@ -114,7 +130,13 @@ async function withCluster(name, use) {
   }
 }
 
-await withCluster("workerd", withWorkerd);
-await withCluster("miniflare", (_folder, port) => withMiniflare(port));
+await withCluster("workerd", async (folder, port) => {
+  await withWorkerd(folder, port, "kv-worker.js", kvBindings);
+  await withWorkerd(folder, port, "d1-worker.js", d1Bindings);
+});
+await withCluster("miniflare", async (_folder, port) => {
+  await withMiniflare(port, "kv-worker.js");
+  await withMiniflare(port, "d1-worker.js");
+});
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);

@@ -1,0 +1,418 @@
+#include "node/io/d1_thread.h"
+
+#include "node/d1/database.h"
+#include "replication/base/assert.h"
+#include "replication/base/memory.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+struct queue {
+    struct ps_d1_job *head;
+    struct ps_d1_job **tail;
+};
+
+enum commit_state { COMMIT_NONE, COMMIT_ASKED, COMMIT_UNDER_WAY, COMMIT_ENDED };
+
+struct ps_d1_thread {
+    struct ps_node_store *store;
+    ev_async wake;
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    struct queue todo; /* guarded by mutex, as all down to `writer` */
+    struct queue finished;
+    bool stop;
+    enum commit_state commit_state;
+    struct ps_record *record; /* of the commit: its thread waits until it has ended */
+    enum ps_status commit_status;
+    struct ps_writer writer;    /* the loop's */
+    size_t queued;              /* the loop's: submitted and not done */
+    struct ps_page_record wire; /* of the commit; the thread's, but for while the loop has it */
+    atomic_bool hurry;
+    /* the thread's own */
+    struct ps_d1_database *database;
+    struct ps_d1_job *job;
+    uint64_t deadline_mono_ns;
+    char region[8];
+    char colo[8];
+};
+
+static void queue_clear(struct queue *queue)
+{
+    queue->head = NULL;
+    queue->tail = &queue->head;
+}
+
+static void queue_push(struct queue *queue, struct ps_d1_job *job)
+{
+    job->next = NULL;
+    *queue->tail = job;
+    queue->tail = &job->next;
+}
+
+static struct ps_d1_job *queue_pop(struct queue *queue)
+{
+    struct ps_d1_job *job = queue->head;
+    if (job != NULL) {
+        queue->head = job->next;
+        if (queue->head == NULL) {
+            queue->tail = &queue->head;
+        }
+    }
+    return job;
+}
+
+void ps_d1_job_fini(struct ps_d1_job *job)
+{
+    ps_buf_fini(&job->text);
+}
+
+/* ---- on the database's thread ---- */
+
+struct former {
+    struct ps_map *map;
+    ps_map_store store;
+    uint64_t lsn;
+};
+
+static enum ps_status read_former(void *context, uint32_t page, struct ps_slice *ret)
+{
+    const struct former *former = context;
+    return ps_pages_read(former->map, former->store, page, former->lsn, ret);
+}
+
+/* Other nodes are sent what differs; here is the place to find that out, where nobody waits. */
+static enum ps_status encode(struct ps_d1_thread *thread, const struct ps_record *record)
+{
+    const struct ps_node_store *store = thread->store;
+    struct former former = {store->node->map, store->map_store, record->lsn - 1};
+    enum ps_status status = ps_map_read_begin(former.map);
+    if (status == PS_OK) {
+        status = ps_page_record_encode(record, read_former, &former, &thread->wire);
+        ps_map_read_end(former.map);
+    }
+    return status;
+}
+
+static enum ps_status commit(void *context, struct ps_record *record)
+{
+    struct ps_d1_thread *thread = context;
+    record->token = thread->job->token;
+    enum ps_status status = encode(thread, record);
+    if (status != PS_OK) {
+        return status;
+    }
+    (void)pthread_mutex_lock(&thread->mutex);
+    thread->record = record;
+    thread->commit_state = COMMIT_ASKED;
+    thread->commit_status = PS_IO;
+    ev_async_send(thread->store->node->loop, &thread->wake);
+    while (thread->commit_state != COMMIT_ENDED && !thread->stop) {
+        (void)pthread_cond_wait(&thread->changed, &thread->mutex);
+    }
+    thread->commit_state = COMMIT_NONE;
+    thread->record = NULL;
+    status = thread->commit_status;
+    (void)pthread_mutex_unlock(&thread->mutex);
+    ps_page_record_fini(&thread->wire); /* it may be large */
+    return status;
+}
+
+static bool expired(void *context)
+{
+    const struct ps_d1_thread *thread = context;
+    return atomic_load(&thread->hurry) || ps_mono_ns() >= thread->deadline_mono_ns;
+}
+
+static uint64_t now_ns(void *context)
+{
+    (void)context;
+    return ps_mono_ns();
+}
+
+static enum ps_status open_database(struct ps_d1_thread *thread, struct ps_error *err)
+{
+    const struct ps_node_store *store = thread->store;
+    if (thread->database != NULL) {
+        return PS_OK;
+    }
+    struct ps_pages_config config = {.map = store->node->map,
+                                     .store = store->map_store,
+                                     .commit = store->primary == NULL ? NULL : commit,
+                                     .context = thread};
+    return ps_d1_database_open(&config, &thread->database, err);
+}
+
+/* A retry whose first try was committed before home went down is not run again. */
+static bool is_made_already(struct ps_d1_thread *thread, struct ps_d1_job *job)
+{
+    struct ps_node_store *store = thread->store;
+    if (store->primary == NULL || ps_map_read_begin(store->node->map) != PS_OK) {
+        return false;
+    }
+    bool made = ps_map_token(store->node->map, store->map_store, &job->token, &job->at_lsn,
+                             &job->commit_ns) == PS_OK;
+    ps_map_read_end(store->node->map);
+    return made;
+}
+
+/* Every record changes the head, so its version at an LSN was committed with that LSN. */
+static ps_time_ns commit_time(const struct ps_node_store *store, uint64_t lsn)
+{
+    struct ps_map *map = store->node->map;
+    char key[PS_PAGE_KEY_SIZE];
+    ps_page_key(key, 0);
+    const struct ps_bound bound = {.lsn_max = lsn, .commit_max = PS_NEVER};
+    struct ps_version version = {0};
+    if (ps_map_read_begin(map) != PS_OK) {
+        return 0;
+    }
+    bool found = ps_map_get(map, store->map_store, (struct ps_slice){key, sizeof key}, &bound,
+                            &version) == PS_OK;
+    ps_map_read_end(map);
+    return found ? version.commit_ns : 0;
+}
+
+static void take_answer(struct ps_d1_thread *thread, struct ps_d1_job *job,
+                        struct ps_d1_answer *answer, bool array)
+{
+    const struct ps_node_store *store = thread->store;
+    job->to_primary = answer->outcome == PS_D1_TO_PRIMARY;
+    job->failed = answer->outcome == PS_D1_FAILED;
+    job->status = answer->status;
+    job->at_lsn = answer->lsn;
+    job->commit_ns = commit_time(store, answer->lsn);
+    if (job->failed) {
+        ps_buf_append_slice(&job->text, ps_buf_slice(&answer->error));
+    } else if (!job->to_primary) {
+        const struct ps_d1_served served = {.by = "popsim",
+                                            .region = thread->region,
+                                            .colo = thread->colo,
+                                            .primary = store->primary != NULL,
+                                            .attempts = 1};
+        ps_d1_answer_write(&job->text, answer, array, &served);
+    }
+}
+
+static uint64_t seed_of(const struct ps_token *token)
+{
+    uint64_t seed;
+    memcpy(&seed, token->bytes, sizeof seed);
+    return seed;
+}
+
+static void run_request(struct ps_d1_thread *thread, struct ps_d1_job *job,
+                        struct ps_d1_request *request)
+{
+    const struct ps_node *node = thread->store->node;
+    job->eval_ns = ps_node_now(node);
+    struct ps_d1_call call = {.view = {.lsn = job->lsn,
+                                       .unix_ms = node->state.cluster.epoch_unix_s * 1000 +
+                                                  (int64_t)(job->eval_ns / (ps_time_ns)PS_MS)},
+                              .seed = seed_of(&job->token),
+                              .expired = expired,
+                              .now_ns = now_ns,
+                              .context = thread};
+    if (job->classify) {
+        ps_pages_set_view(ps_d1_database_pages(thread->database), &call.view);
+        job->to_primary = ps_d1_database_writes(thread->database, request);
+        return;
+    }
+    bool array = request->array || (job->flags & PS_QUERY_ARRAY) != 0;
+    request->format =
+        (job->flags & PS_QUERY_ROWS) != 0 ? PS_D1_ROWS_AND_COLUMNS : PS_D1_ARRAY_OF_OBJECTS;
+    request->each = (job->flags & PS_QUERY_EACH) != 0;
+    struct ps_d1_answer answer;
+    ps_d1_database_run(thread->database, request, &call, &answer);
+    take_answer(thread, job, &answer, array);
+    ps_d1_answer_fini(&answer);
+}
+
+static void run(struct ps_d1_thread *thread, struct ps_d1_job *job)
+{
+    struct ps_error err = {0};
+    struct ps_d1_request request;
+    thread->job = job;
+    thread->deadline_mono_ns = ps_mono_ns() + PS_D1_DURATION_S * PS_SECOND;
+    job->status = open_database(thread, &err);
+    if (job->status != PS_OK) {
+        job->failed = true;
+        ps_buf_append_text(&job->text, err.text);
+    } else if (is_made_already(thread, job)) {
+        job->status = PS_EXISTS;
+    } else if (ps_d1_request_read(job->body, &request, &err) != PS_OK) {
+        job->failed = true;
+        job->eval_ns = ps_node_now(thread->store->node);
+        ps_buf_append_text(&job->text, err.text);
+    } else {
+        run_request(thread, job, &request);
+        ps_d1_request_fini(&request);
+    }
+    thread->job = NULL;
+}
+
+static void *work(void *argument)
+{
+    struct ps_d1_thread *thread = argument;
+    (void)pthread_mutex_lock(&thread->mutex);
+    while (!thread->stop) {
+        struct ps_d1_job *job = queue_pop(&thread->todo);
+        if (job == NULL) {
+            (void)pthread_cond_wait(&thread->changed, &thread->mutex);
+            continue;
+        }
+        (void)pthread_mutex_unlock(&thread->mutex);
+        run(thread, job);
+        (void)pthread_mutex_lock(&thread->mutex);
+        queue_push(&thread->finished, job);
+        ev_async_send(thread->store->node->loop, &thread->wake);
+    }
+    (void)pthread_mutex_unlock(&thread->mutex);
+    ps_d1_database_close(thread->database);
+    return NULL;
+}
+
+/* ---- on the loop ---- */
+
+static void on_committed(struct ps_writer *writer)
+{
+    struct ps_d1_thread *thread =
+        (struct ps_d1_thread *)(void *)((char *)writer - offsetof(struct ps_d1_thread, writer));
+    (void)pthread_mutex_lock(&thread->mutex);
+    PS_ASSERT(thread->commit_state == COMMIT_UNDER_WAY);
+    thread->commit_state = COMMIT_ENDED;
+    thread->commit_status = writer->result.status;
+    (void)pthread_cond_broadcast(&thread->changed);
+    (void)pthread_mutex_unlock(&thread->mutex);
+}
+
+static void begin_commit(struct ps_d1_thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->mutex);
+    bool asked = thread->commit_state == COMMIT_ASKED;
+    if (asked) {
+        thread->commit_state = COMMIT_UNDER_WAY;
+    }
+    const struct ps_record *record = thread->record;
+    (void)pthread_mutex_unlock(&thread->mutex);
+    if (asked) {
+        thread->writer = (struct ps_writer){.done = on_committed};
+        ps_primary_append(thread->store->primary, record, &thread->writer);
+    }
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
+{
+    (void)loop;
+    (void)events;
+    struct ps_d1_thread *thread = watcher->data;
+    begin_commit(thread);
+    for (;;) {
+        (void)pthread_mutex_lock(&thread->mutex);
+        struct ps_d1_job *job = queue_pop(&thread->finished);
+        (void)pthread_mutex_unlock(&thread->mutex);
+        if (job == NULL) {
+            return;
+        }
+        thread->queued--;
+        job->done(job);
+    }
+}
+
+static void upper(char ret[8], const char *text)
+{
+    size_t i = 0;
+    for (; i < 7 && text[i] != '\0'; i++) {
+        ret[i] = text[i] >= 'a' && text[i] <= 'z' ? (char)(text[i] - 'a' + 'A') : text[i];
+    }
+    ret[i] = '\0';
+}
+
+enum ps_status ps_d1_thread_create(struct ps_node_store *store, struct ps_d1_thread **ret,
+                                   struct ps_error *err)
+{
+    struct ps_d1_thread *thread = PS_NEW(struct ps_d1_thread);
+    struct ps_node *node = store->node;
+    thread->store = store;
+    upper(thread->region, node->state.cluster.pops[node->pop]->region);
+    upper(thread->colo, node->code);
+    queue_clear(&thread->todo);
+    queue_clear(&thread->finished);
+    (void)pthread_mutex_init(&thread->mutex, NULL);
+    (void)pthread_cond_init(&thread->changed, NULL);
+    ev_async_init(&thread->wake, on_wake);
+    thread->wake.data = thread;
+    ev_async_start(node->loop, &thread->wake);
+    /* Signals are the loop's. */
+    sigset_t all;
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed = pthread_create(&thread->thread, NULL, work, thread);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed != 0) {
+        ev_async_stop(node->loop, &thread->wake);
+        (void)pthread_cond_destroy(&thread->changed);
+        (void)pthread_mutex_destroy(&thread->mutex);
+        free(thread);
+        return ps_fail(err, PS_IO, "start the thread of database %s: %s", store->config->name,
+                       strerror(failed));
+    }
+    *ret = thread;
+    return PS_OK;
+}
+
+void ps_d1_thread_destroy(struct ps_d1_thread *thread)
+{
+    if (thread == NULL) {
+        return;
+    }
+    atomic_store(&thread->hurry, true);
+    (void)pthread_mutex_lock(&thread->mutex);
+    thread->stop = true;
+    (void)pthread_cond_broadcast(&thread->changed);
+    (void)pthread_mutex_unlock(&thread->mutex);
+    (void)pthread_join(thread->thread, NULL);
+    ev_async_stop(thread->store->node->loop, &thread->wake);
+    ps_page_record_fini(&thread->wire);
+    (void)pthread_cond_destroy(&thread->changed);
+    (void)pthread_mutex_destroy(&thread->mutex);
+    free(thread);
+}
+
+enum ps_status ps_d1_thread_submit(struct ps_d1_thread *thread, struct ps_d1_job *job)
+{
+    if (thread->queued >= PS_D1_QUEUE_MAX) {
+        return PS_BUSY;
+    }
+    thread->queued++;
+    (void)pthread_mutex_lock(&thread->mutex);
+    queue_push(&thread->todo, job);
+    (void)pthread_cond_broadcast(&thread->changed);
+    (void)pthread_mutex_unlock(&thread->mutex);
+    return PS_OK;
+}
+
+size_t ps_d1_thread_queued(const struct ps_d1_thread *thread)
+{
+    return thread->queued;
+}
+
+void ps_d1_thread_hurry(struct ps_d1_thread *thread)
+{
+    atomic_store(&thread->hurry, true);
+}
+
+struct ps_record ps_d1_thread_wire(const struct ps_d1_thread *thread,
+                                   const struct ps_record *record)
+{
+    struct ps_record wire = thread->wire.record;
+    PS_ASSERT(wire.lsn == record->lsn);
+    wire.commit_ns = record->commit_ns;
+    wire.token = record->token;
+    return wire;
+}

@@ -1,0 +1,907 @@
+/* D1 on real node processes: three PoPs of one cluster, spoken to over HTTP as workerd's binding
+ * and the REST API do.
+ *
+ * The program starts itself again as `test_node_d1 --node FOLDER POP`. */
+#include "node/cluster/cluster_file.h"
+#include "node/d1/bookmark.h"
+#include "node/d1/page.h"
+#include "node/io/node.h"
+#include "node/map/map.h"
+#include "replication/base/memory.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { POPS = 3, HOME = 0, DEADLINE_S = 60, SPEED = 60 };
+
+/* Four seconds of the wall: what is read of SLOW stays stale while a loaded machine delivers. */
+#define SLOW_NS (240 * PS_SECOND)
+
+#define REST "/client/v4/accounts/a/d1/database"
+
+#define ANYWHERE "first-unconstrained"
+
+static const char *const codes[POPS] = {"ams", "fra", "sin"};
+
+struct cluster {
+    char folder[64];
+    pid_t pids[POPS];
+    uint16_t ports[POPS];
+};
+
+struct reply {
+    int status;
+    struct ps_buf bytes; /* all of it, NUL-terminated */
+    const char *body;
+    size_t body_size;
+};
+
+/* ---- waiting ---- */
+
+static uint64_t mono_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+/* Between two looks at a condition of another process. */
+static void yield_briefly(void)
+{
+    (void)poll(NULL, 0, 1);
+}
+
+#define WAIT_FOR(condition)                                                                        \
+    do {                                                                                           \
+        uint64_t until_ns = mono_ns() + DEADLINE_S * UINT64_C(1000000000);                         \
+        while (!(condition)) {                                                                     \
+            if (mono_ns() > until_ns) {                                                            \
+                fail_msg("in vain: %s", #condition);                                               \
+            }                                                                                      \
+            yield_briefly();                                                                       \
+        }                                                                                          \
+    } while (0)
+
+/* ---- HTTP ---- */
+
+static int dial(uint16_t port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        (void)close(fd);
+        return -1;
+    }
+    struct timeval limit = {.tv_sec = DEADLINE_S};
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    return fd;
+}
+
+static bool send_all(int fd, const char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
+        if (sent <= 0) {
+            return false;
+        }
+        data += sent;
+        size -= (size_t)sent;
+    }
+    return true;
+}
+
+static void read_to_end(int fd, struct ps_buf *bytes)
+{
+    for (;;) {
+        ps_buf_reserve(bytes, 65536);
+        ssize_t got = recv(fd, bytes->data + bytes->size, 65536, 0);
+        if (got <= 0) {
+            break;
+        }
+        bytes->size += (size_t)got;
+    }
+    (void)ps_buf_text(bytes);
+}
+
+static void reply_fini(struct reply *reply)
+{
+    ps_buf_fini(&reply->bytes);
+    *reply = (struct reply){0};
+}
+
+static void reply_parse(struct reply *reply)
+{
+    const char *text = reply->bytes.data;
+    if (reply->bytes.size < 12 || strncmp(text, "HTTP/1.1 ", 9) != 0) {
+        return;
+    }
+    const char *end = strstr(text, "\r\n\r\n");
+    if (end != NULL) {
+        reply->status = atoi(text + 9);
+        reply->body = end + 4;
+        reply->body_size = reply->bytes.size - (size_t)(reply->body - text);
+    }
+}
+
+/* Returns a reply of status 0 when the node did not answer. */
+static struct reply call(uint16_t port, const char *method, const char *target, const char *store,
+                         const char *headers, struct ps_slice body)
+{
+    struct reply reply = {.body = ""};
+    int fd = dial(port);
+    if (fd < 0) {
+        return reply;
+    }
+    struct ps_buf request = {0};
+    ps_buf_printf(&request,
+                  "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s",
+                  method, target, body.size, headers);
+    if (store != NULL) {
+        ps_buf_printf(&request, "popsim-store: %s\r\n", store);
+    }
+    ps_buf_append_text(&request, "\r\n");
+    ps_buf_append_slice(&request, body);
+    if (send_all(fd, request.data, request.size)) {
+        read_to_end(fd, &reply.bytes);
+        reply_parse(&reply);
+    }
+    (void)close(fd);
+    ps_buf_fini(&request);
+    return reply;
+}
+
+static int call_status(uint16_t port, const char *method, const char *target, const char *store,
+                       const char *body)
+{
+    struct reply reply = call(port, method, target, store, "", ps_slice_of(body));
+    int status = reply.status;
+    reply_fini(&reply);
+    return status;
+}
+
+/* A header's number, -1 if it is not there. */
+static int64_t header_number(const struct reply *reply, const char *name)
+{
+    char line[64];
+    (void)snprintf(line, sizeof line, "\r\n%s: ", name);
+    const char *at = reply->bytes.data == NULL ? NULL : strcasestr(reply->bytes.data, line);
+    return at == NULL || at > reply->body ? -1 : strtoll(at + strlen(line), NULL, 10);
+}
+
+/* ---- the cluster ---- */
+
+static void become_node(const char *program, const char *folder, const char *code)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/pop-%s.log", folder, code);
+    if (freopen(path, "a", stderr) == NULL) {
+        _exit(9);
+    }
+    (void)execl(program, program, "--node", folder, code, (char *)NULL);
+    _exit(9);
+}
+
+static void start_node(struct cluster *cluster, size_t i)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
+    (void)unlink(path);
+    (void)fflush(NULL);
+    cluster->pids[i] = fork();
+    assert_true(cluster->pids[i] >= 0);
+    if (cluster->pids[i] == 0) {
+        become_node("/proc/self/exe", cluster->folder, codes[i]);
+    }
+}
+
+static bool read_port(struct cluster *cluster, size_t i)
+{
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        return false;
+    }
+    int pid = 0;
+    unsigned port = 0;
+    int got = fscanf(file, "{\"pid\":%d,\"port\":%u", &pid, &port);
+    (void)fclose(file);
+    cluster->ports[i] = (uint16_t)port;
+    return got == 2 && pid == cluster->pids[i];
+}
+
+static void wait_for_node(struct cluster *cluster, size_t i)
+{
+    WAIT_FOR(read_port(cluster, i));
+    WAIT_FOR(call_status(cluster->ports[i], "GET", "/healthz", NULL, "") == 200);
+}
+
+static void kill_node(struct cluster *cluster, size_t i)
+{
+    int status;
+    assert_int_equal(kill(cluster->pids[i], SIGKILL), 0);
+    assert_int_equal(waitpid(cluster->pids[i], &status, 0), cluster->pids[i]);
+    cluster->pids[i] = 0;
+}
+
+static struct ps_store *add_store(struct ps_cluster *cluster, const char *name,
+                                  enum ps_store_type type, const char *profile)
+{
+    struct ps_store *store;
+    assert_int_equal(
+        ps_cluster_add_store(cluster, ps_slice_of(name), type, ps_slice_of(profile), &store, NULL),
+        PS_OK);
+    store->kv.write_interval_ns = 0;
+    return store;
+}
+
+/* DB shows what is committed at once; SLOW after a while; KV is there to be disturbed. */
+static int set_up(void **state)
+{
+    struct cluster *cluster = PS_NEW(struct cluster);
+    (void)snprintf(cluster->folder, sizeof cluster->folder, "/tmp/popsim-node-XXXXXX");
+    assert_non_null(mkdtemp(cluster->folder));
+    struct ps_cluster_state cs = {.bind = "127.0.0.1"};
+    ps_cluster_init(&cs.cluster);
+    for (size_t i = 0; i < POPS; i++) {
+        assert_int_equal(ps_cluster_add_pop(&cs.cluster, ps_slice_of(codes[i]), NULL), PS_OK);
+    }
+    cs.cluster.home = HOME;
+    cs.cluster.speed_milli = SPEED * 1000;
+    cs.cluster.epoch_unix_s = PS_EPOCH_VIRTUAL;
+    (void)add_store(&cs.cluster, "KV", PS_STORE_KV, "none");
+    (void)add_store(&cs.cluster, "DB", PS_STORE_D1, "none");
+    struct ps_store *slow = add_store(&cs.cluster, "SLOW", PS_STORE_D1, "none");
+    ps_delay_fini(&slow->policy.push.delay);
+    slow->policy.push.delay =
+        (struct ps_delay){.kind = PS_DELAY_CONSTANT, .constant = {.value_ns = SLOW_NS}};
+    slow->policy.timeout_ns = DEADLINE_S * SPEED * PS_SECOND;
+    cs.timeline = (struct ps_timeline){.origin_ns = mono_ns(), .speed_milli = SPEED * 1000};
+    cs.nodes = PS_NEW_ARRAY(struct ps_cluster_node, POPS); /* ports: whichever are free */
+    assert_int_equal(ps_cluster_state_save(cluster->folder, &cs, NULL), PS_OK);
+    ps_cluster_state_fini(&cs);
+    for (size_t i = 0; i < POPS; i++) {
+        start_node(cluster, i);
+    }
+    for (size_t i = 0; i < POPS; i++) {
+        wait_for_node(cluster, i);
+    }
+    *state = cluster;
+    return 0;
+}
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *ftw)
+{
+    (void)info;
+    (void)kind;
+    (void)ftw;
+    return remove(path);
+}
+
+static int tear_down(void **state)
+{
+    struct cluster *cluster = *state;
+    int bad = 0;
+    for (size_t i = 0; i < POPS; i++) {
+        if (cluster->pids[i] > 0) {
+            int status;
+            (void)kill(cluster->pids[i], SIGTERM);
+            (void)waitpid(cluster->pids[i], &status, 0);
+            bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0; /* also what sanitizers found */
+        }
+    }
+    if (bad > 0) {
+        print_error("a node did not stop well; see %s\n", cluster->folder);
+    } else {
+        (void)nftw(cluster->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
+    free(cluster);
+    return bad;
+}
+
+/* ---- SQL ---- */
+
+/* What the binding sends for one statement, or `body` as it is where it begins with '['. */
+static void put_request(struct ps_buf *request, const char *store, const char *sql,
+                        const char *session)
+{
+    struct ps_buf body = {0};
+    if (sql[0] == '[') {
+        ps_buf_append_text(&body, sql);
+    } else {
+        ps_buf_append_text(&body, "{\"sql\":");
+        ps_buf_append_json(&body, ps_slice_of(sql));
+        ps_buf_append_text(&body, ",\"params\":[]}");
+    }
+    ps_buf_printf(request,
+                  "POST /query?resultsFormat=ROWS_AND_COLUMNS HTTP/1.1\r\nHost: d1\r\n"
+                  "Connection: close\r\nContent-Length: %zu\r\npopsim-store: %s\r\n",
+                  body.size, store);
+    if (session != NULL) {
+        ps_buf_printf(request, "x-cf-d1-session-commit-token: %s\r\n", session);
+    }
+    ps_buf_append_text(request, "\r\n");
+    ps_buf_append_slice(request, ps_buf_slice(&body));
+    ps_buf_fini(&body);
+}
+
+/* Send a request and leave its answer for later; -1 if the node is not there. */
+static int ask(uint16_t port, const char *store, const char *sql, const char *session)
+{
+    int fd = dial(port);
+    struct ps_buf request = {0};
+    put_request(&request, store, sql, session);
+    if (fd >= 0 && !send_all(fd, request.data, request.size)) {
+        (void)close(fd);
+        fd = -1;
+    }
+    ps_buf_fini(&request);
+    return fd;
+}
+
+static struct reply run(uint16_t port, const char *store, const char *sql, const char *session)
+{
+    struct reply reply = {.body = ""};
+    int fd = ask(port, store, sql, session);
+    if (fd >= 0) {
+        read_to_end(fd, &reply.bytes);
+        reply_parse(&reply);
+        (void)close(fd);
+    }
+    return reply;
+}
+
+/* Did it run, and does its answer say so? */
+static bool runs(uint16_t port, const char *store, const char *sql, const char *session,
+                 const char *says)
+{
+    struct reply reply = run(port, store, sql, session);
+    bool good = reply.status == 200 && strstr(reply.body, "\"error\"") == NULL &&
+                strstr(reply.body, "\"success\":true") != NULL && strstr(reply.body, says) != NULL;
+    reply_fini(&reply);
+    return good;
+}
+
+static bool fails(uint16_t port, const char *store, const char *sql, const char *session,
+                  const char *says)
+{
+    struct reply reply = run(port, store, sql, session);
+    bool failed = reply.status == 200 && strstr(reply.body, "{\"success\":false") == reply.body &&
+                  strstr(reply.body, says) != NULL;
+    if (!failed) {
+        print_error("%s: %s\n", sql, reply.body);
+    }
+    reply_fini(&reply);
+    return failed;
+}
+
+/* Run it, which must go well, and give its bookmark. */
+static int64_t run_for_bookmark(uint16_t port, const char *store, const char *sql,
+                                char ret[PS_BOOKMARK_SIZE + 1])
+{
+    static const char name[] = "\r\nx-cf-d1-session-commit-token: ";
+    struct reply reply = run(port, store, sql, NULL);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "\"success\":true"));
+    const char *at = strstr(ps_buf_text(&reply.bytes), name);
+    assert_non_null(at);
+    memcpy(ret, at + sizeof name - 1, PS_BOOKMARK_SIZE);
+    ret[PS_BOOKMARK_SIZE] = 0;
+    int64_t lsn = header_number(&reply, "popsim-lsn");
+    reply_fini(&reply);
+    return lsn;
+}
+
+/* ---- tests ---- */
+
+static void test_written_anywhere_read_everywhere(void **state)
+{
+    struct cluster *cluster = *state;
+    for (size_t i = 0; i < POPS; i++) {
+        assert_true(runs(cluster->ports[i], "DB", "SELECT 1", ANYWHERE, "\"rows\":[[1]]"));
+        assert_true(
+            fails(cluster->ports[i], "DB", "SELECT * FROM t", ANYWHERE, "no such table: t"));
+    }
+    assert_true(runs(cluster->ports[1], "DB", "CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)",
+                     NULL, "\"served_by_colo\":\"AMS\",\"served_by_primary\":true"));
+    for (size_t at = 0; at < POPS; at++) {
+        char sql[64];
+        (void)snprintf(sql, sizeof sql, "INSERT INTO t (b) VALUES ('%s')", codes[at]);
+        assert_true(runs(cluster->ports[at], "DB", sql, at == 2 ? ANYWHERE : NULL,
+                         "\"served_by_primary\":true")); /* who writes is sent to home */
+        for (size_t i = 0; i < POPS; i++) {
+            (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM t WHERE b = '%s'", codes[at]);
+            assert_true(runs(cluster->ports[i], "DB", sql, NULL, "\"rows\":[[1]]"));
+            assert_true(runs(cluster->ports[i], "DB", sql, "first-primary", "\"rows\":[[1]]"));
+        }
+    }
+    WAIT_FOR(runs(cluster->ports[2], "DB", "SELECT group_concat(b) FROM t", ANYWHERE,
+                  "\"rows\":[[\"ams,fra,sin\"]]"));
+    assert_true(runs(cluster->ports[2], "DB", "SELECT 1", ANYWHERE,
+                     "\"served_by_region\":\"APAC\",\"served_by_colo\":\"SIN\","
+                     "\"served_by_primary\":false"));
+}
+
+static void test_a_batch_is_one_transaction(void **state)
+{
+    struct cluster *cluster = *state;
+    assert_true(
+        runs(cluster->ports[2], "DB",
+             "[{\"sql\":\"CREATE TABLE t (a UNIQUE)\"},{\"sql\":\"INSERT INTO t VALUES (?)\","
+             "\"params\":[7]}]",
+             NULL, "\"changes\":1"));
+    assert_true(
+        fails(cluster->ports[2], "DB",
+              "[{\"sql\":\"INSERT INTO t VALUES (8)\"},{\"sql\":\"INSERT INTO t VALUES (7)\"}]",
+              NULL, "UNIQUE constraint failed: t.a: SQLITE_CONSTRAINT"));
+    assert_true(runs(cluster->ports[1], "DB", "SELECT a FROM t", NULL, "\"rows\":[[7]]"));
+    struct reply reply = run(cluster->ports[1], "DB", "SELECT a FROM t", NULL);
+    assert_int_equal(header_number(&reply, "popsim-lsn"), 1);
+    reply_fini(&reply);
+    assert_true(fails(cluster->ports[1], "DB", "BEGIN", NULL, "To execute a transaction"));
+    assert_true(fails(cluster->ports[1], "DB", "[]", NULL, "No SQL statements detected."));
+    assert_true(fails(cluster->ports[1], "DB", "[3]", NULL, "\\\"sql\\\" is no string"));
+}
+
+static void test_stale_then_fresh(void **state)
+{
+    struct cluster *cluster = *state;
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    (void)run_for_bookmark(cluster->ports[1], "SLOW", "CREATE TABLE t (a)", bookmark);
+    assert_true(runs(cluster->ports[2], "SLOW", "SELECT count(*) FROM t", bookmark, "[[0]]"));
+    assert_int_equal(
+        run_for_bookmark(cluster->ports[1], "SLOW", "INSERT INTO t VALUES (1)", bookmark), 2);
+    struct reply reply = run(cluster->ports[2], "SLOW", "SELECT count(*) FROM t", ANYWHERE);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "\"rows\":[[0]]"));
+    assert_int_equal(header_number(&reply, "popsim-lsn"), 1);
+    assert_int_equal(header_number(&reply, "popsim-latest-lsn"), 2);
+    assert_int_equal(header_number(&reply, "popsim-behind"), 1);
+    assert_true(header_number(&reply, "popsim-time") > 0);
+    assert_int_equal(header_number(&reply, "popsim-boot"), 1);
+    reply_fini(&reply);
+    /* A statement that writes does not wait for the replica. */
+    assert_true(runs(cluster->ports[2], "SLOW", "INSERT INTO t VALUES (2)", bookmark,
+                     "\"served_by_primary\":true"));
+    assert_true(
+        runs(cluster->ports[2], "SLOW", "SELECT 1 FROM t WHERE a = 2", ANYWHERE, "\"rows\":[]"));
+    /* One that reads does, and is served here. */
+    reply = run(cluster->ports[2], "SLOW", "SELECT count(*) FROM t", bookmark);
+    assert_non_null(strstr(reply.body, "\"served_by_primary\":false"));
+    assert_null(strstr(reply.body, "\"rows\":[[0]]"));
+    assert_true(header_number(&reply, "popsim-lsn") >= 2);
+    reply_fini(&reply);
+    WAIT_FOR(runs(cluster->ports[2], "SLOW", "SELECT count(*) FROM t", ANYWHERE, "[[2]]"));
+}
+
+static void test_bookmarks_that_cannot_be_reached(void **state)
+{
+    struct cluster *cluster = *state;
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    assert_int_equal(run_for_bookmark(cluster->ports[1], "DB", "CREATE TABLE t (a)", bookmark), 1);
+    assert_true(fails(cluster->ports[2], "DB", "SELECT 1", "yesterday", "invalid bookmark"));
+    assert_true(
+        fails(cluster->ports[2], "SLOW", "SELECT 1", bookmark, "it is not of this database"));
+    struct ps_bookmark future;
+    assert_int_equal(ps_bookmark_read(ps_slice_of(bookmark), &future), PS_OK);
+    future.lsn = 99;
+    ps_bookmark_write(bookmark, &future);
+    for (size_t i = 0; i < POPS; i++) {
+        assert_true(fails(cluster->ports[i], "DB", "SELECT 1", bookmark, "not reached in time"));
+    }
+    assert_true(fails(cluster->ports[2], "DB", "INSERT INTO t VALUES (1)", bookmark,
+                      "not reached in time"));
+}
+
+static void test_cut_off(void **state)
+{
+    struct cluster *cluster = *state;
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    (void)run_for_bookmark(cluster->ports[1], "DB", "CREATE TABLE t (a)", bookmark);
+    assert_true(runs(cluster->ports[2], "DB", "SELECT count(*) FROM t", bookmark, "[[0]]"));
+    assert_int_equal(
+        call_status(cluster->ports[2], "POST", "/popsim/link", NULL, "{\"outages\":[[null,null]]}"),
+        200);
+    (void)run_for_bookmark(cluster->ports[1], "DB", "INSERT INTO t VALUES (1)", bookmark);
+    assert_true(runs(cluster->ports[2], "DB", "SELECT count(*) FROM t", ANYWHERE, "[[0]]"));
+    assert_true(
+        fails(cluster->ports[2], "DB", "SELECT count(*) FROM t", NULL, "Network connection lost"));
+    assert_true(fails(cluster->ports[2], "DB", "INSERT INTO t VALUES (2)", ANYWHERE,
+                      "Network connection lost"));
+    assert_true(
+        fails(cluster->ports[2], "DB", "SELECT count(*) FROM t", bookmark, "not reached in time"));
+    int fd = ask(cluster->ports[2], "SLOW", "SELECT 1", ANYWHERE);
+    assert_true(fd >= 0);
+    (void)close(fd); /* a client that goes away leaves nothing behind */
+    assert_int_equal(call_status(cluster->ports[2], "POST", "/popsim/heal", NULL, "{}"), 200);
+    assert_true(runs(cluster->ports[2], "DB", "SELECT count(*) FROM t", bookmark, "[[1]]"));
+}
+
+static bool readable(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLIN};
+    return poll(&look, 1, 0) == 1;
+}
+
+static bool state_says(uint16_t port, const char *text)
+{
+    struct reply reply = call(port, "GET", "/popsim/state", NULL, "", (struct ps_slice){0});
+    bool says = reply.status == 200 && strstr(reply.body, text) != NULL;
+    reply_fini(&reply);
+    return says;
+}
+
+/* Queries without an end run on a replica and at home; both stop when their nodes do (tear_down).
+ */
+static void test_keys_are_read_while_a_query_runs(void **state)
+{
+    struct cluster *cluster = *state;
+    static const char endless[] =
+        "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c";
+    int replica = ask(cluster->ports[2], "DB", endless, ANYWHERE);
+    int primary = ask(cluster->ports[HOME], "DB", endless, NULL);
+    assert_true(replica >= 0 && primary >= 0);
+    WAIT_FOR(state_says(cluster->ports[2], "\"queries\":1"));
+    WAIT_FOR(state_says(cluster->ports[HOME], "\"queries\":1"));
+    char target[32];
+    for (int i = 0; i < 100; i++) {
+        (void)snprintf(target, sizeof target, "/k%d?urlencoded=true", i);
+        assert_int_equal(call_status(cluster->ports[2], "PUT", target, "KV", "v"), 200);
+        assert_int_equal(call_status(cluster->ports[2], "GET", target, "KV", ""), 200);
+        assert_int_equal(call_status(cluster->ports[HOME], "GET", target, "KV", ""), 200);
+    }
+    /* Another database is not disturbed either. */
+    assert_true(runs(cluster->ports[HOME], "SLOW", "CREATE TABLE t (a)", NULL, ""));
+    assert_false(readable(replica));
+    assert_false(readable(primary));
+    (void)close(replica);
+    (void)close(primary);
+}
+
+/* ---- crashes ---- */
+
+static void insert_rows(uint16_t port, int from, int count)
+{
+    char sql[160];
+    for (int i = from; i < from + count; i++) {
+        (void)snprintf(sql, sizeof sql,
+                       "INSERT INTO t VALUES (%d, hex(randomblob(%d))); SELECT count(*) FROM t", i,
+                       1 + i * 37 % 3000);
+        assert_true(runs(port, "DB", sql, NULL, "\"rows\""));
+    }
+}
+
+static bool counts(uint16_t port, const char *session, int count)
+{
+    char says[64];
+    (void)snprintf(says, sizeof says, "\"rows\":[[%d,%d]]", count, count - 1);
+    return runs(port, "DB", "SELECT count(*), max(a) FROM t", session, says) &&
+           runs(port, "DB", "PRAGMA quick_check", session, "\"rows\":[[\"ok\"]]");
+}
+
+/* A map of a node that is down. */
+static struct ps_map *open_map(const struct cluster *cluster, size_t i, const char *store,
+                               ps_map_store *ret)
+{
+    char path[256];
+    struct ps_map *map = NULL;
+    (void)snprintf(path, sizeof path, "%s/pop-%s/map", cluster->folder, codes[i]);
+    assert_int_equal(ps_map_open_lmdb(path, false, &map, NULL), PS_OK);
+    assert_int_equal(ps_map_store_open(map, ps_slice_of(store), ret, NULL), PS_OK);
+    return map;
+}
+
+struct pages {
+    struct ps_buf bytes;
+    size_t count;
+};
+
+static bool add_page(void *context, struct ps_slice key, const struct ps_version *version)
+{
+    struct pages *pages = context;
+    pages->count++;
+    ps_buf_append_slice(&pages->bytes, key);
+    ps_buf_append_u64(&pages->bytes, version->lsn);
+    ps_buf_append_slice(&pages->bytes, version->value);
+    return true;
+}
+
+static struct pages read_pages(const struct cluster *cluster, size_t i)
+{
+    struct pages pages = {.count = 0};
+    ps_map_store store;
+    struct ps_map *map = open_map(cluster, i, "DB", &store);
+    const struct ps_bound newest = PS_BOUND_NEWEST;
+    assert_int_equal(ps_map_read_begin(map), PS_OK);
+    assert_int_equal(ps_map_list(map, store, (struct ps_slice){0}, (struct ps_slice){0}, &newest,
+                                 add_page, &pages),
+                     PS_OK);
+    ps_map_read_end(map);
+    ps_map_close(map);
+    return pages;
+}
+
+/* All nodes have the same pages, byte by byte. They are down afterwards. */
+static void check_pages(struct cluster *cluster, const char *bookmark)
+{
+    for (size_t i = 0; i < POPS; i++) {
+        assert_true(runs(cluster->ports[i], "DB", "SELECT 1", bookmark, ""));
+    }
+    for (size_t i = 0; i < POPS; i++) {
+        kill_node(cluster, i);
+    }
+    struct pages home = read_pages(cluster, HOME);
+    assert_true(home.count > 2);
+    for (size_t i = 1; i < POPS; i++) {
+        struct pages here = read_pages(cluster, i);
+        assert_int_equal(here.count, home.count);
+        assert_true(ps_slice_eq(ps_buf_slice(&here.bytes), ps_buf_slice(&home.bytes)));
+        ps_buf_fini(&here.bytes);
+    }
+    ps_buf_fini(&home.bytes);
+}
+
+static void test_follower_killed(void **state)
+{
+    struct cluster *cluster = *state;
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    assert_true(
+        runs(cluster->ports[1], "DB", "CREATE TABLE t (a INTEGER PRIMARY KEY, b)", NULL, ""));
+    insert_rows(cluster->ports[1], 0, 20);
+    kill_node(cluster, 2);
+    insert_rows(cluster->ports[1], 20, 60);
+    start_node(cluster, 2);
+    wait_for_node(cluster, 2);
+    (void)run_for_bookmark(cluster->ports[1], "DB", "UPDATE t SET b = 'x' WHERE a % 7 = 0",
+                           bookmark);
+    assert_true(counts(cluster->ports[2], bookmark, 80));
+    assert_true(state_says(cluster->ports[2], "\"snapshots\":0"));
+    check_pages(cluster, bookmark);
+}
+
+static void test_home_killed(void **state)
+{
+    struct cluster *cluster = *state;
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    assert_true(
+        runs(cluster->ports[1], "DB", "CREATE TABLE t (a INTEGER PRIMARY KEY, b)", NULL, ""));
+    insert_rows(cluster->ports[1], 0, 20);
+    kill_node(cluster, HOME);
+    assert_true(counts(cluster->ports[2], ANYWHERE, 20)); /* from what it has */
+    assert_true(fails(cluster->ports[2], "DB", "DELETE FROM t", NULL, "Network connection lost"));
+    start_node(cluster, HOME);
+    wait_for_node(cluster, HOME);
+    assert_true(counts(cluster->ports[HOME], NULL, 20));
+    insert_rows(cluster->ports[2], 20, 20);
+    (void)run_for_bookmark(cluster->ports[1], "DB", "UPDATE t SET b = b || 'y'", bookmark);
+    for (size_t i = 0; i < POPS; i++) {
+        assert_true(counts(cluster->ports[i], bookmark, 40));
+    }
+    check_pages(cluster, bookmark);
+}
+
+/* A record that home never made. */
+static void add_false_record(const struct cluster *cluster, size_t i)
+{
+    ps_map_store store;
+    struct ps_map *map = open_map(cluster, i, "DB", &store);
+    struct ps_log_state log;
+    char keys[2][PS_PAGE_KEY_SIZE];
+    char head[PS_PAGE_HEAD_SIZE];
+    char page[PS_PAGE_KEPT];
+    memset(page, 'x', sizeof page);
+    ps_page_key(keys[0], 0);
+    ps_page_key(keys[1], 2);
+    assert_int_equal(ps_map_log_state(map, store, &log), PS_OK);
+    const struct ps_bound newest = PS_BOUND_NEWEST;
+    struct ps_version version;
+    assert_int_equal(ps_map_read_begin(map), PS_OK);
+    assert_int_equal(
+        ps_map_get(map, store, (struct ps_slice){keys[0], sizeof keys[0]}, &newest, &version),
+        PS_OK);
+    assert_int_equal(version.value.size, sizeof head);
+    memcpy(head, version.value.data, sizeof head);
+    ps_map_read_end(map);
+    struct ps_entry entries[] = {
+        {.key = {keys[0], sizeof keys[0]}, .value = {head, sizeof head}},
+        {.key = {keys[1], sizeof keys[1]}, .value = {page, sizeof page}},
+    };
+    const struct ps_record record = {.lsn = log.last_lsn + 1,
+                                     .commit_ns = log.last_commit_ns + 1,
+                                     .entries = entries,
+                                     .entry_count = 2};
+    const struct ps_append append = {store, &record};
+    assert_int_equal(ps_map_apply(map, &append, 1, NULL), PS_OK);
+    ps_map_close(map);
+}
+
+static void test_a_replica_that_differs_is_healed(void **state)
+{
+    struct cluster *cluster = *state;
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    assert_true(
+        runs(cluster->ports[1], "DB", "CREATE TABLE t (a INTEGER PRIMARY KEY, b)", NULL, ""));
+    insert_rows(cluster->ports[1], 0, 5);
+    WAIT_FOR(counts(cluster->ports[2], ANYWHERE, 5));
+    kill_node(cluster, 2);
+    insert_rows(cluster->ports[1], 5, 5);
+    add_false_record(cluster, 2);
+    start_node(cluster, 2);
+    wait_for_node(cluster, 2);
+    WAIT_FOR(state_says(cluster->ports[2], "\"snapshots\":1"));
+    WAIT_FOR(counts(cluster->ports[2], ANYWHERE, 10));
+    insert_rows(cluster->ports[1], 10, 5); /* deltas go on from the snapshot's pages */
+    (void)run_for_bookmark(cluster->ports[1], "DB", "SELECT 1", bookmark);
+    assert_true(counts(cluster->ports[2], bookmark, 15));
+    check_pages(cluster, bookmark);
+}
+
+/* Home dies with requests in its queue, in SQLite, on the way to the disk and back: what was
+ * acknowledged is there, and what is asked for again, by nodes that had no answer, is not done
+ * twice. */
+static void test_home_killed_while_it_commits(void **state)
+{
+    enum { ASKED = 8, ROUNDS = 5 };
+
+    struct cluster *cluster = *state;
+    const char *given = getenv("PS_CHAOS_ROUNDS");
+    int rounds = given == NULL ? ROUNDS : atoi(given);
+    struct ps_buf acknowledged = {0};
+    int count = 0;
+    assert_true(runs(cluster->ports[1], "DB", "CREATE TABLE t (a)", NULL, ""));
+    for (int round = 0; round < rounds; round++) {
+        struct pollfd fds[ASKED];
+        char sql[64];
+        for (int i = 0; i < ASKED; i++) {
+            (void)snprintf(sql, sizeof sql, "INSERT INTO t VALUES (%d)", round * ASKED + i);
+            fds[i] = (struct pollfd){.fd = ask(cluster->ports[1 + i % 2], "DB", sql, NULL),
+                                     .events = POLLIN};
+            assert_true(fds[i].fd >= 0);
+        }
+        for (int i = 0; i < round % ASKED; i++) { /* after none, one, two, ... of the answers */
+            assert_int_equal(poll(&fds[i], 1, DEADLINE_S * 1000), 1);
+        }
+        kill_node(cluster, HOME);
+        start_node(cluster, HOME);
+        for (int i = 0; i < ASKED; i++) {
+            struct reply reply = {.body = ""};
+            read_to_end(fds[i].fd, &reply.bytes);
+            reply_parse(&reply);
+            (void)close(fds[i].fd);
+            assert_int_equal(reply.status, 200);
+            if (strstr(reply.body, "\"success\":true") != NULL) {
+                ps_buf_printf(&acknowledged, "%s%d", count++ == 0 ? "" : ",", round * ASKED + i);
+            }
+            reply_fini(&reply);
+        }
+        wait_for_node(cluster, HOME);
+        struct ps_buf check = {0};
+        char says[64];
+        ps_buf_printf(&check, "SELECT count(*), count(DISTINCT a) FROM t WHERE a IN (%s)",
+                      ps_buf_text(&acknowledged));
+        (void)snprintf(says, sizeof says, "\"rows\":[[%d,%d]]", count, count);
+        assert_true(runs(cluster->ports[HOME], "DB", ps_buf_text(&check), NULL, says));
+        assert_true(runs(cluster->ports[HOME], "DB",
+                         "SELECT a FROM t GROUP BY a HAVING count(*) > 1", NULL, "\"rows\":[]"));
+        ps_buf_fini(&check);
+    }
+    assert_true(count >= rounds);
+    ps_buf_fini(&acknowledged);
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    (void)run_for_bookmark(cluster->ports[1], "DB", "INSERT INTO t VALUES (-1)", bookmark);
+    check_pages(cluster, bookmark);
+}
+
+/* Home keeps its answer for who asks again; after a crash it knows still that it was done. */
+static void test_same_token_runs_once(void **state)
+{
+    struct cluster *cluster = *state;
+    static const char headers[] = "popsim-token: 000102030405060708090a0b0c0d0e0f\r\n";
+    static const char insert[] = "{\"sql\":\"INSERT INTO t VALUES (1) RETURNING 'made'\"}";
+    assert_true(runs(cluster->ports[1], "DB", "CREATE TABLE t (a)", NULL, ""));
+    for (size_t i = 0; i < 4; i++) {
+        struct reply reply =
+            call(cluster->ports[1 + i % 2], "POST", "/query", "DB", headers, ps_slice_of(insert));
+        assert_int_equal(reply.status, 200);
+        assert_non_null(strstr(reply.body, "made"));
+        assert_int_equal(header_number(&reply, "popsim-lsn"), 2);
+        reply_fini(&reply);
+    }
+    kill_node(cluster, HOME);
+    start_node(cluster, HOME);
+    wait_for_node(cluster, HOME);
+    for (size_t i = 0; i < POPS; i++) {
+        struct reply reply =
+            call(cluster->ports[i], "POST", "/query", "DB", headers, ps_slice_of(insert));
+        assert_non_null(strstr(reply.body, "home has committed it"));
+        reply_fini(&reply);
+    }
+    assert_true(runs(cluster->ports[1], "DB", "SELECT count(*) FROM t", NULL, "[[1]]"));
+}
+
+/* ---- the REST API ---- */
+
+static bool rest_says(uint16_t port, const char *method, const char *target, const char *body,
+                      int status, const char *says)
+{
+    struct reply reply = call(port, method, target, NULL, "", ps_slice_of(body));
+    bool good = reply.status == status && strstr(reply.body, says) != NULL;
+    reply_fini(&reply);
+    return good;
+}
+
+static void test_rest(void **state)
+{
+    const struct cluster *cluster = *state;
+    uint16_t port = cluster->ports[2];
+    assert_true(
+        rest_says(port, "GET", REST "?name=SLOW", "", 200, "\"count\":1,\"total_count\":1}"));
+    assert_true(
+        rest_says(port, "GET", REST, "", 200, "\"created_at\":\"2026-01-01T00:00:00.000Z\""));
+    assert_true(rest_says(port, "POST", REST "/DB/query",
+                          "{\"sql\":\"CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x')\"}", 200,
+                          "\"changes\":1"));
+    assert_true(rest_says(port, "POST", REST "/DB/query",
+                          "{\"sql\":\"SELECT * FROM t WHERE a = ?\",\"params\":[1]}", 200,
+                          "\"result\":[{\"success\":true,\"results\":[{\"a\":1,\"b\":\"x\"}]"));
+    assert_true(rest_says(port, "POST", REST "/DB/raw", "{\"sql\":\"SELECT * FROM t\"}", 200,
+                          "\"results\":{\"columns\":[\"a\",\"b\"],\"rows\":[[1,\"x\"]]}"));
+    assert_true(rest_says(port, "POST", REST "/DB/query", "{\"sql\":\"SELEC\"}", 400,
+                          "\"code\":7500,\"message\":\"near \\\"SELEC\\\": syntax error"));
+    assert_true(rest_says(port, "POST", REST "/DB/query", "no", 400, "\"success\":false"));
+    WAIT_FOR(rest_says(port, "GET", REST "/DB", "", 200, "\"file_size\":8192"));
+    assert_true(rest_says(port, "GET", REST "/NONE", "", 404, "\"code\":7404"));
+    assert_true(rest_says(port, "POST", REST, "{\"name\":\"x\"}", 501, "\"success\":false"));
+    assert_true(rest_says(port, "DELETE", REST "/DB", "", 501, "\"success\":false"));
+    assert_true(rest_says(port, "GET", REST "/DB/time_travel/bookmark", "", 501, "success"));
+    /* Keys and databases are not taken for each other. */
+    assert_true(rest_says(port, "GET", "/client/v4/accounts/a/storage/kv/namespaces", "", 200,
+                          "\"total_count\":1}"));
+    assert_int_equal(call_status(port, "PUT", "/key?urlencoded=true", "DB", "v"), 404);
+    assert_int_equal(call_status(port, "POST", "/query", "KV", "{}"), 405);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "--node") == 0) {
+        struct ps_node_options options = {.folder = argv[2], .pop = argv[3]};
+        return ps_node_main(&options);
+    }
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_written_anywhere_read_everywhere),
+        TEST(test_a_batch_is_one_transaction),
+        TEST(test_stale_then_fresh),
+        TEST(test_bookmarks_that_cannot_be_reached),
+        TEST(test_cut_off),
+        TEST(test_keys_are_read_while_a_query_runs),
+        TEST(test_follower_killed),
+        TEST(test_home_killed),
+        TEST(test_a_replica_that_differs_is_healed),
+        TEST(test_home_killed_while_it_commits),
+        TEST(test_same_token_runs_once),
+        TEST(test_rest),
+    };
+    return cmocka_run_group_tests_name("node_d1", tests, NULL, NULL);
+}

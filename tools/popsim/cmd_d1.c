@@ -1,0 +1,468 @@
+/* popsim d1: SQL at a PoP, as a Worker's binding would run it, and migrations as wrangler applies
+ * them. */
+#include "replication/base/memory.h"
+#include "tools/popsim/cli.h"
+#include "tools/popsim/http_client.h"
+#include "tools/popsim/tables.h"
+
+#include <jansson.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OPTION_POP = CLI_OPTION,
+    OPTION_COMMAND,
+    OPTION_FILE,
+    OPTION_JSON,
+    OPTION_SESSION,
+    OPTION_DIR,
+    WORDS_MAX = 3,
+    MS_PER_S = 1000,
+    CHUNK = 65536
+};
+
+struct d1_options {
+    const char *state;
+    const char *pop;
+    const char *command;
+    const char *file;
+    const char *session;
+    const char *dir;
+    bool json;
+    const char *words[WORDS_MAX];
+    size_t word_count;
+};
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+    struct d1_options *options = state->input;
+    switch (key) {
+    case OPTION_POP:
+        options->pop = argument;
+        break;
+    case OPTION_COMMAND:
+        options->command = argument;
+        break;
+    case OPTION_FILE:
+        options->file = argument;
+        break;
+    case OPTION_JSON:
+        options->json = true;
+        break;
+    case OPTION_SESSION:
+        options->session = argument;
+        break;
+    case OPTION_DIR:
+        options->dir = argument;
+        break;
+    case CLI_OPTION_STATE:
+        options->state = argument;
+        break;
+    case ARGP_KEY_ARG:
+        if (options->word_count == WORDS_MAX) {
+            argp_error(state, "too many arguments");
+        }
+        options->words[options->word_count++] = argument;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const struct argp_option argp_options[] = {
+    {"pop", OPTION_POP, "CODE", 0, "The PoP to talk to (default: the first)", 0},
+    {"command", OPTION_COMMAND, "SQL", 0, "execute: one or several statements", 0},
+    {"file", OPTION_FILE, "FILE", 0, "execute: take the statements from FILE", 0},
+    {"session", OPTION_SESSION, "TEXT", 0,
+     "execute: first-primary, first-unconstrained or a bookmark", 0},
+    {"json", OPTION_JSON, NULL, 0, "execute: print the results as JSON", 0},
+    {"dir", OPTION_DIR, "DIR", 0, "migrations apply: the folder of NNNN_name.sql files", 0},
+    CLI_STATE_OPTION,
+    {0},
+};
+
+static const struct argp argp = {argp_options,
+                                 parse_option,
+                                 "execute DATABASE\nmigrations apply DATABASE",
+                                 "Run SQL on a D1 database at a PoP, or apply migrations.\v"
+                                 "Without --session each statement goes to home, as in D1; with "
+                                 "one, what only reads is run by the "
+                                 "PoP's replica, which may be behind. Rows go to stdout; the LSN, "
+                                 "how stale it is and the bookmark "
+                                 "to stderr. A file of migrations is applied once, all of it or "
+                                 "nothing; the table d1_migrations "
+                                 "tells which were.",
+                                 NULL,
+                                 NULL,
+                                 NULL};
+
+struct call {
+    const struct ps_cluster_state *state;
+    const char *database;
+    size_t pop;
+    const char *session; /* NULL = none */
+};
+
+static const char *pop_of(const struct call *call)
+{
+    return call->state->cluster.pops[call->pop]->code;
+}
+
+static int read_file(const char *path, struct ps_buf *ret)
+{
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL) {
+        return cli_usage("%s: %s", path, strerror(errno));
+    }
+    size_t got;
+    do {
+        ps_buf_reserve(ret, CHUNK);
+        got = fread(ret->data + ret->size, 1, CHUNK, file);
+        ret->size += got;
+    } while (got > 0 && ret->size <= PS_VALUE_SIZE_MAX);
+    bool failed = ferror(file) != 0;
+    (void)fclose(file);
+    if (ret->size > PS_VALUE_SIZE_MAX) {
+        return cli_usage("%s: more than %d bytes", path, PS_VALUE_SIZE_MAX);
+    }
+    return failed ? cli_usage("%s: it cannot be read", path) : CLI_OK;
+}
+
+/* ---- one call ---- */
+
+/* Run the text; *ret_results is the array of its statements' results, with a reference. */
+static int run_sql(const struct call *call, struct ps_slice sql, struct http_reply *reply,
+                   json_t **ret_results)
+{
+    struct ps_buf headers = {0};
+    struct ps_buf body = {0};
+    struct ps_error err = {0};
+    ps_buf_printf(&headers, "popsim-store: %s\r\nContent-Type: application/json\r\n",
+                  call->database);
+    if (call->session != NULL) {
+        ps_buf_printf(&headers, "x-cf-d1-session-commit-token: %s\r\n", call->session);
+    }
+    if (call->state->token[0] != '\0') {
+        ps_buf_printf(&headers, "Authorization: Bearer %s\r\n", call->state->token);
+    }
+    ps_buf_append_text(&body, "{\"sql\":");
+    ps_buf_append_json(&body, sql);
+    ps_buf_append_text(&body, ",\"params\":[]}");
+    enum ps_status status =
+        http_call(call->state->bind, call->state->nodes[call->pop].api_port, "POST",
+                  PS_LIT("/query?resultsFormat=ROWS_AND_COLUMNS&each=true"), ps_buf_text(&headers),
+                  ps_buf_slice(&body), HTTP_LIMIT_MS, reply, &err);
+    ps_buf_fini(&headers);
+    ps_buf_fini(&body);
+    if (status != PS_OK) {
+        return cli_fail(&err);
+    }
+    json_t *json = json_loadb(reply->body.size == 0 ? "" : reply->body.data, reply->body.size,
+                              JSON_ALLOW_NUL, NULL);
+    if (json_is_array(json)) {
+        *ret_results = json;
+        return CLI_OK;
+    }
+    const char *error = json_string_value(json_object_get(json, "error"));
+    (void)fprintf(stderr, "popsim: %s: %s\n", pop_of(call), error == NULL ? reply->phrase : error);
+    bool lost = error == NULL || strstr(error, "Network connection lost") != NULL ||
+                strstr(error, "not reached in time") != NULL ||
+                strstr(error, "overloaded") != NULL || strstr(error, "Internal error") != NULL;
+    json_decref(json);
+    return lost ? CLI_FAILED : CLI_BAD_INPUT;
+}
+
+/* ---- results ---- */
+
+static void put_cell(struct ps_buf *buf, const json_t *value)
+{
+    if (json_is_string(value)) {
+        ps_buf_append(buf, json_string_value(value), json_string_length(value));
+    } else if (json_is_integer(value)) {
+        ps_buf_printf(buf, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    } else if (json_is_real(value)) {
+        ps_buf_printf(buf, "%.15g", json_real_value(value));
+    } else if (json_is_array(value)) {
+        size_t index;
+        const json_t *byte;
+        ps_buf_append_text(buf, "x'");
+        json_array_foreach(value, index, byte)
+        {
+            ps_buf_printf(buf, "%02x", (unsigned)json_integer_value(byte) & 0xff);
+        }
+        ps_buf_append_text(buf, "'");
+    } else {
+        ps_buf_append_text(buf, "NULL");
+    }
+}
+
+static void print_row(struct libscols_table *table, const json_t *row, size_t count)
+{
+    struct ps_buf *cells = PS_NEW_ARRAY(struct ps_buf, count);
+    const char **texts = PS_NEW_ARRAY(const char *, count);
+    for (size_t i = 0; i < count; i++) {
+        put_cell(&cells[i], json_array_get(row, i));
+        texts[i] = ps_buf_text(&cells[i]);
+    }
+    tables_row(table, texts, count);
+    for (size_t i = 0; i < count; i++) {
+        ps_buf_fini(&cells[i]);
+    }
+    free(cells);
+    free(texts);
+}
+
+static void print_table(const json_t *results)
+{
+    const json_t *columns = json_object_get(results, "columns");
+    size_t count = json_array_size(columns);
+    if (count == 0) {
+        return;
+    }
+    const char **names = PS_NEW_ARRAY(const char *, count);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = json_string_value(json_array_get(columns, i));
+    }
+    struct libscols_table *table = tables_new(stdout, names, count);
+    size_t index;
+    const json_t *row;
+    json_array_foreach(json_object_get(results, "rows"), index, row)
+    {
+        print_row(table, row, count);
+    }
+    tables_print(table);
+    free(names);
+}
+
+static struct ps_slice text_or(struct ps_slice text, const char *otherwise)
+{
+    return text.size == 0 ? ps_slice_of(otherwise) : text;
+}
+
+/* "syd: LSN 3 at syd's replica, STALE: 2 commits behind (newest is LSN 5), superseded 0.214 s ago"
+ */
+static void print_staleness(const struct call *call, const struct http_reply *reply,
+                            const json_t *results)
+{
+    const json_t *meta = json_object_get(json_array_get(results, 0), "meta");
+    const char *colo = json_string_value(json_object_get(meta, "served_by_colo"));
+    struct ps_slice lsn = text_or(http_reply_header(reply, "popsim-lsn"), "?");
+    struct ps_slice latest = text_or(http_reply_header(reply, "popsim-latest-lsn"), "?");
+    struct ps_slice behind = text_or(http_reply_header(reply, "popsim-behind"), "0");
+    struct ps_slice stale = text_or(http_reply_header(reply, "popsim-stale-ms"), "0");
+    struct ps_slice bookmark = http_reply_header(reply, "x-cf-d1-session-commit-token");
+    bool primary = json_is_true(json_object_get(meta, "served_by_primary"));
+    (void)fprintf(stderr, "%s: LSN %.*s, served by %s (%s)", pop_of(call), (int)lsn.size, lsn.data,
+                  colo == NULL ? "?" : colo, primary ? "primary" : "replica");
+    if (http_reply_header(reply, "popsim-late").size > 0) {
+        (void)fprintf(stderr, ", LATE: home is away");
+    }
+    if (ps_slice_eq(behind, PS_LIT("0"))) {
+        (void)fprintf(stderr, ", the newest\n");
+    } else {
+        (void)fprintf(stderr,
+                      ", STALE: %.*s commit%s behind (newest is LSN %.*s), superseded %.3f s ago\n",
+                      (int)behind.size, behind.data, ps_slice_eq(behind, PS_LIT("1")) ? "" : "s",
+                      (int)latest.size, latest.data, strtod(stale.data, NULL) / MS_PER_S);
+    }
+    (void)fprintf(stderr, "%s: bookmark %.*s\n", pop_of(call), (int)bookmark.size, bookmark.data);
+}
+
+static void print_results(const struct call *call, const struct http_reply *reply,
+                          const json_t *results, bool as_json)
+{
+    if (as_json) {
+        (void)fwrite(reply->body.data, 1, reply->body.size, stdout);
+        (void)fputc('\n', stdout);
+    } else {
+        size_t index;
+        const json_t *one;
+        json_array_foreach(results, index, one)
+        {
+            print_table(json_object_get(one, "results"));
+        }
+    }
+    (void)fflush(stdout);
+    print_staleness(call, reply, results);
+}
+
+static int execute(const struct d1_options *options, struct call *call)
+{
+    struct ps_buf sql = {0};
+    struct http_reply reply = {0};
+    json_t *results = NULL;
+    int code = CLI_OK;
+    if ((options->command == NULL) == (options->file == NULL)) {
+        return cli_usage("d1 execute: --command SQL or --file FILE is expected");
+    }
+    if (options->session != NULL && strpbrk(options->session, "\r\n") != NULL) {
+        return cli_usage("--session: it must be one line");
+    }
+    call->session = options->session;
+    if (options->file != NULL) {
+        code = read_file(options->file, &sql);
+    } else {
+        ps_buf_append_text(&sql, options->command);
+    }
+    if (code == CLI_OK) {
+        code = run_sql(call, ps_buf_slice(&sql), &reply, &results);
+    }
+    if (code == CLI_OK) {
+        print_results(call, &reply, results, options->json);
+    }
+    json_decref(results);
+    http_reply_fini(&reply);
+    ps_buf_fini(&sql);
+    return code;
+}
+
+/* ---- migrations ---- */
+
+static int is_migration(const struct dirent *entry)
+{
+    size_t size = strlen(entry->d_name);
+    return size > 4 && strcmp(entry->d_name + size - 4, ".sql") == 0;
+}
+
+/* By the number that a name begins with, as wrangler orders them. */
+static int by_number(const struct dirent **a, const struct dirent **b)
+{
+    unsigned long first = strtoul((*a)->d_name, NULL, 10);
+    unsigned long second = strtoul((*b)->d_name, NULL, 10);
+    return first != second ? (first > second ? 1 : -1) : strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int read_applied(const struct call *call, json_t **ret)
+{
+    static const char sql[] =
+        "CREATE TABLE IF NOT EXISTS d1_migrations(id INTEGER PRIMARY KEY AUTOINCREMENT, "
+        "name TEXT UNIQUE, applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL);"
+        "SELECT name FROM d1_migrations ORDER BY id;";
+    struct http_reply reply = {0};
+    int code = run_sql(call, PS_LIT(sql), &reply, ret);
+    http_reply_fini(&reply);
+    return code;
+}
+
+static bool is_applied(const json_t *applied, const char *name)
+{
+    size_t index;
+    const json_t *row;
+    const json_t *rows =
+        json_object_get(json_object_get(json_array_get(applied, 1), "results"), "rows");
+    json_array_foreach(rows, index, row)
+    {
+        const char *known = json_string_value(json_array_get(row, 0));
+        if (known != NULL && strcmp(known, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void put_quoted(struct ps_buf *sql, const char *text)
+{
+    ps_buf_append_char(sql, '\'');
+    for (; *text != '\0'; text++) {
+        ps_buf_append_text(sql, *text == '\'' ? "'" : "");
+        ps_buf_append_char(sql, *text);
+    }
+    ps_buf_append_char(sql, '\'');
+}
+
+static int apply_one(const struct call *call, const char *dir, const char *name)
+{
+    struct ps_buf path = {0};
+    struct ps_buf sql = {0};
+    struct http_reply reply = {0};
+    json_t *results = NULL;
+    ps_buf_printf(&path, "%s/%s", dir, name);
+    int code = read_file(ps_buf_text(&path), &sql);
+    if (code == CLI_OK) {
+        ps_buf_append_text(&sql, "\n;INSERT INTO d1_migrations (name) values (");
+        put_quoted(&sql, name);
+        ps_buf_append_text(&sql, ");");
+        code = run_sql(call, ps_buf_slice(&sql), &reply, &results);
+    }
+    (void)printf("%s: %s\n", name, code == CLI_OK ? "applied" : "FAILED, nothing of it is done");
+    json_decref(results);
+    http_reply_fini(&reply);
+    ps_buf_fini(&sql);
+    ps_buf_fini(&path);
+    return code;
+}
+
+static int apply_migrations(const struct d1_options *options, const struct call *call)
+{
+    const char *dir = options->dir == NULL ? "migrations" : options->dir;
+    struct dirent **files = NULL;
+    int count = scandir(dir, &files, is_migration, by_number);
+    if (count < 0) {
+        return cli_usage("%s: %s", dir, strerror(errno));
+    }
+    json_t *applied = NULL;
+    int code = read_applied(call, &applied);
+    int done = 0;
+    for (int i = 0; i < count && code == CLI_OK; i++) {
+        if (!is_applied(applied, files[i]->d_name)) {
+            code = apply_one(call, dir, files[i]->d_name);
+            done += code == CLI_OK ? 1 : 0;
+        }
+    }
+    if (code == CLI_OK && done == 0) {
+        (void)puts("No migrations to apply.");
+    }
+    json_decref(applied);
+    for (int i = 0; i < count; i++) {
+        free(files[i]);
+    }
+    free(files);
+    return code;
+}
+
+/* ---- the command ---- */
+
+static int run(const struct d1_options *options, bool migrations,
+               const struct ps_cluster_state *state)
+{
+    const struct ps_cluster *cluster = &state->cluster;
+    const char *name = options->words[migrations ? 2 : 1];
+    int pop = options->pop == NULL ? 0 : ps_cluster_find_pop(cluster, ps_slice_of(options->pop));
+    int store = ps_cluster_find_store(cluster, ps_slice_of(name));
+    if (pop < 0) {
+        return cli_usage("--pop %s: it is none of the cluster's PoPs", options->pop);
+    }
+    if (store < 0 || cluster->stores[store].type != PS_STORE_D1) {
+        return cli_usage("the cluster has no D1 database \"%s\"; see popsim status", name);
+    }
+    struct call call = {.state = state, .pop = (size_t)pop, .database = name};
+    return migrations ? apply_migrations(options, &call) : execute(options, &call);
+}
+
+int cmd_d1(int argc, char **argv)
+{
+    struct d1_options options = {0};
+    if (cli_parse(&argp, argc, argv, &options) != 0) {
+        return CLI_BAD_INPUT;
+    }
+    bool executes = options.word_count == 2 && strcmp(options.words[0], "execute") == 0;
+    bool migrations = options.word_count == 3 && strcmp(options.words[0], "migrations") == 0 &&
+                      strcmp(options.words[1], "apply") == 0;
+    if (!executes && !migrations) {
+        return cli_usage("d1: execute DATABASE or migrations apply DATABASE is expected; see "
+                         "popsim d1 --help");
+    }
+    struct ps_error err = {0};
+    struct ps_cluster_state state;
+    if (cli_running(cli_state_folder(options.state), &state, &err) != PS_OK) {
+        return cli_fail(&err);
+    }
+    int code = run(&options, migrations, &state);
+    ps_cluster_state_fini(&state);
+    return code;
+}
