@@ -123,16 +123,6 @@ static void drop_pins(struct subject *subject, struct ps_visibility_sink *sink, 
     }
 }
 
-/* Does the entry show no value? Asked only where absence is not held. */
-static bool pinned_absent(const struct subject *subject, const struct ps_pin *pin, uint32_t key)
-{
-    if (subject->store->policy.cache.negative || pin->ttl_ns == 0) {
-        return false;
-    }
-    size_t shown = ps_store_log_upto(&subject->log, key, pin->as_of_ns);
-    return shown == 0 || ps_store_log_version(&subject->log, key, shown - 1)->deleted;
-}
-
 static void walk_event(struct subject *subject, struct ps_visibility_sink *sink, struct pins *pins,
                        const struct ps_pop_event *event)
 {
@@ -147,9 +137,10 @@ static void walk_event(struct subject *subject, struct ps_visibility_sink *sink,
     } else {
         /* A fetch that fails leaves the entry as it was. */
         struct ps_view view;
-        enum ps_status ignored =
-            ps_view_cache(&sink->replica, pin, pins->hashes[op->key], op->eval_ns, op->cache_ttl_ns,
-                          pinned_absent(subject, pin, op->key), &view);
+        enum ps_status ignored = ps_view_cache(
+            &sink->replica, pin, pins->hashes[op->key], op->eval_ns, op->cache_ttl_ns,
+            ps_store_log_pinned_absent(&subject->log, &subject->store->policy, pin, op->key),
+            &view);
         (void)ignored;
     }
     ps_visibility_observe(&pins->meters[op->key], sink, pins->hashes[op->key],

@@ -186,6 +186,16 @@ const struct ps_log_record *ps_store_log_version(const struct ps_store_log *log,
     return &log->records[log->by_key[log->key_ends[key] + index]];
 }
 
+bool ps_store_log_pinned_absent(const struct ps_store_log *log, const struct ps_policy *policy,
+                                const struct ps_pin *pin, uint32_t key)
+{
+    if (policy->cache.negative || pin->ttl_ns == 0) {
+        return false;
+    }
+    size_t shown = ps_store_log_upto(log, key, pin->as_of_ns);
+    return shown == 0 || ps_store_log_version(log, key, shown - 1)->deleted;
+}
+
 uint64_t ps_store_log_lsn_at(const struct ps_store_log *log, ps_time_ns t)
 {
     size_t low = 0;

@@ -41,6 +41,11 @@ size_t ps_store_log_upto(const struct ps_store_log *log, uint32_t key, ps_time_n
  */
 size_t ps_store_log_upto_from(const struct ps_store_log *log, uint32_t key, size_t from,
                               ps_time_ns t);
+/** Is what a cache's entry shows known to be absent: no version, or a deletion? Asked only where
+ * absence is not held (policy->cache.negative), false otherwise: what ps_view_cache is to be told.
+ */
+bool ps_store_log_pinned_absent(const struct ps_store_log *log, const struct ps_policy *policy,
+                                const struct ps_pin *pin, uint32_t key);
 /** The key's version number `index` (0 = the oldest). */
 const struct ps_log_record *ps_store_log_version(const struct ps_store_log *log, uint32_t key,
                                                  size_t index);

@@ -1,14 +1,8 @@
 /* One store's reads at one PoP, decided again in the PoP's own order. */
+#include "node/kv/list.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 #include "sim/measure/verify_internal.h"
-
-#include <string.h>
-
-enum {
-    LIST_LIMIT_DEFAULT = 1000,
-    LIST_MARK_SIZE = 513 /* a list's entry stands under a name longer than any key can be */
-};
 
 const struct ps_log_record *ps_verify_resolve(const struct ps_store_log *log, uint32_t key,
                                               const struct ps_verify_bound *bound)
@@ -81,7 +75,7 @@ uint64_t ps_verify_list_digest(struct ps_verify_store *store, const struct ps_op
         sort_keys(store);
     }
     struct ps_slice prefix = ps_intern_text(store->history->keys, op->key);
-    size_t limit = op->list_limit == 0 ? LIST_LIMIT_DEFAULT : op->list_limit;
+    size_t limit = op->list_limit == 0 ? PS_KV_LIST_MAX : op->list_limit;
     struct ps_buf names = {0};
     for (size_t i = first_key(store, prefix); i < store->sorted_key_count && limit > 0; i++) {
         uint32_t key = store->sorted_keys[i];
@@ -135,10 +129,8 @@ static uint64_t pin_hash(const struct ps_history *history, const struct ps_op *o
     if (op->kind != PS_OP_KV_LIST) {
         return ps_slice_hash(key);
     }
-    char mark[LIST_MARK_SIZE] = "list";
     struct ps_buf bytes = {0};
-    ps_buf_append(&bytes, mark, sizeof mark);
-    ps_buf_append_slice(&bytes, key);
+    ps_kv_list_pin_key(&bytes, key);
     uint64_t hash = ps_slice_hash(ps_buf_slice(&bytes));
     ps_buf_fini(&bytes);
     return hash;
@@ -147,16 +139,11 @@ static uint64_t pin_hash(const struct ps_history *history, const struct ps_op *o
 static bool pinned_absent(const struct pop_check *check, const struct ps_op *op,
                           const struct ps_pin *pin)
 {
-    if (check->store->store->policy.cache.negative || pin->ttl_ns == 0) {
-        return false;
+    const struct ps_policy *policy = &check->store->store->policy;
+    if (op->kind == PS_OP_KV_LIST) { /* its entry stands under no key that has versions */
+        return !policy->cache.negative && pin->ttl_ns != 0;
     }
-    if (op->kind == PS_OP_KV_LIST) {
-        return true;
-    }
-    struct ps_verify_bound bound = {
-        .commit_max = pin->as_of_ns, .lsn_max = UINT64_MAX, .arrived_ns = PS_NEVER};
-    const struct ps_log_record *version = ps_verify_resolve(&check->store->log, op->key, &bound);
-    return version == NULL || version->deleted;
+    return ps_store_log_pinned_absent(&check->store->log, policy, pin, op->key);
 }
 
 static enum ps_status decide(struct pop_check *check, const struct ps_op *op, struct ps_view *ret)

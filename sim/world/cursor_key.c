@@ -91,16 +91,6 @@ static void count_read(struct cursor_store *store, const struct cursor_key *key,
 
 /* ---- cache and strong ---- */
 
-/* Is what the pin shows known to be absent? Asked only where absence is not held. */
-static bool pinned_absent(const struct cursor_store *store, const struct ps_pin *pin, uint32_t at)
-{
-    if (policy_of(store)->cache.negative || pin->ttl_ns == 0) {
-        return false;
-    }
-    size_t shown = ps_store_log_upto(store->log, at, pin->as_of_ns);
-    return shown == 0 || ps_store_log_version(store->log, at, shown - 1)->deleted;
-}
-
 static void observe(struct cursor_store *store, const struct cursor *cursor, uint32_t at,
                     const struct ps_pin *before, ps_time_ns t)
 {
@@ -117,9 +107,9 @@ static enum ps_status decide(struct cursor_store *store, const struct cursor *cu
     }
     struct cursor_entry *entry = &store->entries[at];
     struct ps_pin before = entry->pin;
-    enum ps_status status =
-        ps_view_cache(&store->sink.replica, &entry->pin, cursor->hashes[at], eval_ns, ttl_ns,
-                      pinned_absent(store, &entry->pin, at), ret);
+    enum ps_status status = ps_view_cache(
+        &store->sink.replica, &entry->pin, cursor->hashes[at], eval_ns, ttl_ns,
+        ps_store_log_pinned_absent(store->log, policy_of(store), &entry->pin, at), ret);
     observe(store, cursor, at, &before, eval_ns);
     return status;
 }
