@@ -17,6 +17,9 @@ enum { PS_BOOKMARK_SIZE = 8 + 1 + 8 + 1 + 8 + 1 + 32, PS_BOOKMARK_HASH_SIZE = 16
 
 enum { PS_BOOKMARK_EPOCH_MAX = (1 << 20) - 1 };
 
+/** Of a database that was never restored; one more for each time (struct ps_page_head). */
+enum { PS_BOOKMARK_EPOCH_FIRST = 1 };
+
 #define PS_BOOKMARK_LSN_MAX ((UINT64_C(1) << 44) - 1)
 
 struct ps_bookmark {

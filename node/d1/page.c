@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-enum { HEAD_FORMAT = 1 };
+/* The first format had no restores, and none had happened. */
+enum { HEAD_FORMAT = 2, FIRST_FORMAT = 1, FIRST_SIZE = PS_PAGE_HEAD_SIZE - 4 };
 
 static void put_be32(char *out, uint32_t value)
 {
@@ -34,7 +35,7 @@ bool ps_page_key_read(struct ps_slice key, uint32_t *ret)
     return true;
 }
 
-/* format u8, page size u32, page count u32, checksum u64 */
+/* format u8, page size u32, page count u32, checksum u64, restores u32 */
 void ps_page_head_write(char out[PS_PAGE_HEAD_SIZE], const struct ps_page_head *head)
 {
     out[0] = HEAD_FORMAT;
@@ -42,18 +43,20 @@ void ps_page_head_write(char out[PS_PAGE_HEAD_SIZE], const struct ps_page_head *
     put_be32(out + 5, head->page_count);
     put_be32(out + 9, (uint32_t)(head->checksum >> 32));
     put_be32(out + 13, (uint32_t)head->checksum);
+    put_be32(out + 17, head->restores);
 }
 
 enum ps_status ps_page_head_read(struct ps_slice bytes, struct ps_page_head *ret)
 {
     *ret = (struct ps_page_head){0};
-    if (bytes.size == 0 || bytes.data[0] < HEAD_FORMAT) {
+    if (bytes.size == 0 || bytes.data[0] < FIRST_FORMAT) {
         return PS_CORRUPT;
     }
     if (bytes.data[0] > HEAD_FORMAT) {
         return PS_UNSUPPORTED;
     }
-    if (bytes.size != PS_PAGE_HEAD_SIZE) {
+    bool first = bytes.data[0] == FIRST_FORMAT;
+    if (bytes.size != (first ? (size_t)FIRST_SIZE : (size_t)PS_PAGE_HEAD_SIZE)) {
         return PS_CORRUPT;
     }
     if (get_be32(bytes.data + 1) != PS_PAGE_SIZE) {
@@ -61,6 +64,7 @@ enum ps_status ps_page_head_read(struct ps_slice bytes, struct ps_page_head *ret
     }
     ret->page_count = get_be32(bytes.data + 5);
     ret->checksum = (uint64_t)get_be32(bytes.data + 9) << 32 | get_be32(bytes.data + 13);
+    ret->restores = first ? 0 : get_be32(bytes.data + 17);
     return PS_OK;
 }
 

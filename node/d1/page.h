@@ -15,7 +15,7 @@ enum {
     PS_PAGE_RESERVED = 48,
     PS_PAGE_KEPT = PS_PAGE_SIZE - PS_PAGE_RESERVED,
     PS_PAGE_KEY_SIZE = 4,
-    PS_PAGE_HEAD_SIZE = 17,
+    PS_PAGE_HEAD_SIZE = 21,
     /* Pages that one record may change: whole, they fit PS_RECORD_SIZE_MAX. */
     PS_PAGES_PER_RECORD_MAX = (PS_RECORD_SIZE_MAX - (64 << 10)) / (PS_PAGE_KEPT + 32)
 };
@@ -26,6 +26,7 @@ static_assert(PS_PAGES_PER_RECORD_MAX + 1 < PS_ENTRIES_MAX, "the pages of a reco
 struct ps_page_head {
     uint32_t page_count;
     uint64_t checksum; /* the exclusive or of ps_page_hash of all pages that are kept */
+    uint32_t restores; /* how often Time Travel has brought back a former state */
 };
 
 void ps_page_key(char out[PS_PAGE_KEY_SIZE], uint32_t page);

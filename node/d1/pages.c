@@ -32,7 +32,8 @@ enum ps_status ps_pages_read(struct ps_map *map, ps_map_store store, uint32_t pa
 }
 
 /* The head at an LSN. Each record of the store has one, so none means that it was forgotten. */
-static enum ps_status read_head(struct ps_pages *pages, uint64_t lsn, struct ps_page_head *ret)
+enum ps_status ps_pages_read_head(const struct ps_pages *pages, uint64_t lsn,
+                                  struct ps_page_head *ret)
 {
     struct ps_slice bytes;
     enum ps_status status = ps_pages_read(pages->config.map, pages->config.store, 0, lsn, &bytes);
@@ -66,7 +67,7 @@ enum ps_status ps_pages_snapshot(struct ps_pages *pages)
         if (lsn > 0) {
             status = ps_map_read_begin(pages->config.map);
             if (status == PS_OK) {
-                status = read_head(pages, lsn, &head);
+                status = ps_pages_read_head(pages, lsn, &head);
                 ps_map_read_end(pages->config.map);
             }
         }
@@ -93,7 +94,7 @@ static enum ps_status load(struct ps_pages *pages, uint32_t page, char *out)
     } else if (status == PS_NOT_FOUND) {
         struct ps_page_head head;
         memset(out, 0, PS_PAGE_KEPT);
-        status = pages->lsn == 0 ? PS_OK : read_head(pages, pages->lsn, &head);
+        status = pages->lsn == 0 ? PS_OK : ps_pages_read_head(pages, pages->lsn, &head);
     }
     return status;
 }
@@ -116,6 +117,18 @@ enum ps_status ps_pages_load(struct ps_pages *pages, uint32_t page, char *out)
     }
     pages->status = status == PS_OK ? pages->status : status;
     return status;
+}
+
+struct ps_dirty_page *ps_pages_dirty(struct ps_pages *pages, uint32_t page)
+{
+    struct ps_dirty_page *dirty;
+    HASH_FIND(hh, pages->dirty, &page, sizeof page, dirty);
+    if (dirty == NULL) {
+        dirty = PS_NEW(struct ps_dirty_page);
+        dirty->page = page;
+        HASH_ADD(hh, pages->dirty, page, sizeof dirty->page, dirty);
+    }
+    return dirty;
 }
 
 void ps_pages_drop_dirty(struct ps_pages *pages)
@@ -216,6 +229,11 @@ uint64_t ps_pages_lsn(const struct ps_pages *pages)
 uint32_t ps_pages_count(const struct ps_pages *pages)
 {
     return pages->head.page_count;
+}
+
+uint32_t ps_pages_restores(const struct ps_pages *pages)
+{
+    return pages->head.restores;
 }
 
 enum ps_status ps_pages_status(const struct ps_pages *pages)

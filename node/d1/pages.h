@@ -57,10 +57,20 @@ struct sqlite3 *ps_pages_db(struct ps_pages *pages);
  *  makes the reads fail (PS_BEHIND, PS_TOO_OLD). */
 void ps_pages_set_view(struct ps_pages *pages, const struct ps_pages_view *view);
 
+/** Time Travel: make the database what it was at `lsn`, as one more commit, between transactions.
+ *  Every page is what it was but for page 1's change counter and schema cookie, which go on
+ *  ascending, so that no connection anywhere trusts what it has cached; and the head counts one
+ *  more restore. LSN 0 gives an empty database. Errors: PS_TOO_OLD (that state is forgotten),
+ *  PS_BEHIND (there is no such LSN yet), PS_LIMIT (more pages differ than a record holds),
+ *  `commit`'s; nothing has changed. */
+PS_MUST_CHECK enum ps_status ps_pages_restore(struct ps_pages *pages, uint64_t lsn);
+
 /** The LSN that the last transaction read at, or made. */
 uint64_t ps_pages_lsn(const struct ps_pages *pages);
 /** The database's size at that LSN. */
 uint32_t ps_pages_count(const struct ps_pages *pages);
+/** How often it had been restored then. */
+uint32_t ps_pages_restores(const struct ps_pages *pages);
 /** Why the map or `commit` last failed under SQLite's SQLITE_IOERR; PS_OK if they did not. Cleared
  *  by ps_pages_set_view. */
 enum ps_status ps_pages_status(const struct ps_pages *pages);

@@ -121,7 +121,7 @@ static enum ps_status hand_over(struct commit *commit)
     return status;
 }
 
-enum ps_status ps_pages_commit(struct ps_pages *pages)
+enum ps_status ps_pages_commit(struct ps_pages *pages, uint32_t restores)
 {
     PS_ASSERT(pages->config.commit != NULL && pages->known);
     uint32_t removed =
@@ -131,7 +131,7 @@ enum ps_status ps_pages_commit(struct ps_pages *pages)
     }
     struct commit commit = {
         .pages = pages,
-        .head = {.page_count = pages->size, .checksum = pages->head.checksum},
+        .head = {.page_count = pages->size, .checksum = pages->head.checksum, .restores = restores},
         .capacity = 1 + (size_t)HASH_COUNT(pages->dirty) + removed,
     };
     commit.entries = PS_NEW_ARRAY(struct ps_entry, commit.capacity);

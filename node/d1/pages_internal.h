@@ -2,7 +2,8 @@
  *
  *   pages.c          opening, closing, the snapshot that a transaction reads
  *   pages_vfs.c      SQLite's virtual file system
- *   pages_commit.c   from changed pages to a record */
+ *   pages_commit.c   from changed pages to a record
+ *   pages_restore.c  from a former state to the pages that bring it back */
 #ifndef PS_NODE_D1_PAGES_INTERNAL_H
 #define PS_NODE_D1_PAGES_INTERNAL_H
 
@@ -47,14 +48,20 @@ struct ps_pages {
 PS_MUST_CHECK enum ps_status ps_pages_snapshot(struct ps_pages *pages);
 /** Copy the PS_PAGE_KEPT bytes of a page at the snapshot; zeros where there is none. */
 PS_MUST_CHECK enum ps_status ps_pages_load(struct ps_pages *pages, uint32_t page, char *out);
+/** Read the head at an LSN, between ps_map_read_begin and _end. Errors: PS_TOO_OLD, as above. */
+PS_MUST_CHECK enum ps_status ps_pages_read_head(const struct ps_pages *pages, uint64_t lsn,
+                                                struct ps_page_head *ret);
+/** The page among those that the transaction has written; a new one is zeroed. */
+struct ps_dirty_page *ps_pages_dirty(struct ps_pages *pages, uint32_t page);
 /** Forget what the transaction has written. */
 void ps_pages_drop_dirty(struct ps_pages *pages);
 
 /* pages_commit.c */
 
-/** Make the transaction's record and have it committed; the snapshot moves on to it. Nothing is
- * done where nothing has changed. Errors: PS_LIMIT (more pages than a record holds), `commit`'s. */
-PS_MUST_CHECK enum ps_status ps_pages_commit(struct ps_pages *pages);
+/** Make the transaction's record and have it committed; the snapshot moves on to it, which has been
+ * restored so often. Nothing is done where nothing has changed. Errors: PS_LIMIT (more pages than a
+ * record holds), `commit`'s. */
+PS_MUST_CHECK enum ps_status ps_pages_commit(struct ps_pages *pages, uint32_t restores);
 
 /* pages_vfs.c */
 

@@ -76,16 +76,11 @@ static int file_write(struct sqlite3_file *file, const void *data, int amount, s
     uint32_t number = (uint32_t)(offset / PS_PAGE_SIZE) + 1;
     struct ps_dirty_page *dirty;
     HASH_FIND(hh, pages->dirty, &number, sizeof number, dirty);
-    if (dirty == NULL) {
-        if (HASH_COUNT(pages->dirty) >= PS_PAGES_PER_RECORD_MAX) {
-            pages->status = PS_LIMIT;
-            return SQLITE_FULL;
-        }
-        dirty = PS_NEW(struct ps_dirty_page);
-        dirty->page = number;
-        HASH_ADD(hh, pages->dirty, page, sizeof dirty->page, dirty);
+    if (dirty == NULL && HASH_COUNT(pages->dirty) >= PS_PAGES_PER_RECORD_MAX) {
+        pages->status = PS_LIMIT;
+        return SQLITE_FULL;
     }
-    memcpy(dirty->data, data, PS_PAGE_SIZE);
+    memcpy(ps_pages_dirty(pages, number)->data, data, PS_PAGE_SIZE);
     pages->size = number > pages->size ? number : pages->size;
     return SQLITE_OK;
 }
@@ -173,7 +168,7 @@ static int commit(struct ps_pages *pages)
     if (pages->lock < SQLITE_LOCK_RESERVED) {
         return SQLITE_OK;
     }
-    enum ps_status status = ps_pages_commit(pages);
+    enum ps_status status = ps_pages_commit(pages, pages->head.restores);
     if (status == PS_OK) {
         return SQLITE_OK;
     }
