@@ -180,6 +180,15 @@ void ps_api_put_staleness(const struct ps_api_config *config, const struct ps_kv
         header_u64(response, "popsim-late", 1);
         header_u64(response, "popsim-have-lsn", told->have_lsn);
     }
+    if (told->at_home) {
+        header_u64(response, "popsim-home", 1);
+    }
+    if (told->wrote) {
+        header_u64(response, "popsim-wrote", 1);
+    }
+    if (told->run_ns != 0) {
+        header_u64(response, "popsim-run-time", told->run_ns);
+    }
     if (told->cache != PS_CACHE_NONE) {
         header_text(response, "CF-Cache-Status", caches[told->cache]);
     }

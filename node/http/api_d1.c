@@ -221,6 +221,10 @@ void ps_api_answer_d1(const struct ps_api_config *config, const struct ps_api_ca
 {
     struct ps_buf *body = &response->body;
     ps_api_put_staleness(config, &result->staleness, response);
+    if (result->failed && result->status != PS_OK) {
+        ps_http_response_header(response, "popsim-status",
+                                ps_slice_of(ps_status_name(result->status)));
+    }
     if (result->bookmark[0] != '\0') {
         ps_http_response_header(response, "x-cf-d1-session-commit-token",
                                 ps_slice_of(result->bookmark));

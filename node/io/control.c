@@ -282,6 +282,7 @@ static void reset_cache(struct ps_exchange *exchange)
 
 struct lines {
     struct ps_buf *body;
+    bool pages; /* of a database, which is one key, "" */
     size_t count;
     uint64_t last_lsn;
 };
@@ -301,7 +302,7 @@ static bool put_line(void *context, const struct ps_record *record)
             ps_buf_printf(lines->body, "%02x", record->token.bytes[k]);
         }
         ps_buf_append_text(lines->body, "\",\"key\":");
-        ps_buf_append_json(lines->body, entry->key);
+        ps_buf_append_json(lines->body, lines->pages ? PS_LIT("") : entry->key);
         ps_buf_printf(
             lines->body,
             ",\"deleted\":%s,\"expires_unix_s\":%" PRIu64 ",\"digest\":\"%016" PRIx64 "\"}\n",
@@ -357,7 +358,8 @@ static void serve_log(struct ps_exchange *exchange, struct ps_slice query)
                          (int)(from.size > 32 ? 32 : from.size), from.data);
         return;
     }
-    struct lines lines = {.body = &exchange->response.body, .last_lsn = store->have_lsn};
+    struct lines lines = {
+        .body = &exchange->response.body, .pages = store->d1 != NULL, .last_lsn = store->have_lsn};
     enum ps_status status = PS_OK;
     if (from_lsn <= lines.last_lsn) {
         status = ps_map_read_begin(node->map);

@@ -117,6 +117,7 @@ static enum ps_status commit(void *context, struct ps_record *record)
     thread->commit_state = COMMIT_NONE;
     thread->record = NULL;
     status = thread->commit_status;
+    thread->job->wrote = status == PS_OK;
     (void)pthread_mutex_unlock(&thread->mutex);
     ps_page_record_fini(&thread->wire); /* it may be large */
     return status;
@@ -198,21 +199,22 @@ static void take_answer(struct ps_d1_thread *thread, struct ps_d1_job *job,
     }
 }
 
+/* All of the token counts: those of one client may begin alike. */
 static uint64_t seed_of(const struct ps_token *token)
 {
-    uint64_t seed;
-    memcpy(&seed, token->bytes, sizeof seed);
-    return seed;
+    return ps_slice_hash((struct ps_slice){(const char *)token->bytes, PS_TOKEN_SIZE});
 }
 
 static void run_request(struct ps_d1_thread *thread, struct ps_d1_job *job,
                         struct ps_d1_request *request)
 {
     const struct ps_node *node = thread->store->node;
-    job->eval_ns = ps_node_now(node);
+    if (job->now_ns == 0) {
+        job->now_ns = ps_node_now(node);
+    }
     struct ps_d1_call call = {.view = {.lsn = job->lsn,
                                        .unix_ms = node->state.cluster.epoch_unix_s * 1000 +
-                                                  (int64_t)(job->eval_ns / (ps_time_ns)PS_MS)},
+                                                  (int64_t)(job->now_ns / (ps_time_ns)PS_MS)},
                               .seed = seed_of(&job->token),
                               .expired = expired,
                               .now_ns = now_ns,
@@ -246,7 +248,6 @@ static void run(struct ps_d1_thread *thread, struct ps_d1_job *job)
         job->status = PS_EXISTS;
     } else if (ps_d1_request_read(job->body, &request, &err) != PS_OK) {
         job->failed = true;
-        job->eval_ns = ps_node_now(thread->store->node);
         ps_buf_append_text(&job->text, err.text);
     } else {
         run_request(thread, job, &request);

@@ -361,6 +361,13 @@ bool ps_queries_answered_error(struct ps_node *node, uint32_t request_id,
                                const struct ps_message *message);
 /* ---- queries_home.c ---- */
 
+struct ps_d1_job;
+
+/** The place, in the order of all that home decides, of a request that its thread has just given
+ * back: the commit of one that wrote; for others an instant at which what it saw was home's newest
+ * durable state, and after which nothing will be said to have been before. */
+ps_time_ns ps_query_home_eval(struct ps_node_store *store, struct ps_d1_job *job);
+
 /** A QUERY of another PoP. */
 void ps_query_serve(struct ps_node_store *store, const struct ps_reply_to *from,
                     const struct ps_message *message);

@@ -72,6 +72,7 @@ static const char *words_of(enum ps_status status)
 
 static void fail_as(struct ps_query *query, enum ps_status status)
 {
+    query->staleness = (struct ps_kv_staleness){0}; /* nobody will know what it saw */
     fail(query, status, words_of(status));
 }
 
@@ -106,7 +107,10 @@ static void put_newest(struct ps_query *query, ps_time_ns eval_ns)
     const struct ps_d1_job *job = &query->job;
     query->staleness = (struct ps_kv_staleness){.lsn = job->at_lsn,
                                                 .latest_lsn = job->at_lsn,
-                                                .eval_ns = ps_time_max(eval_ns, job->commit_ns)};
+                                                .eval_ns = eval_ns,
+                                                .run_ns = job->now_ns,
+                                                .at_home = true,
+                                                .wrote = job->wrote};
 }
 
 /* ---- at home ---- */
@@ -176,6 +180,7 @@ static void forward(struct ps_query *query)
     query->job.text.size = 0;
     query->job.failed = false;
     query->job.status = PS_OK;
+    query->staleness = (struct ps_kv_staleness){0};
     if (!query->fresh &&
         ps_round_trip(&store->view, query->invoke_ns, &home_ns, &end_ns) != PS_OK) {
         query->job.status = PS_UNREACHABLE;
@@ -261,6 +266,8 @@ void ps_queries_answered(struct ps_node *node, uint32_t request_id,
     struct ps_d1_job *job = &query->job;
     job->status = message->answered.status;
     job->failed = message->answered.failed;
+    job->wrote = message->answered.wrote;
+    job->now_ns = message->answered.run_ns;
     job->at_lsn = message->answered.lsn;
     job->commit_ns = message->answered.commit_ns;
     ps_buf_append_slice(&job->text, message->answered.body);
@@ -304,7 +311,7 @@ static void run(struct ps_query *query, uint64_t lsn, bool classify,
 static void on_run_at_home(struct ps_d1_job *job)
 {
     struct ps_query *query = of_job(job);
-    put_newest(query, job->eval_ns);
+    put_newest(query, ps_query_home_eval(query->store, job));
     conclude(query);
 }
 
@@ -356,6 +363,8 @@ static void on_read(struct ps_read_call *read, enum ps_status status)
         ps_node_alarm(query->node, &query->alarm, ps_mono_ns());
         return;
     }
+    query->staleness.run_ns = query->staleness.eval_ns;
+    query->job.now_ns = query->staleness.eval_ns;
     run(query, query->staleness.lsn, false, on_run);
 }
 
@@ -410,11 +419,14 @@ static void look(struct ps_query *query)
     }
     ps_time_ns from_ns = visible_from(query);
     uint64_t mono_ns = ps_mono_ns();
-    if (from_ns <= ps_node_now(node)) {
+    ps_time_ns now_ns = ps_time_max(ps_node_now(node), node->eval.last_ns + 1);
+    if (from_ns <= now_ns) {
         unlist(query);
         start_here(query);
     } else if (mono_ns >= query->deadline_mono_ns) {
         unlist(query);
+        query->staleness =
+            (struct ps_kv_staleness){.eval_ns = ps_eval_clock_next(&node->eval, now_ns)};
         fail_in_vain(query);
     } else {
         uint64_t when_ns = from_ns == PS_NEVER ? PS_NEVER : ps_node_when(node, from_ns);

@@ -1,6 +1,7 @@
 /* Home's part of D1 requests made at other PoPs: each is run once, however often it is asked for.
  */
 #include "node/io/queries.h"
+#include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
 #include <string.h>
@@ -62,8 +63,27 @@ static void answer_remote(struct ps_remote_query *remote)
                         ps_buf_slice(&remote->answer));
 }
 
+/* The database's thread is the only one that makes records, and it asks for its next one behind
+ * this job: that one has no commit time yet, and will be given a later one. */
+ps_time_ns ps_query_home_eval(struct ps_node_store *store, struct ps_d1_job *job)
+{
+    struct ps_node *node = store->node;
+    if (job->wrote) {
+        return job->commit_ns;
+    }
+    ps_time_ns now_ns = ps_time_max(ps_node_now(node), job->commit_ns);
+    ps_time_ns eval_ns = ps_eval_clock_next(&node->eval, now_ns);
+    uint64_t last_lsn;
+    ps_time_ns closed_ns = ps_primary_closed(store->primary, eval_ns, &last_lsn);
+    PS_ASSERT(closed_ns >= eval_ns);
+    if (job->failed) {
+        job->at_lsn = last_lsn; /* it may not have come to reading */
+    }
+    return eval_ns;
+}
+
 static void encode_answer(struct ps_buf *ret, const struct ps_node_store *store,
-                          const struct ps_d1_job *job)
+                          const struct ps_d1_job *job, ps_time_ns eval_ns)
 {
     struct ps_slice body = ps_buf_slice(&job->text);
     bool too_large = body.size > PS_VALUE_SIZE_MAX;
@@ -75,9 +95,11 @@ static void encode_answer(struct ps_buf *ret, const struct ps_node_store *store,
                                  .store = ps_slice_of(store->config->name),
                                  .answered = {.status = job->status,
                                               .failed = job->failed || too_large,
+                                              .wrote = job->wrote,
                                               .lsn = job->at_lsn,
                                               .commit_ns = job->commit_ns,
-                                              .eval_ns = job->eval_ns,
+                                              .eval_ns = eval_ns,
+                                              .run_ns = job->now_ns,
                                               .body = body}};
     ps_message_encode(ret, &message);
 }
@@ -86,7 +108,7 @@ static void on_remote_run(struct ps_d1_job *job)
 {
     struct ps_remote_query *remote = (struct ps_remote_query *)(void *)job;
     struct ps_node_store *store = remote->store;
-    encode_answer(&remote->answer, store, job);
+    encode_answer(&remote->answer, store, job, ps_query_home_eval(store, job));
     store->remote_size += remote->answer.size;
     ps_d1_job_fini(job);
     free(remote->body);
@@ -101,7 +123,7 @@ static void refuse(struct ps_node_store *store, const struct ps_reply_to *from,
 {
     const struct ps_d1_job job = {.status = status};
     struct ps_buf bytes = {0};
-    encode_answer(&bytes, store, &job);
+    encode_answer(&bytes, store, &job, 0);
     ps_transport_answer(store->node->transport, from, ps_buf_slice(&bytes));
     ps_buf_fini(&bytes);
 }

@@ -91,6 +91,10 @@ struct ps_kv_staleness {
     uint64_t have_lsn;     /* ... which ended here */
     ps_time_ns refresh_ns; /* write: when the PoP's own entry was refreshed; 0 = not */
     enum ps_cache_status cache;
+    /* of a database's request */
+    bool at_home;      /* home ran it, whoever was asked */
+    bool wrote;        /* it made `lsn` */
+    ps_time_ns run_ns; /* what 'now' was in its SQL; 0 = it was not run */
 };
 
 #endif

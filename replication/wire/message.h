@@ -110,9 +110,11 @@ struct ps_message {
         struct {
             enum ps_status status; /* PS_OK: the request was run, however that went */
             bool failed;           /* `body` is the reason, else the results */
+            bool wrote;            /* it made that LSN */
             uint64_t lsn;          /* that it read at or made */
             ps_time_ns commit_ns;  /* of that LSN */
-            ps_time_ns eval_ns;    /* when home ran it */
+            ps_time_ns eval_ns;    /* its place in the order of home's decisions */
+            ps_time_ns run_ns;     /* what 'now' was in its SQL */
             struct ps_slice body;
         } answered;
     };

@@ -552,6 +552,121 @@ static bool state_says(uint16_t port, const char *text)
     return says;
 }
 
+/* ---- the order of what was seen ---- */
+
+struct seen {
+    int64_t lsn;
+    int64_t eval_ns;
+    bool wrote;
+};
+
+/* Commit times by LSN, from home's log. */
+static size_t read_commits(uint16_t port, const char *store, int64_t *ret, size_t count_max)
+{
+    char target[64];
+    (void)snprintf(target, sizeof target, "/popsim/log?store=%s", store);
+    struct reply reply = call(port, "GET", target, NULL, "", (struct ps_slice){0});
+    assert_int_equal(reply.status, 200);
+    size_t count = 0;
+    for (const char *line = reply.body; *line != '\0'; line = strchr(line, '\n') + 1) {
+        assert_true(++count < count_max);
+        int64_t lsn;
+        assert_int_equal(
+            sscanf(line, "{\"lsn\":%" SCNd64 ",\"commit_ns\":%" SCNd64, &lsn, &ret[count]), 2);
+        assert_int_equal(lsn, count);
+        assert_non_null(strstr(line, ",\"key\":\"\","));
+    }
+    reply_fini(&reply);
+    return count;
+}
+
+/* DB delays nothing: whoever is asked, at home or elsewhere, sees what was committed by then. */
+static void check_seen(const struct seen *seen, const int64_t *commits, size_t count)
+{
+    assert_true(seen->lsn >= 0 && (size_t)seen->lsn <= count);
+    if (seen->wrote) {
+        assert_int_equal(seen->eval_ns, commits[seen->lsn]);
+        return;
+    }
+    assert_true(seen->lsn == 0 || commits[seen->lsn] <= seen->eval_ns);
+    assert_true((size_t)seen->lsn == count || commits[seen->lsn + 1] > seen->eval_ns);
+}
+
+static struct seen see(int fd)
+{
+    struct reply reply = {.body = ""};
+    read_to_end(fd, &reply.bytes);
+    reply_parse(&reply);
+    (void)close(fd);
+    assert_int_equal(reply.status, 200);
+    struct seen seen = {.lsn = header_number(&reply, "popsim-lsn"),
+                        .eval_ns = header_number(&reply, "popsim-time"),
+                        .wrote = header_number(&reply, "popsim-wrote") == 1};
+    assert_true(!seen.wrote || header_number(&reply, "popsim-home") == 1);
+    /* 'now' lies before what came of it. */
+    int64_t run_ns = header_number(&reply, "popsim-run-time");
+    assert_true(run_ns > 0 && run_ns <= seen.eval_ns);
+    assert_int_equal(header_number(&reply, "popsim-status"), -1);
+    reply_fini(&reply);
+    return seen;
+}
+
+static void test_answers_have_one_order(void **state)
+{
+    enum { ROUNDS = 40, ASKED = 9, COMMITS_MAX = 2 * ROUNDS * ASKED };
+
+    struct cluster *cluster = *state;
+    static const char *const requests[] = {
+        "INSERT INTO t VALUES (1)", "SELECT count(*) FROM t", "SELECT * FROM no_such_table",
+        "UPDATE t SET a = 2 WHERE a = 3", "INSERT INTO t SELECT count(*) FROM t"};
+    static const char *const sessions[] = {NULL, ANYWHERE};
+    struct seen *seen = PS_NEW_ARRAY(struct seen, ROUNDS * ASKED);
+    size_t wrote = 0;
+    assert_true(runs(cluster->ports[1], "DB", "CREATE TABLE t (a)", NULL, ""));
+    WAIT_FOR(runs(cluster->ports[1], "DB", "SELECT * FROM t", ANYWHERE, ""));
+    WAIT_FOR(runs(cluster->ports[2], "DB", "SELECT * FROM t", ANYWHERE, ""));
+    for (size_t round = 0; round < ROUNDS; round++) {
+        int fds[ASKED];
+        for (size_t i = 0; i < ASKED; i++) {
+            fds[i] = ask(cluster->ports[i % POPS], "DB", requests[(round + i) % 5],
+                         sessions[(round / 3 + i) % 2]);
+            assert_true(fds[i] >= 0);
+        }
+        for (size_t i = 0; i < ASKED; i++) {
+            seen[round * ASKED + i] = see(fds[i]);
+            wrote += seen[round * ASKED + i].wrote ? 1 : 0;
+        }
+    }
+    int64_t commits[COMMITS_MAX];
+    size_t count = read_commits(cluster->ports[HOME], "DB", commits, COMMITS_MAX);
+    assert_int_equal(count, wrote + 1);
+    for (size_t i = 0; i < (size_t)ROUNDS * ASKED; i++) {
+        check_seen(&seen[i], commits, count);
+    }
+    free(seen);
+}
+
+/* Who waited in vain says when it gave up; whom home did not answer, nothing. */
+static void test_failures_say_why(void **state)
+{
+    struct cluster *cluster = *state;
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    (void)run_for_bookmark(cluster->ports[1], "DB", "CREATE TABLE t (a)", bookmark);
+    assert_int_equal(
+        call_status(cluster->ports[2], "POST", "/popsim/link", NULL, "{\"outages\":[[null,null]]}"),
+        200);
+    (void)run_for_bookmark(cluster->ports[1], "DB", "INSERT INTO t VALUES (1)", bookmark);
+    struct reply reply = run(cluster->ports[2], "DB", "SELECT 1", bookmark);
+    assert_non_null(strstr(reply.bytes.data, "popsim-status: timeout\r\n"));
+    assert_true(header_number(&reply, "popsim-time") > 0);
+    assert_int_equal(header_number(&reply, "popsim-home"), -1);
+    reply_fini(&reply);
+    reply = run(cluster->ports[2], "DB", "SELECT 1", NULL);
+    assert_non_null(strstr(reply.bytes.data, "popsim-status: unreachable\r\n"));
+    assert_int_equal(header_number(&reply, "popsim-time"), 0);
+    reply_fini(&reply);
+}
+
 /* Queries without an end run on a replica and at home; both stop when their nodes do (tear_down).
  */
 static void test_keys_are_read_while_a_query_runs(void **state)
@@ -895,6 +1010,8 @@ int main(int argc, char **argv)
         TEST(test_stale_then_fresh),
         TEST(test_bookmarks_that_cannot_be_reached),
         TEST(test_cut_off),
+        TEST(test_answers_have_one_order),
+        TEST(test_failures_say_why),
         TEST(test_keys_are_read_while_a_query_runs),
         TEST(test_follower_killed),
         TEST(test_home_killed),

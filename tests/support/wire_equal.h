@@ -120,9 +120,11 @@ static inline bool message_equal(const struct ps_message *a, const struct ps_mes
                ps_slice_eq(a->query.body, b->query.body);
     case PS_MESSAGE_ANSWERED:
         return a->answered.status == b->answered.status &&
-               a->answered.failed == b->answered.failed && a->answered.lsn == b->answered.lsn &&
+               a->answered.failed == b->answered.failed && a->answered.wrote == b->answered.wrote &&
+               a->answered.lsn == b->answered.lsn &&
                a->answered.commit_ns == b->answered.commit_ns &&
                a->answered.eval_ns == b->answered.eval_ns &&
+               a->answered.run_ns == b->answered.run_ns &&
                ps_slice_eq(a->answered.body, b->answered.body);
     }
     return false;

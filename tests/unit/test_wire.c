@@ -187,9 +187,11 @@ static struct ps_message some_message(struct maker *maker, enum ps_message_kind 
     case PS_MESSAGE_ANSWERED:
         message.answered.status = (enum ps_status)below(maker, PS_UNSUPPORTED + 1);
         message.answered.failed = below(maker, 2) == 0;
+        message.answered.wrote = below(maker, 2) == 0;
         message.answered.lsn = number(maker);
         message.answered.commit_ns = number(maker);
         message.answered.eval_ns = number(maker);
+        message.answered.run_ns = number(maker);
         message.answered.body = some_bytes(maker, 0, sizeof maker->block);
         break;
     }
