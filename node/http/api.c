@@ -541,14 +541,24 @@ static void parse_rest(struct ps_api_parser *parser)
     ps_api_fail(parser, 404, 10013, "namespace not found");
 }
 
-size_t ps_api_body_limit(const struct ps_http_request *head)
+/* A key of a binding may look like anything: it is named with its store. */
+static bool is_blob(const struct ps_http_request *head)
+{
+    return head->method == PS_HTTP_PUT && ps_slice_starts(head->target, PS_LIT("/popsim/blobs/")) &&
+           ps_http_header(head, "popsim-store") == NULL && ps_http_header(head, "mf-url") == NULL;
+}
+
+struct ps_http_intake ps_api_intake(const struct ps_http_request *head)
 {
     const struct ps_slice target = head->target;
+    if (is_blob(head)) {
+        return (struct ps_http_intake){PS_API_BLOB_SIZE_MAX, true};
+    }
     if (!ps_slice_starts(target, PS_LIT(V4))) {
-        return PS_KV_VALUE_SIZE_MAX;
+        return (struct ps_http_intake){PS_KV_VALUE_SIZE_MAX, false};
     }
     bool bulk = memmem(target.data, target.size, "/bulk", 5) != NULL;
-    return bulk ? BODY_BULK : BODY_MULTIPART;
+    return (struct ps_http_intake){bulk ? BODY_BULK : BODY_MULTIPART, false};
 }
 
 static void parse_token(struct ps_api_parser *parser)

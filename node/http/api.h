@@ -100,8 +100,11 @@ struct ps_api_result {
     struct ps_slice last_name; /* of a list that is not complete: the next page begins behind it */
 };
 
-/** The largest body allowed for this head, in bytes. */
-size_t ps_api_body_limit(const struct ps_http_request *head);
+/** The largest blob: an object's or a part's body, in bytes (R2's limit). */
+#define PS_API_BLOB_SIZE_MAX ((uint64_t)5 << 30)
+
+/** How the body behind this head is taken: in one piece and how large, or as it comes. */
+struct ps_http_intake ps_api_intake(const struct ps_http_request *head);
 
 /** Find out what a whole request asks for. now_unix_s: for the limits (ps_kv_check); puts get
  *  kv.expiration_s, has_expiration set from whichever was given. The request must live as long as

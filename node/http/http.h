@@ -33,13 +33,19 @@ struct ps_http_request {
 const struct ps_http_header *ps_http_header(const struct ps_http_request *request,
                                             const char *name);
 
+/** How a request's body is taken. */
+struct ps_http_intake {
+    uint64_t size_max; /* bytes; more is answered 413 */
+    bool stream;       /* the head comes at once, and the body in pieces */
+};
+
 /** A response under construction. */
 struct ps_http_response {
     int status;
     char phrase[512];      /* reason phrase; empty = the standard one for the status */
     struct ps_buf headers; /* "name: value\r\n" lines; no Content-Length, Connection or Date */
     struct ps_buf body;
-    size_t tail_size; /* bytes of the body that follow behind `body`, by whoever sends it */
+    uint64_t tail_size; /* bytes of the body that follow behind `body`, by whoever sends it */
 };
 
 void ps_http_response_fini(struct ps_http_response *response);

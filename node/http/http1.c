@@ -1,5 +1,6 @@
 #include "node/http/http1.h"
 
+#include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
 #include <llhttp.h>
@@ -36,16 +37,22 @@ struct ps_http1_parser {
     size_t header_count;
     size_t head_bytes; /* all that came as target, headers and trailers */
     size_t target_size;
-    size_t body_max;
+    struct ps_http_intake intake;
+    uint64_t body_came; /* of a streamed request */
+    struct ps_slice span;
     enum ps_http_method method;
     bool in_name;
     bool has_head;
     bool inside;
     bool waits;  /* for 100 Continue */
-    bool whole;  /* ps_http1_take is due */
+    bool headed; /* ps_http1_take is due for a streamed request's head, */
+    bool taken;  /* ... and was called */
+    bool whole;  /* the request is; when it is not streamed, ps_http1_take is due */
     bool closed; /* nothing behind the last request is read */
     bool http10;
     bool keep_alive;
+    bool sized;
+    uint64_t body_size;
     int refusal;
     char phrase[96];
 };
@@ -168,12 +175,12 @@ static int on_head(llhttp_t *llhttp)
     struct ps_http_request request;
     struct ps_http_header headers[PS_HTTP1_HEADERS_MAX];
     fill_request(parser, parser->head.data, headers, &request);
-    parser->body_max = parser->limit(parser->context, &request);
+    parser->intake = parser->limit(parser->context, &request);
     bool sized = (llhttp->flags & F_CONTENT_LENGTH) != 0;
-    if (sized && llhttp->content_length > parser->body_max) {
+    if (sized && llhttp->content_length > parser->intake.size_max) {
         (void)snprintf(parser->phrase, sizeof parser->phrase,
-                       "Value length of %" PRIu64 " exceeds limit of %zu.", llhttp->content_length,
-                       parser->body_max);
+                       "Value length of %" PRIu64 " exceeds limit of %" PRIu64 ".",
+                       llhttp->content_length, parser->intake.size_max);
         return refuse(parser, 413);
     }
     bool has_body = (sized && llhttp->content_length > 0) || (llhttp->flags & F_CHUNKED) != 0;
@@ -181,18 +188,27 @@ static int on_head(llhttp_t *llhttp)
     if (has_body && !parser->http10 && expect != NULL && expect->value.size == 12 &&
         strncasecmp(expect->value.data, "100-continue", 12) == 0) {
         parser->waits = true;
-        return HPE_PAUSED;
     }
-    return 0;
+    parser->sized = sized || (llhttp->flags & F_CHUNKED) == 0;
+    parser->body_size = sized ? llhttp->content_length : 0;
+    parser->keep_alive = llhttp_should_keep_alive(llhttp) != 0 && llhttp->upgrade == 0;
+    parser->headed = parser->intake.stream;
+    return parser->waits || parser->headed ? HPE_PAUSED : 0;
 }
 
 static int on_body(llhttp_t *llhttp, const char *at, size_t size)
 {
     struct ps_http1_parser *parser = llhttp->data;
-    if (size > parser->body_max - parser->body.size) {
-        (void)snprintf(parser->phrase, sizeof parser->phrase, "Value length exceeds limit of %zu.",
-                       parser->body_max);
+    uint64_t came = parser->intake.stream ? parser->body_came : parser->body.size;
+    if (size > parser->intake.size_max - came) {
+        (void)snprintf(parser->phrase, sizeof parser->phrase,
+                       "Value length exceeds limit of %" PRIu64 ".", parser->intake.size_max);
         return refuse(parser, 413);
+    }
+    if (parser->intake.stream) {
+        parser->body_came += size;
+        parser->span = (struct ps_slice){at, size};
+        return size > 0 ? HPE_PAUSED : 0;
     }
     /* One allocation for a body whose size is known and that does not come at once; but what a
      * client only claims is not taken in advance without end. */
@@ -241,6 +257,44 @@ void ps_http1_parser_destroy(struct ps_http1_parser *parser)
     }
 }
 
+/* The next request may come. */
+static void next(struct ps_http1_parser *parser)
+{
+    parser->closed = !parser->keep_alive;
+    parser->head.size = 0;
+    parser->head_bytes = 0;
+    parser->target_size = 0;
+    parser->header_count = 0;
+    parser->body_came = 0;
+    parser->in_name = false;
+    parser->has_head = false;
+    parser->inside = false;
+    parser->taken = false;
+    parser->whole = false;
+    llhttp_reset(&parser->llhttp);
+}
+
+/* What the parser stopped for. */
+static enum ps_http1_event stopped(struct ps_http1_parser *parser)
+{
+    if (parser->headed) {
+        return PS_HTTP1_HEAD;
+    }
+    if (parser->waits) {
+        parser->waits = false;
+        return PS_HTTP1_CONTINUE;
+    }
+    if (parser->span.size > 0) {
+        return PS_HTTP1_BODY;
+    }
+    PS_ASSERT(parser->whole);
+    if (parser->taken) {
+        next(parser);
+        return PS_HTTP1_END;
+    }
+    return PS_HTTP1_REQUEST;
+}
+
 enum ps_http1_event ps_http1_feed(struct ps_http1_parser *parser, struct ps_slice bytes,
                                   size_t *ret_taken)
 {
@@ -248,28 +302,28 @@ enum ps_http1_event ps_http1_feed(struct ps_http1_parser *parser, struct ps_slic
     if (parser->refusal != 0) {
         return PS_HTTP1_REFUSED;
     }
-    if (parser->whole) {
-        return PS_HTTP1_REQUEST;
+    parser->span.size = 0;
+    if (parser->headed || parser->waits || parser->whole) {
+        return stopped(parser);
     }
     if (parser->closed) {
         *ret_taken = bytes.size;
         return PS_HTTP1_NEED;
     }
-    if (parser->waits) {
-        parser->waits = false;
-        llhttp_resume(&parser->llhttp);
-    }
-    if (bytes.size == 0) {
+    llhttp_resume(&parser->llhttp);
+    if (bytes.size == 0 && !parser->taken) {
         return PS_HTTP1_NEED;
     }
-    llhttp_errno_t error = llhttp_execute(&parser->llhttp, bytes.data, bytes.size);
+    /* Without bytes: the end of a streamed body is not behind its last byte but at it. */
+    const char *data = bytes.size == 0 ? "" : bytes.data;
+    llhttp_errno_t error = llhttp_execute(&parser->llhttp, data, bytes.size);
     if (error == HPE_OK) {
         *ret_taken = bytes.size;
         return PS_HTTP1_NEED;
     }
     if (error == HPE_PAUSED) {
-        *ret_taken = (size_t)(llhttp_get_error_pos(&parser->llhttp) - bytes.data);
-        return parser->whole ? PS_HTTP1_REQUEST : PS_HTTP1_CONTINUE;
+        *ret_taken = (size_t)(llhttp_get_error_pos(&parser->llhttp) - data);
+        return stopped(parser);
     }
     if (parser->refusal == 0) {
         parser->refusal = 400;
@@ -277,8 +331,14 @@ enum ps_http1_event ps_http1_feed(struct ps_http1_parser *parser, struct ps_slic
     return PS_HTTP1_REFUSED;
 }
 
+struct ps_slice ps_http1_span(const struct ps_http1_parser *parser)
+{
+    return parser->span;
+}
+
 struct ps_http1_message *ps_http1_take(struct ps_http1_parser *parser)
 {
+    PS_ASSERT(parser->headed || parser->whole);
     struct message *message =
         ps_calloc(1, sizeof *message + parser->header_count * sizeof message->headers[0]);
     /* The head is copied, so that the parser keeps its buffer; the body is handed over. */
@@ -289,16 +349,15 @@ struct ps_http1_message *ps_http1_take(struct ps_http1_parser *parser)
     message->public.request.body = ps_buf_slice(&message->body);
     message->public.keep_alive = parser->keep_alive;
     message->public.http10 = parser->http10;
-    parser->closed = !parser->keep_alive;
-    parser->head.size = 0;
-    parser->head_bytes = 0;
-    parser->target_size = 0;
-    parser->header_count = 0;
-    parser->in_name = false;
-    parser->has_head = false;
-    parser->inside = false;
-    parser->whole = false;
-    llhttp_reset(&parser->llhttp);
+    if (parser->headed) {
+        message->public.streamed = true;
+        message->public.sized = parser->sized;
+        message->public.body_size = parser->body_size;
+        parser->headed = false;
+        parser->taken = true;
+    } else {
+        next(parser);
+    }
     return &message->public;
 }
 

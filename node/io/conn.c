@@ -29,22 +29,23 @@ struct ps_conn {
     ev_io io;
     int events; /* what io waits for */
     struct ps_http1_parser *parser;
-    struct ps_buf held;       /* input behind the last request that was taken */
-    struct ps_exchange *head; /* under way, in the order of the requests */
+    struct ps_buf held;            /* input behind the last request that was taken */
+    struct ps_exchange *head;      /* under way, in the order of the requests */
+    struct ps_exchange *receiving; /* the last of them, while its streamed body comes; else NULL */
     struct ps_exchange **tail;
     size_t count;
     struct ps_buf out; /* heads and small bodies to be written ... */
     size_t out_sent;
     struct ps_buf body; /* ... behind them one large body, or a part of a value ... */
     size_t body_sent;
-    struct ps_tail value; /* ... and the parts of the value that are still to come */
-    double active_s;      /* when a byte last came or went */
-    double request_s;     /* when the request that is incomplete began; 0 = none */
-    bool eof;             /* the client sends no more */
-    bool last;            /* no more requests are taken */
-    bool expected;        /* the client waits for 100 Continue, which comes behind the answers */
-    bool refused;         /* what still comes is read over, so that the client sees the answer */
-    bool lingers;         /* ... which is written */
+    struct ps_tail rest; /* ... and what is still to come of its answer */
+    double active_s;     /* when a byte last came or went */
+    double request_s;    /* when the request that is incomplete began; 0 = none */
+    bool eof;            /* the client sends no more */
+    bool last;           /* no more requests are taken */
+    bool expected;       /* the client waits for 100 Continue, which comes behind the answers */
+    bool refused;        /* what still comes is read over, so that the client sees the answer */
+    bool lingers;        /* ... which is written */
 };
 
 struct ps_conn *ps_conn_next(const struct ps_conn *conn)
@@ -90,24 +91,34 @@ static void wait_for(struct ps_conn *conn, int events)
     }
 }
 
+void ps_conn_resume(struct ps_conn *conn)
+{
+    conn->active_s = ev_now(conn->server->node->loop); /* it was not the client that was silent */
+    ps_conn_ready(conn);
+}
+
+static bool has_bytes(const struct ps_conn *conn)
+{
+    return conn->out_sent < conn->out.size || conn->body_sent < conn->body.size;
+}
+
+/* Is something to be written, now or later? */
 static bool has_output(const struct ps_conn *conn)
 {
-    return conn->out_sent < conn->out.size || conn->body_sent < conn->body.size ||
-           ps_tail_left(&conn->value);
+    return has_bytes(conn) || ps_tail_left(&conn->rest);
 }
 
-static bool takes_requests(const struct ps_conn *conn)
+static bool can_write(const struct ps_conn *conn)
 {
-    return !conn->last && !conn->expected && conn->count < PS_PIPELINE_MAX &&
+    return has_bytes(conn) ||
+           (ps_tail_left(&conn->rest) && ps_tail_state(&conn->rest) != PS_TAIL_WAITS);
+}
+
+static bool takes_input(const struct ps_conn *conn)
+{
+    return !conn->last && !conn->expected && (conn->receiving == NULL || !conn->receiving->held) &&
+           conn->count < PS_PIPELINE_MAX &&
            conn->out.size - conn->out_sent + conn->body.size - conn->body_sent < PS_OUTPUT_MAX;
-}
-
-static void drop(struct ps_exchange *exchange)
-{
-    exchange->conn = NULL;
-    if (exchange->complete) {
-        ps_exchange_destroy(exchange);
-    }
 }
 
 void ps_conn_close(struct ps_conn *conn)
@@ -116,7 +127,7 @@ void ps_conn_close(struct ps_conn *conn)
     while (conn->head != NULL) {
         struct ps_exchange *exchange = conn->head;
         conn->head = exchange->next;
-        drop(exchange);
+        ps_exchange_drop(exchange);
     }
     unready(conn);
     wait_for(conn, 0);
@@ -133,7 +144,7 @@ void ps_conn_close(struct ps_conn *conn)
     ps_buf_fini(&conn->held);
     ps_buf_fini(&conn->out);
     ps_buf_fini(&conn->body);
-    ps_tail_fini(&conn->value);
+    ps_tail_fini(&conn->rest);
     free(conn);
 }
 
@@ -159,8 +170,14 @@ bool ps_conn_expired(const struct ps_conn *conn, double now_s)
     if (conn->lingers) {
         return now_s - conn->request_s > PS_LINGER_S;
     }
-    if (has_output(conn)) {
+    if (can_write(conn)) {
         return silent_s > PS_WRITE_S;
+    }
+    if (conn->receiving != NULL) {
+        return !conn->receiving->held && silent_s > PS_BODY_S;
+    }
+    if (has_output(conn)) {
+        return false; /* its source's limits are over first */
     }
     if (conn->head != NULL) {
         return false; /* the answer is ours to give */
@@ -184,11 +201,31 @@ static struct ps_slice date(struct ps_server *server)
     return (struct ps_slice){server->date, sizeof server->date - 1};
 }
 
+static void on_rest(void *reader)
+{
+    ps_conn_ready(reader);
+}
+
+static void take_rest(struct ps_conn *conn, struct ps_exchange *exchange)
+{
+    ps_tail_fini(&conn->rest);
+    conn->rest = exchange->tail;
+    exchange->tail = (struct ps_tail){0};
+    if (conn->rest.source != NULL) {
+        conn->rest.source->ready = on_rest;
+        conn->rest.source->reader = conn;
+    }
+}
+
+static bool is_whole(const struct ps_exchange *exchange)
+{
+    return exchange != NULL && exchange->complete && !exchange->receiving;
+}
+
 /* Move complete answers, in order, to the output; stops behind a large body. */
 static void collect(struct ps_conn *conn)
 {
-    while (conn->head != NULL && conn->head->complete && conn->body.size == 0 &&
-           !ps_tail_left(&conn->value)) {
+    while (is_whole(conn->head) && conn->body.size == 0 && !ps_tail_left(&conn->rest)) {
         struct ps_exchange *exchange = conn->head;
         bool close = exchange->close || (conn->server->stopping && exchange->next == NULL);
         conn->head = exchange->next;
@@ -206,20 +243,44 @@ static void collect(struct ps_conn *conn)
             } else {
                 ps_buf_append(&conn->out, body->data, body->size);
             }
-            ps_tail_fini(&conn->value);
-            conn->value = exchange->tail;
-            exchange->tail = (struct ps_tail){0};
+            take_rest(conn, exchange);
         }
         conn->last = conn->last || close;
         ps_exchange_destroy(exchange);
     }
 }
 
+/* Something failed. Returns false when the connection is gone. */
+static bool blocked(struct ps_conn *conn, bool *ret_blocked)
+{
+    *ret_blocked = errno == EAGAIN || errno == EINTR;
+    if (!*ret_blocked) {
+        ps_conn_close(conn);
+    }
+    return *ret_blocked;
+}
+
+static bool send_file(struct ps_conn *conn, bool *ret_blocked)
+{
+    if (ps_tail_send(&conn->rest, conn->fd) < 0) {
+        return blocked(conn, ret_blocked);
+    }
+    conn->active_s = ev_now(conn->server->node->loop);
+    if (!ps_tail_left(&conn->rest)) {
+        ps_tail_fini(&conn->rest);
+    }
+    return true;
+}
+
 /* Returns false when the connection is gone. */
 static bool send_some(struct ps_conn *conn, bool *ret_blocked)
 {
-    if (conn->body.size == 0 && ps_tail_left(&conn->value) &&
-        !ps_tail_next(&conn->value, &conn->body)) {
+    bool files = conn->rest.kind == PS_TAIL_FILES && ps_tail_left(&conn->rest);
+    if (files && !has_bytes(conn)) {
+        return send_file(conn, ret_blocked);
+    }
+    if (conn->body.size == 0 && !files && ps_tail_left(&conn->rest) &&
+        ps_tail_next(&conn->rest, &conn->body) == PS_TAIL_BROKEN) {
         ps_conn_close(conn); /* the client sees that bytes are missing */
         return false;
     }
@@ -234,13 +295,10 @@ static bool send_some(struct ps_conn *conn, bool *ret_blocked)
             (struct iovec){conn->body.data + conn->body_sent, conn->body.size - conn->body_sent};
     }
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
-    ssize_t sent = sendmsg(conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (files ? MSG_MORE : 0);
+    ssize_t sent = sendmsg(conn->fd, &message, flags);
     if (sent < 0) {
-        *ret_blocked = errno == EAGAIN || errno == EINTR;
-        if (!*ret_blocked) {
-            ps_conn_close(conn);
-        }
-        return *ret_blocked;
+        return blocked(conn, ret_blocked);
     }
     conn->active_s = ev_now(conn->server->node->loop);
     size_t size = (size_t)sent;
@@ -281,20 +339,20 @@ static bool end(struct ps_conn *conn)
 /* Returns false when the connection is gone. */
 static bool flush(struct ps_conn *conn)
 {
-    bool blocked = false;
-    for (int round = 0; round < FLUSH_ROUNDS && !blocked; round++) {
+    bool is_blocked = false;
+    for (int round = 0; round < FLUSH_ROUNDS && !is_blocked; round++) {
         collect(conn);
-        if (!has_output(conn)) {
+        if (!can_write(conn)) {
             break;
         }
-        if (!send_some(conn, &blocked)) {
+        if (!send_some(conn, &is_blocked)) {
             return false;
         }
     }
     if (conn->last && conn->head == NULL && !has_output(conn)) {
         return end(conn);
     }
-    if (!blocked && has_output(conn)) {
+    if (!is_blocked && can_write(conn)) {
         ps_conn_ready(conn); /* others first */
     }
     return true;
@@ -302,8 +360,8 @@ static bool flush(struct ps_conn *conn)
 
 static void set_events(struct ps_conn *conn)
 {
-    int events = has_output(conn) ? EV_WRITE : 0;
-    if (!conn->eof && conn->held.size == 0 && (takes_requests(conn) || conn->lingers)) {
+    int events = can_write(conn) ? EV_WRITE : 0;
+    if (!conn->eof && conn->held.size == 0 && (takes_input(conn) || conn->lingers)) {
         events |= EV_READ;
     }
     wait_for(conn, events);
@@ -311,10 +369,10 @@ static void set_events(struct ps_conn *conn)
 
 /* ---- input ---- */
 
-static size_t body_limit(void *context, const struct ps_http_request *head)
+static struct ps_http_intake intake(void *context, const struct ps_http_request *head)
 {
     (void)context;
-    return ps_api_body_limit(head);
+    return ps_api_intake(head);
 }
 
 static struct ps_exchange *add_exchange(struct ps_conn *conn)
@@ -336,9 +394,26 @@ static struct ps_exchange *add_exchange(struct ps_conn *conn)
     return exchange;
 }
 
+/* Take the last exchange out: its body will not come. */
+static void break_off(struct ps_conn *conn)
+{
+    struct ps_exchange *broken = conn->receiving;
+    conn->receiving = NULL;
+    conn->tail = &conn->head;
+    while (*conn->tail != broken) {
+        conn->tail = &(*conn->tail)->next;
+    }
+    *conn->tail = NULL;
+    conn->count--;
+    ps_exchange_drop(broken);
+}
+
 /* The bytes are no HTTP, or too many: say so, once, and close. */
 static void refuse(struct ps_conn *conn)
 {
+    if (conn->receiving != NULL) {
+        break_off(conn);
+    }
     struct ps_exchange *exchange = add_exchange(conn);
     const char *phrase;
     exchange->close = true;
@@ -360,14 +435,36 @@ static void take_request(struct ps_conn *conn)
     exchange->close = !message->keep_alive;
     exchange->head = message->request.method == PS_HTTP_HEAD;
     exchange->http10 = message->http10;
-    conn->last = exchange->close;
+    if (message->streamed) {
+        exchange->receiving = true;
+        exchange->sized = message->sized;
+        exchange->body_size = message->body_size;
+        conn->receiving = exchange;
+    } else {
+        conn->last = exchange->close;
+    }
     ps_exchange_start(exchange);
 }
 
-/* The interim answer must not stand between an answer and its body. */
+static void end_body(struct ps_conn *conn)
+{
+    struct ps_exchange *exchange = conn->receiving;
+    conn->receiving = NULL;
+    conn->last = exchange->close;
+    ps_exchange_end(exchange);
+    ps_conn_ready(conn);
+}
+
+/* The interim answer must not stand between an answer and its body, nor before another's answer. */
+static bool may_continue(const struct ps_conn *conn)
+{
+    return conn->expected && conn->head == conn->receiving && conn->body.size == 0 &&
+           !ps_tail_left(&conn->rest);
+}
+
 static void say_continue(struct ps_conn *conn)
 {
-    if (conn->expected && conn->head == NULL && conn->body.size == 0) {
+    if (may_continue(conn)) {
         conn->expected = false;
         ps_buf_append_text(&conn->out, "HTTP/1.1 100 Continue\r\n\r\n");
         ps_conn_ready(conn);
@@ -379,15 +476,21 @@ static void take_input(struct ps_conn *conn, const char *data, size_t size)
 {
     struct ps_slice bytes = {data, size};
     if (conn->parser == NULL) {
-        conn->parser = ps_http1_parser_create(body_limit, NULL);
+        conn->parser = ps_http1_parser_create(intake, NULL);
     }
-    while (bytes.size > 0 && takes_requests(conn)) {
+    bool more = bytes.size > 0 || conn->receiving != NULL;
+    while (more && takes_input(conn)) {
         size_t taken;
         enum ps_http1_event event = ps_http1_feed(conn->parser, bytes, &taken);
         PS_ASSERT(taken <= bytes.size);
         bytes = (struct ps_slice){bytes.data + taken, bytes.size - taken};
-        if (event == PS_HTTP1_REQUEST) {
+        more = bytes.size > 0 || event == PS_HTTP1_HEAD || event == PS_HTTP1_BODY;
+        if (event == PS_HTTP1_REQUEST || event == PS_HTTP1_HEAD) {
             take_request(conn);
+        } else if (event == PS_HTTP1_BODY) {
+            ps_exchange_bytes(conn->receiving, ps_http1_span(conn->parser));
+        } else if (event == PS_HTTP1_END) {
+            end_body(conn);
         } else if (event == PS_HTTP1_CONTINUE) {
             conn->expected = true;
             say_continue(conn);
@@ -426,7 +529,7 @@ static void on_readable(struct ps_conn *conn)
         /* The client may have closed only its side: what it asked for is still answered. */
         conn->eof = true;
         conn->last = true;
-        if (conn->head == NULL && !has_output(conn)) {
+        if (conn->receiving != NULL || (conn->head == NULL && !has_output(conn))) {
             ps_conn_close(conn);
             return;
         }
@@ -453,7 +556,7 @@ static void on_event(struct ev_loop *loop, ev_io *watcher, int events)
 static void turn(struct ps_conn *conn)
 {
     say_continue(conn);
-    if (conn->held.size > 0 && takes_requests(conn)) {
+    if ((conn->held.size > 0 || conn->receiving != NULL) && takes_input(conn)) {
         struct ps_buf held = conn->held;
         conn->held = (struct ps_buf){0};
         take_input(conn, held.data, held.size);
@@ -462,8 +565,8 @@ static void turn(struct ps_conn *conn)
     if (!flush(conn)) {
         return;
     }
-    bool goes_on = conn->held.size > 0 && takes_requests(conn);
-    if (goes_on || (conn->expected && conn->head == NULL && conn->body.size == 0)) {
+    bool goes_on = conn->held.size > 0 && takes_input(conn);
+    if (goes_on || may_continue(conn)) {
         ps_conn_ready(conn);
     }
     set_events(conn);

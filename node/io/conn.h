@@ -42,6 +42,8 @@ void ps_conn_finish(struct ps_conn *conn);
 /** Is one of its time limits over? */
 bool ps_conn_expired(const struct ps_conn *conn, double now_s);
 void ps_conn_ready(struct ps_conn *conn);
+/** The sink of the body that comes takes more again. */
+void ps_conn_resume(struct ps_conn *conn);
 struct ps_conn *ps_conn_next(const struct ps_conn *conn);
 /** Give all ready ones their turn, but not those that become ready by it. Returns false when there
  *  was none. */

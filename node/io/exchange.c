@@ -23,10 +23,55 @@ void ps_exchange_complete(struct ps_exchange *exchange)
 {
     PS_ASSERT(!exchange->complete);
     exchange->complete = true;
+    ps_exchange_resume(exchange); /* what still comes is read over */
     if (exchange->conn != NULL) {
         ps_conn_ready(exchange->conn);
     } else {
         ps_exchange_destroy(exchange);
+    }
+}
+
+void ps_exchange_hold(struct ps_exchange *exchange)
+{
+    exchange->held = exchange->receiving;
+}
+
+void ps_exchange_resume(struct ps_exchange *exchange)
+{
+    if (exchange->held) {
+        exchange->held = false;
+        ps_conn_resume(exchange->conn);
+    }
+}
+
+void ps_exchange_bytes(struct ps_exchange *exchange, struct ps_slice bytes)
+{
+    PS_ASSERT(exchange->receiving);
+    if (!exchange->complete && exchange->sink != NULL) {
+        exchange->sink->bytes(exchange, bytes);
+    }
+}
+
+void ps_exchange_end(struct ps_exchange *exchange)
+{
+    PS_ASSERT(exchange->receiving);
+    exchange->receiving = false;
+    exchange->held = false;
+    if (!exchange->complete && exchange->sink != NULL) {
+        exchange->sink->end(exchange);
+    }
+}
+
+void ps_exchange_drop(struct ps_exchange *exchange)
+{
+    bool receiving = exchange->receiving;
+    exchange->conn = NULL;
+    exchange->receiving = false;
+    exchange->held = false;
+    if (exchange->complete) {
+        ps_exchange_destroy(exchange);
+    } else if (receiving && exchange->sink != NULL) {
+        exchange->sink->abort(exchange);
     }
 }
 

@@ -31,12 +31,13 @@ static void require(bool holds)
     }
 }
 
-static size_t limit(void *context, const struct ps_http_request *head)
+static struct ps_http_intake limit(void *context, const struct ps_http_request *head)
 {
     (void)context;
-    size_t most = ps_api_body_limit(head);
-    require(most >= PS_KV_VALUE_SIZE_MAX);
-    return most < BODY_MAX ? most : BODY_MAX;
+    struct ps_http_intake intake = ps_api_intake(head);
+    require(intake.size_max >= PS_KV_VALUE_SIZE_MAX);
+    intake.size_max = BODY_MAX;
+    return intake;
 }
 
 /* ---- an answer for each call ---- */
@@ -181,15 +182,21 @@ static void note_request(struct ps_buf *seen, const struct ps_http1_message *mes
 static bool feed(struct ps_http1_parser *parser, struct ps_slice bytes, struct ps_buf *seen,
                  bool routes)
 {
-    while (bytes.size > 0) {
+    for (bool more = bytes.size > 0; more;) {
         size_t taken;
         enum ps_http1_event event = ps_http1_feed(parser, bytes, &taken);
         require(taken <= bytes.size);
         bytes = (struct ps_slice){bytes.data + taken, bytes.size - taken};
+        more = bytes.size > 0 || event == PS_HTTP1_HEAD || event == PS_HTTP1_BODY;
         if (event == PS_HTTP1_NEED) {
             require(bytes.size == 0);
         } else if (event == PS_HTTP1_CONTINUE) {
             ps_buf_append_text(seen, "\ncontinue");
+        } else if (event == PS_HTTP1_BODY) {
+            require(ps_http1_span(parser).size > 0);
+            ps_buf_append_slice(seen, ps_http1_span(parser));
+        } else if (event == PS_HTTP1_END) {
+            ps_buf_append_text(seen, "\nend");
         } else if (event == PS_HTTP1_REFUSED) {
             const char *phrase;
             ps_buf_printf(seen, "\nrefused %d ", ps_http1_refusal(parser, &phrase));

@@ -9,29 +9,36 @@
 
 #include "node/http/api.h"
 #include "node/http/http1.h"
+#include "node/http/http1_answer.h"
 #include "node/http/multipart.h"
 #include "replication/wire/message.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static size_t limit_10(void *context, const struct ps_http_request *head)
+/* Bodies below /s are streamed. */
+static struct ps_http_intake limit_10(void *context, const struct ps_http_request *head)
 {
     (void)context;
-    (void)head;
-    return 10;
+    return (struct ps_http_intake){10, ps_slice_starts(head->target, PS_LIT("/s"))};
 }
 
 static void feed_all(struct ps_http1_parser *parser, struct ps_slice bytes, struct ps_buf *seen)
 {
-    while (bytes.size > 0) {
+    for (bool more = bytes.size > 0; more;) {
         size_t taken;
         enum ps_http1_event event = ps_http1_feed(parser, bytes, &taken);
         assert_int_not_equal(event, PS_HTTP1_REFUSED);
         bytes = (struct ps_slice){bytes.data + taken, bytes.size - taken};
+        more = bytes.size > 0 || event == PS_HTTP1_HEAD || event == PS_HTTP1_BODY;
         if (event == PS_HTTP1_CONTINUE) {
             ps_buf_append_text(seen, "C;");
-        } else if (event == PS_HTTP1_REQUEST) {
+        } else if (event == PS_HTTP1_BODY) {
+            assert_true(ps_http1_span(parser).size > 0);
+            ps_buf_append_slice(seen, ps_http1_span(parser));
+        } else if (event == PS_HTTP1_END) {
+            ps_buf_append_text(seen, " end;");
+        } else if (event == PS_HTTP1_REQUEST || event == PS_HTTP1_HEAD) {
             struct ps_http1_message *message = ps_http1_take(parser);
             const struct ps_http_header *x = ps_http_header(&message->request, "x");
             ps_buf_printf(seen, "%d ", (int)message->request.method);
@@ -40,6 +47,10 @@ static void feed_all(struct ps_http1_parser *parser, struct ps_slice bytes, stru
             ps_buf_append_slice(seen, x == NULL ? PS_LIT("-") : x->value);
             ps_buf_append_char(seen, ' ');
             ps_buf_append_slice(seen, message->request.body);
+            assert_int_equal(message->streamed, event == PS_HTTP1_HEAD);
+            if (message->streamed) {
+                ps_buf_printf(seen, "%d:%d ", message->sized, (int)message->body_size);
+            }
             ps_buf_append_text(seen, message->keep_alive ? ";" : " last;");
             ps_http1_message_free(message);
         }
@@ -66,6 +77,146 @@ static void every_split(void **state)
         ps_buf_fini(&seen);
         ps_http1_parser_destroy(parser);
     }
+}
+
+/* Streamed: the head, the body and the end, however the bytes are cut. */
+static void every_split_of_a_stream(void **state)
+{
+    (void)state;
+    struct ps_slice bytes = PS_LIT("PUT /s1 HTTP/1.1\r\nX: a\r\nContent-Length: 3\r\n\r\nabc"
+                                   "PUT /s2 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                   "2\r\nde\r\n1\r\nf\r\n0\r\nT: t\r\n\r\n"
+                                   "GET /a HTTP/1.1\r\n\r\n"
+                                   "PUT /s3 HTTP/1.1\r\nContent-Length: 0\r\n\r\n"
+                                   "GET /s4 HTTP/1.1\r\n\r\n"
+                                   "PUT /b HTTP/1.1\r\nContent-Length: 2\r\n\r\nij"
+                                   "POST /s5 HTTP/1.1\r\nExpect: 100-continue\r\n"
+                                   "Content-Length: 2\r\n\r\ngh"
+                                   "PUT /s6 HTTP/1.1\r\nConnection: close\r\n"
+                                   "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nmore");
+    for (size_t cut = 0; cut <= bytes.size; cut++) {
+        for (size_t again = cut; again <= bytes.size; again += 7) {
+            struct ps_http1_parser *parser = ps_http1_parser_create(limit_10, NULL);
+            struct ps_buf seen = {0};
+            feed_all(parser, (struct ps_slice){bytes.data, cut}, &seen);
+            feed_all(parser, (struct ps_slice){bytes.data + cut, again - cut}, &seen);
+            feed_all(parser, (struct ps_slice){bytes.data + again, bytes.size - again}, &seen);
+            assert_string_equal(ps_buf_text(&seen),
+                                "2 /s1 a 1:3 ;abc end;2 /s2 - 0:0 ;def end;0 /a - ;"
+                                "2 /s3 - 1:0 ; end;0 /s4 - 1:0 ; end;2 /b - ij;"
+                                "3 /s5 - 1:2 ;C;gh end;2 /s6 - 0:0  last; end;");
+            assert_false(ps_http1_is_inside(parser));
+            ps_buf_fini(&seen);
+            ps_http1_parser_destroy(parser);
+        }
+    }
+}
+
+/* What was streamed before stays told; then the refusal comes, again and again. */
+static void a_stream_is_refused_in_its_middle(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *bytes;
+        int status;
+    } cases[] = {
+        {"PUT /s HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nz\r\n", 400},
+        {"PUT /s HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n8\r\n12345678", 413}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ps_http1_parser *parser = ps_http1_parser_create(limit_10, NULL);
+        struct ps_slice bytes = ps_slice_of(cases[i].bytes);
+        struct ps_buf seen = {0};
+        enum ps_http1_event event;
+        do {
+            size_t taken;
+            event = ps_http1_feed(parser, bytes, &taken);
+            bytes = (struct ps_slice){bytes.data + taken, bytes.size - taken};
+            if (event == PS_HTTP1_HEAD) {
+                ps_http1_message_free(ps_http1_take(parser));
+            } else if (event == PS_HTTP1_BODY) {
+                ps_buf_append_slice(&seen, ps_http1_span(parser));
+            }
+        } while (event != PS_HTTP1_REFUSED && (bytes.size > 0 || event == PS_HTTP1_BODY));
+        const char *said;
+        assert_int_equal(event, PS_HTTP1_REFUSED);
+        assert_int_equal(ps_http1_refusal(parser, &said), cases[i].status);
+        assert_string_equal(ps_buf_text(&seen), "abc");
+        ps_buf_fini(&seen);
+        ps_http1_parser_destroy(parser);
+    }
+}
+
+static void feed_answers(struct ps_http1_answer_parser *parser, struct ps_slice bytes,
+                         struct ps_buf *seen)
+{
+    for (bool more = bytes.size > 0; more;) {
+        size_t taken;
+        enum ps_http1_answer_event event = ps_http1_answer_feed(parser, bytes, &taken);
+        bytes = (struct ps_slice){bytes.data + taken, bytes.size - taken};
+        more = bytes.size > 0 || event == PS_HTTP1_ANSWER_HEAD || event == PS_HTTP1_ANSWER_BODY;
+        struct ps_http1_answer_head head = ps_http1_answer_head(parser);
+        if (event == PS_HTTP1_ANSWER_HEAD) {
+            ps_buf_printf(seen, "%d %d %d:%d ", head.status, head.keep_alive, head.sized,
+                          (int)head.body_size);
+        } else if (event == PS_HTTP1_ANSWER_BODY) {
+            ps_buf_append_slice(seen, ps_http1_answer_span(parser));
+        } else if (event == PS_HTTP1_ANSWER_END) {
+            ps_buf_append_text(seen, " end;");
+        } else {
+            assert_int_equal(event, PS_HTTP1_ANSWER_NEED);
+        }
+    }
+}
+
+static void every_split_of_answers(void **state)
+{
+    (void)state;
+    struct ps_slice bytes = PS_LIT("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+                                   "HTTP/1.1 100 Continue\r\n\r\n"
+                                   "HTTP/1.1 206 P\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                   "2\r\nde\r\n1\r\nf\r\n0\r\n\r\n"
+                                   "HTTP/1.1 204 N\r\n\r\n"
+                                   "HTTP/1.1 404 N\r\nContent-Length: 0\r\n\r\n"
+                                   "HTTP/1.1 500 E\r\nConnection: close\r\n\r\nrest");
+    for (size_t cut = 0; cut <= bytes.size; cut++) {
+        struct ps_http1_answer_parser *parser = ps_http1_answer_parser_create();
+        struct ps_buf seen = {0};
+        feed_answers(parser, (struct ps_slice){bytes.data, cut}, &seen);
+        feed_answers(parser, (struct ps_slice){bytes.data + cut, bytes.size - cut}, &seen);
+        assert_string_equal(ps_buf_text(&seen),
+                            "200 1 1:3 abc end;206 1 0:0 def end;204 1 1:0  end;404 1 1:0  end;"
+                            "500 0 0:0 rest");
+        assert_int_equal(ps_http1_answer_finish(parser), PS_HTTP1_ANSWER_END);
+        ps_buf_fini(&seen);
+        ps_http1_answer_parser_destroy(parser);
+    }
+}
+
+/* The other side ends within an answer whose size is known, or says no HTTP. */
+static void broken_answers(void **state)
+{
+    (void)state;
+    static const char *const cases[] = {
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", "HTTP/1.1 200 OK\r\nContent-Le",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab"};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ps_http1_answer_parser *parser = ps_http1_answer_parser_create();
+        struct ps_buf seen = {0};
+        feed_answers(parser, ps_slice_of(cases[i]), &seen);
+        assert_int_equal(ps_http1_answer_finish(parser), PS_HTTP1_ANSWER_REFUSED);
+        ps_buf_fini(&seen);
+        ps_http1_answer_parser_destroy(parser);
+    }
+    struct ps_http1_answer_parser *parser = ps_http1_answer_parser_create();
+    size_t taken;
+    assert_int_equal(ps_http1_answer_finish(parser), PS_HTTP1_ANSWER_NEED);
+    assert_int_equal(ps_http1_answer_feed(parser, PS_LIT("nonsense\r\n\r\n"), &taken),
+                     PS_HTTP1_ANSWER_REFUSED);
+    assert_int_equal(ps_http1_answer_feed(parser, PS_LIT("HTTP/1.1 "), &taken),
+                     PS_HTTP1_ANSWER_REFUSED);
+    ps_http1_answer_parser_destroy(parser);
 }
 
 static void refuses(const char *bytes, int status, const char *phrase)
@@ -897,13 +1048,31 @@ static void body_limits(void **state)
 {
     (void)state;
     struct ps_http_request head = {.target = PS_LIT("/k?urlencoded=true")};
-    assert_int_equal(ps_api_body_limit(&head), PS_KV_VALUE_SIZE_MAX);
+    assert_int_equal(ps_api_intake(&head).size_max, PS_KV_VALUE_SIZE_MAX);
     head.target = PS_LIT(REST "/" ID "/values/k");
-    assert_true(ps_api_body_limit(&head) > PS_KV_VALUE_SIZE_MAX);
+    assert_true(ps_api_intake(&head).size_max > PS_KV_VALUE_SIZE_MAX);
     head.target = PS_LIT(REST "/" ID "/bulk");
-    assert_int_equal(ps_api_body_limit(&head), 100 << 20);
+    assert_int_equal(ps_api_intake(&head).size_max, 100 << 20);
     head.target = PS_LIT("/bulk");
-    assert_int_equal(ps_api_body_limit(&head), PS_KV_VALUE_SIZE_MAX);
+    assert_int_equal(ps_api_intake(&head).size_max, PS_KV_VALUE_SIZE_MAX);
+    assert_false(ps_api_intake(&head).stream);
+}
+
+/* Blobs are streamed; a key of a binding that looks like one is not. */
+static void what_is_streamed(void **state)
+{
+    (void)state;
+    const struct ps_http_header named = {PS_LIT("Popsim-Store"), PS_LIT("CACHE")};
+    struct ps_http_request head = {.method = PS_HTTP_PUT,
+                                   .target = PS_LIT("/popsim/blobs/ASSETS/0")};
+    assert_true(ps_api_intake(&head).stream);
+    assert_true(ps_api_intake(&head).size_max == UINT64_C(5368709120));
+    head.headers = &named;
+    head.header_count = 1;
+    assert_false(ps_api_intake(&head).stream);
+    head.header_count = 0;
+    head.method = PS_HTTP_POST;
+    assert_false(ps_api_intake(&head).stream);
 }
 
 /* ---- D1 ---- */
@@ -1018,18 +1187,34 @@ static void d1_answers(void **state)
 int main(void)
 {
     config = usual;
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(d1_routes),         cmocka_unit_test(d1_answers),
-        cmocka_unit_test(every_split),       cmocka_unit_test(what_is_refused),
-        cmocka_unit_test(heads_are_written), cmocka_unit_test(dates),
-        cmocka_unit_test(multipart_fields),  cmocka_unit_test(binding_routes),
-        cmocka_unit_test(binding_put),       cmocka_unit_test(unknown_stores),
-        cmocka_unit_test(hook_routes),       cmocka_unit_test(other_routes),
-        cmocka_unit_test(exposed_routes),    cmocka_unit_test(rest_errors),
-        cmocka_unit_test(namespace_changes), cmocka_unit_test(rest_put_with_metadata),
-        cmocka_unit_test(bulk_put),          cmocka_unit_test(bulk_limits),
-        cmocka_unit_test(get_answers),       cmocka_unit_test(write_answers),
-        cmocka_unit_test(list_answers),      cmocka_unit_test(bulk_get_answers),
-        cmocka_unit_test(namespace_pages),   cmocka_unit_test(body_limits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(d1_routes),
+                                       cmocka_unit_test(d1_answers),
+                                       cmocka_unit_test(every_split),
+                                       cmocka_unit_test(what_is_refused),
+                                       cmocka_unit_test(heads_are_written),
+                                       cmocka_unit_test(dates),
+                                       cmocka_unit_test(multipart_fields),
+                                       cmocka_unit_test(binding_routes),
+                                       cmocka_unit_test(binding_put),
+                                       cmocka_unit_test(unknown_stores),
+                                       cmocka_unit_test(hook_routes),
+                                       cmocka_unit_test(other_routes),
+                                       cmocka_unit_test(exposed_routes),
+                                       cmocka_unit_test(rest_errors),
+                                       cmocka_unit_test(namespace_changes),
+                                       cmocka_unit_test(rest_put_with_metadata),
+                                       cmocka_unit_test(bulk_put),
+                                       cmocka_unit_test(bulk_limits),
+                                       cmocka_unit_test(get_answers),
+                                       cmocka_unit_test(write_answers),
+                                       cmocka_unit_test(list_answers),
+                                       cmocka_unit_test(bulk_get_answers),
+                                       cmocka_unit_test(namespace_pages),
+                                       cmocka_unit_test(body_limits),
+                                       cmocka_unit_test(what_is_streamed),
+                                       cmocka_unit_test(every_split_of_a_stream),
+                                       cmocka_unit_test(every_split_of_answers),
+                                       cmocka_unit_test(a_stream_is_refused_in_its_middle),
+                                       cmocka_unit_test(broken_answers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
