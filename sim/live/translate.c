@@ -178,6 +178,9 @@ static enum ps_status take_ok(struct ps_op *op, const struct ps_live_response *r
     case PS_OP_KV_DELETE:
         op->refresh_ns = response->refresh_ns;
         return PS_OK;
+    case PS_OP_D1_QUERY:
+    case PS_OP_D1_BATCH:
+        break;
     }
     PS_NOT_REACHED();
 }

@@ -14,8 +14,28 @@ const char *ps_op_kind_name(enum ps_op_kind kind)
         return "kv.delete";
     case PS_OP_KV_LIST:
         return "kv.list";
+    case PS_OP_D1_QUERY:
+        return "d1.query";
+    case PS_OP_D1_BATCH:
+        return "d1.batch";
     }
     PS_NOT_REACHED();
+}
+
+bool ps_op_is_d1(const struct ps_op *op)
+{
+    return op->kind == PS_OP_D1_QUERY || op->kind == PS_OP_D1_BATCH;
+}
+
+bool ps_op_is_write(const struct ps_op *op)
+{
+    return op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE ||
+           (ps_op_is_d1(op) && op->wrote);
+}
+
+bool ps_op_is_read(const struct ps_op *op)
+{
+    return op->kind == PS_OP_KV_GET || (ps_op_is_d1(op) && !op->wrote);
 }
 
 struct ps_history *ps_history_create(void)
@@ -25,6 +45,7 @@ struct ps_history *ps_history_create(void)
     ps_cluster_init(history->cluster);
     history->sessions = ps_intern_create();
     history->keys = ps_intern_create();
+    history->requests = ps_intern_create();
     return history;
 }
 
@@ -46,6 +67,7 @@ void ps_history_destroy(struct ps_history *history)
     free(history->downtimes);
     ps_intern_destroy(history->sessions);
     ps_intern_destroy(history->keys);
+    ps_intern_destroy(history->requests);
     free(history->ops);
     free(history);
 }

@@ -16,17 +16,32 @@
  * late, have_lsn, http_status; then `run`. `found` is there for gets, `digest` for all but deletes.
  *
  * The digest of a list is ps_slice_hash of the names listed, in order, each with a NUL behind it.
- */
+ *
+ * D1: a database is one key, "". What was asked stands in `request` (the JSON that the binding
+ * sends, as a string), `with_session` (how its D1 session began; absent: none) and `bookmark_lsn`.
+ * `at_home` says that home ran it, be it of another PoP or of its own; `wrote` that its commit made
+ * `lsn`, and only then it is a write. The digest is ps_slice_hash of what each statement gave as
+ * `results` in the format ROWS_AND_COLUMNS, byte by byte, each with a NUL behind it; of a request
+ * that D1 refused (error "invalid") that of its words. Also rows_read and rows_written, as D1 bills
+ * them, and run_ns and seed: what 'now' was in SQL, and what its chance was drawn from. */
 #ifndef PS_SIM_MEASURE_HISTORY_H
 #define PS_SIM_MEASURE_HISTORY_H
 
 #include "replication/world/cluster.h"
+#include "sim/scenario/d1_session.h"
 
 #include <stdio.h>
 
-enum ps_op_kind { PS_OP_KV_GET, PS_OP_KV_PUT, PS_OP_KV_DELETE, PS_OP_KV_LIST };
+enum ps_op_kind {
+    PS_OP_KV_GET,
+    PS_OP_KV_PUT,
+    PS_OP_KV_DELETE,
+    PS_OP_KV_LIST,
+    PS_OP_D1_QUERY,
+    PS_OP_D1_BATCH
+};
 
-enum { PS_OP_KINDS = PS_OP_KV_LIST + 1 };
+enum { PS_OP_KINDS = PS_OP_D1_BATCH + 1 };
 
 /** "kv.get". */
 const char *ps_op_kind_name(enum ps_op_kind kind);
@@ -36,8 +51,9 @@ struct ps_op {
     uint64_t id;            /* from 1, in order of invocation */
     ps_time_ns invoke_ns;   /* at the client */
     ps_time_ns complete_ns; /* at the client */
-    ps_time_ns eval_ns; /* read: when the PoP decided it (unique and ascending per PoP and store);
-                           write: commit time; 0 = none */
+    ps_time_ns
+        eval_ns;     /* read: when the PoP decided it, or home ran it for D1 (unique and ascending
+                        per PoP, or at home, and store); write: commit time; 0 = none */
     uint64_t lsn;    /* write: version written; read: version that decided the answer (a tombstone's
                         or an expired version's too); list: the store's LSN as listed; 0 = none */
     uint64_t digest; /* of the value; list: of the names; 0 = none */
@@ -56,7 +72,24 @@ struct ps_op {
     bool found;
     bool late;
     uint16_t http_status; /* live: the status, when it was an error; 0 = none */
+    /* d1 only */
+    bool wrote;
+    bool at_home;
+    uint8_t with_session;  /* enum ps_d1_session, one of the first four */
+    uint32_t request;      /* index into the history's requests + 1; 0 = not known */
+    uint64_t bookmark_lsn; /* with a bookmark: its LSN */
+    ps_time_ns run_ns;     /* cluster time of its 'now'; 0 = not known */
+    uint64_t seed;         /* of its random(); 0 = not known */
+    uint64_t rows_read;
+    uint64_t rows_written;
 };
+
+/** Is it an operation on a D1 database? */
+bool ps_op_is_d1(const struct ps_op *op);
+/** Did it write, or try to: a put, a delete, a D1 request that committed something? */
+bool ps_op_is_write(const struct ps_op *op);
+/** Is it a read of one key that the measures look at: a get, a D1 request that wrote nothing? */
+bool ps_op_is_read(const struct ps_op *op);
 
 /** A record of the log that no operation of the history is known to have made (set-up by others, or
  * a write whose client got no answer). */
@@ -100,6 +133,7 @@ struct ps_history {
     size_t downtime_count;
     struct ps_intern *sessions; /* owned */
     struct ps_intern *keys;     /* owned */
+    struct ps_intern *requests; /* owned: of D1 */
     struct ps_op *ops;          /* owned; ordered by (complete_ns, id) */
     size_t op_count;
     size_t op_capacity;

@@ -147,7 +147,7 @@ static uint8_t kind_of(struct object *object)
             return (uint8_t)kind;
         }
     }
-    object_bad(object, "op", "kv.get, kv.put, kv.delete or kv.list");
+    object_bad(object, "op", "kv.get, kv.put, kv.delete, kv.list, d1.query or d1.batch");
     return 0;
 }
 
@@ -169,6 +169,39 @@ static uint8_t error_of(struct object *object)
     }
     object_bad(object, "error", "the name of an error, as ok is false");
     return PS_OK;
+}
+
+static void d1_of(struct object *object, struct ps_op *op)
+{
+    struct ps_history *history = object->reader->history;
+    op->wrote = flag_of(object, "wrote", false);
+    op->at_home = flag_of(object, "at_home", false);
+    op->bookmark_lsn = number_of(object, "bookmark_lsn", INT64_MAX, false);
+    op->run_ns = number_of(object, "run_ns", INT64_MAX, false);
+    op->seed = hex_of(object, "seed", false);
+    op->rows_read = number_of(object, "rows_read", INT64_MAX, false);
+    op->rows_written = number_of(object, "rows_written", INT64_MAX, false);
+    if (json_object_get(object->json, "request") != NULL) {
+        op->request = ps_intern_put(history->requests, text_of(object, "request")) + 1;
+    }
+    enum ps_d1_session session = PS_D1_SESSION_NONE;
+    if (json_object_get(object->json, "with_session") != NULL &&
+        (ps_d1_session_find(text_of(object, "with_session"), &session) != PS_OK ||
+         session == PS_D1_SESSION_BOOKMARK_PRIMARY)) {
+        object_bad(object, "with_session", "first-primary, first-unconstrained or bookmark");
+    }
+    op->with_session = (uint8_t)session;
+}
+
+/* What only operations of one type have. */
+static void type_of(struct object *object, struct ps_op *op)
+{
+    enum ps_store_type type = object->reader->history->cluster->stores[op->store].type;
+    if (ps_op_is_d1(op) != (type == PS_STORE_D1)) {
+        object_bad(object, "op", "an operation of the store's type");
+    } else if (ps_op_is_d1(op)) {
+        d1_of(object, op);
+    }
 }
 
 static enum ps_status read_op(struct reader *reader, json_t *json)
@@ -197,6 +230,9 @@ static enum ps_status read_op(struct reader *reader, json_t *json)
                        .late = flag_of(&object, "late", false),
                        .http_status =
                            (uint16_t)number_of(&object, "http_status", UINT16_MAX, false)};
+    if (object.status == PS_OK) {
+        type_of(&object, &op);
+    }
     if (object.status != PS_OK) {
         return object.status;
     }

@@ -10,7 +10,7 @@
 enum {
     CHUNK_SIZE = 64 << 10,
     LINE_FIXED_MAX =
-        640, /* bytes of a line without its names: 11 numbers of 20 digits, and members */
+        1024, /* bytes of a line without its names: 16 numbers of 20 digits, and members */
     DIGEST_SIZE = 32
 };
 
@@ -42,6 +42,7 @@ struct writer {
     const struct ps_history *history;
     struct quoted sessions;
     struct quoted keys;
+    struct quoted requests;
     struct ps_buf out;
     EVP_MD_CTX *hash;
     FILE *file;
@@ -110,6 +111,35 @@ static char *put_extra(char *at, const char *name, uint64_t value)
     return put_u64(at, value);
 }
 
+static char *put_d1(char *at, const struct writer *writer, const struct ps_op *op)
+{
+    at = put_extra(at, "bookmark_lsn", op->bookmark_lsn);
+    if (op->with_session != PS_D1_SESSION_NONE) {
+        at = PUT_LIT(at, ",\"with_session\":\"");
+        at = put_text(at, ps_d1_session_name((enum ps_d1_session)op->with_session));
+        *at++ = '"';
+    }
+    if (op->wrote) {
+        at = PUT_LIT(at, ",\"wrote\":true");
+    }
+    if (op->at_home) {
+        at = PUT_LIT(at, ",\"at_home\":true");
+    }
+    at = put_extra(at, "rows_read", op->rows_read);
+    at = put_extra(at, "rows_written", op->rows_written);
+    at = put_extra(at, "run_ns", op->run_ns);
+    if (op->seed != 0) {
+        at = PUT_LIT(at, ",\"seed\":\"");
+        at = put_hex(at, op->seed);
+        *at++ = '"';
+    }
+    if (op->request != 0) {
+        at = PUT_LIT(at, ",\"request\":");
+        at = put_quoted(at, &writer->requests, op->request - 1);
+    }
+    return at;
+}
+
 static char *put_extras(char *at, const struct ps_op *op)
 {
     at = PUT_LIT(at, ",\"boot\":");
@@ -134,12 +164,18 @@ static char *put_extras(char *at, const struct ps_op *op)
     return put_extra(at, "http_status", op->http_status);
 }
 
+static size_t quoted_size(const struct quoted *quoted, uint32_t number)
+{
+    return quoted->ends[number + 1] - quoted->ends[number];
+}
+
 /* One line, without its closing brace. */
 static void append_op(struct writer *writer, const struct ps_op *op)
 {
     const struct ps_cluster *cluster = writer->history->cluster;
-    size_t names = writer->sessions.ends[op->session + 1] - writer->sessions.ends[op->session] +
-                   writer->keys.ends[op->key + 1] - writer->keys.ends[op->key] + PS_STORE_NAME_MAX;
+    size_t names = quoted_size(&writer->sessions, op->session) +
+                   quoted_size(&writer->keys, op->key) + PS_STORE_NAME_MAX +
+                   (op->request == 0 ? 0 : quoted_size(&writer->requests, op->request - 1));
     ps_buf_reserve(&writer->out, LINE_FIXED_MAX + names);
     char *at = writer->out.data + writer->out.size;
     at = PUT_LIT(at, "{\"id\":");
@@ -170,6 +206,9 @@ static void append_op(struct writer *writer, const struct ps_op *op)
         *at++ = '"';
     }
     at = put_extras(at, op);
+    if (ps_op_is_d1(op)) {
+        at = put_d1(at, writer, op);
+    }
     writer->out.size = (size_t)(at - writer->out.data);
 }
 
@@ -275,6 +314,7 @@ enum ps_status ps_history_write(const struct ps_history *history, FILE *file, ch
     }
     writer.sessions = quote_all(history->sessions);
     writer.keys = quote_all(history->keys);
+    writer.requests = quote_all(history->requests);
     enum ps_status status = write_all(&writer, err);
     unsigned char digest[DIGEST_SIZE];
     if (status == PS_OK && EVP_DigestFinal_ex(writer.hash, digest, NULL) != 1) {
@@ -290,6 +330,7 @@ enum ps_status ps_history_write(const struct ps_history *history, FILE *file, ch
     EVP_MD_CTX_free(writer.hash);
     quoted_fini(&writer.sessions);
     quoted_fini(&writer.keys);
+    quoted_fini(&writer.requests);
     ps_buf_fini(&writer.out);
     return status;
 }

@@ -40,13 +40,13 @@ static enum ps_status measure_op(struct subject *subject, struct ps_sessions *se
     struct ps_store_measures *ret = subject->ret;
     const struct ps_store_log *log = &subject->log;
     uint64_t last_lsn = log->count == 0 ? 0 : log->records[log->count - 1].lsn;
-    if (op->lsn > last_lsn && op->kind == PS_OP_KV_GET) {
+    if (op->lsn > last_lsn && ps_op_is_read(op)) {
         return ps_fail(err, PS_INVALID, "operation %llu returned LSN %llu, which nobody wrote",
                        (unsigned long long)op->id, (unsigned long long)op->lsn);
     }
     if (op->error != PS_OK) {
         ret->errors++;
-    } else if (op->kind == PS_OP_KV_GET) {
+    } else if (ps_op_is_read(op)) {
         measure_get(subject, op);
     } else if (op->kind == PS_OP_KV_LIST) {
         ret->lists++;

@@ -341,6 +341,15 @@ static void feed_write(struct ps_sessions *sessions, const struct ps_op *op)
     }
 }
 
+static void feed_request(struct ps_sessions *sessions, const struct ps_op *op)
+{
+    if (op->wrote && op->lsn != 0) {
+        feed_write(sessions, op);
+    } else if (!op->wrote && op->error == PS_OK) {
+        feed_read(sessions, op);
+    }
+}
+
 void ps_sessions_feed(struct ps_sessions *sessions, const struct ps_op *op)
 {
     REACH(sessions->latest, op->session);
@@ -358,6 +367,10 @@ void ps_sessions_feed(struct ps_sessions *sessions, const struct ps_op *op)
         }
         return;
     case PS_OP_KV_LIST:
+        return;
+    case PS_OP_D1_QUERY:
+    case PS_OP_D1_BATCH:
+        feed_request(sessions, op);
         return;
     }
 }
@@ -381,9 +394,15 @@ static void describe(struct ps_buf *text, const struct ps_op *op, const struct p
     case PS_OP_KV_LIST:
         ps_buf_append_text(text, "listed ");
         break;
+    case PS_OP_D1_QUERY:
+    case PS_OP_D1_BATCH:
+        ps_buf_append_text(text, op->wrote ? "wrote the database" : "read the database");
+        break;
     }
-    struct ps_slice key = ps_intern_text(keys, op->key);
-    ps_buf_append_json(text, (struct ps_slice){key.data, key.size < 60 ? key.size : 60});
+    if (!ps_op_is_d1(op)) {
+        struct ps_slice key = ps_intern_text(keys, op->key);
+        ps_buf_append_json(text, (struct ps_slice){key.data, key.size < 60 ? key.size : 60});
+    }
     ps_buf_printf(text, " at %s, ", cluster->pops[op->pop]->code);
     if (op->lsn == 0) {
         ps_buf_append_text(text, "no version");

@@ -41,7 +41,8 @@ struct ps_sessions;
 struct ps_sessions *ps_sessions_create(uint64_t first_lsn);
 void ps_sessions_destroy(struct ps_sessions *sessions); /* NULL accepted */
 
-/** Feed one completed operation of the store. Order: by (complete_ns, id). Lists are passed over.
+/** Feed one completed operation of the store. A D1 request is a write of its one key if it wrote,
+ * else a read. Order: by (complete_ns, id). Lists are passed over.
  */
 void ps_sessions_feed(struct ps_sessions *sessions, const struct ps_op *op);
 

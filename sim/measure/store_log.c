@@ -17,8 +17,7 @@ static int compare_records(const void *left, const void *right)
 
 static bool is_version(const struct ps_op *op, uint16_t store)
 {
-    return op->store == store && op->lsn != 0 &&
-           (op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE);
+    return op->store == store && op->lsn != 0 && ps_op_is_write(op);
 }
 
 static void collect(struct ps_store_log *log, const struct ps_history *history, uint16_t store)
@@ -243,7 +242,7 @@ struct ps_pop_event *ps_pop_events(const struct ps_history *history, uint16_t st
     size_t capacity = 0;
     for (size_t i = 0; i < history->op_count; i++) {
         const struct ps_op *op = &history->ops[i];
-        bool refresh = op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE;
+        bool refresh = ps_op_is_write(op);
         if (op->store != store || (refresh && (op->refresh_ns == 0 || !cached))) {
             continue;
         }

@@ -59,8 +59,8 @@ struct ps_pop_event {
     bool refresh;           /* a write's refresh of the PoP's own entry; else a read or list */
 };
 
-/** A store's events by PoP, then time. Failed reads that no PoP decided stand where they were
- * invoked. Ownership: the caller's, free(). */
+/** A store's events by PoP, then time; D1: with what was read at home, at home's instants. Failed
+ * reads that no PoP decided stand where they were invoked. Ownership: the caller's, free(). */
 struct ps_pop_event *ps_pop_events(const struct ps_history *history, uint16_t store,
                                    size_t *ret_count);
 

@@ -54,11 +54,6 @@ bool ps_verify_down(const struct ps_history *history, uint16_t pop, ps_time_ns f
     return false;
 }
 
-static bool is_write(const struct ps_op *op)
-{
-    return op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE;
-}
-
 /* What an acknowledged write says of itself. The log as a whole was checked when it was built. */
 static void check_write(struct ps_verify_store *store, const struct ps_op *op)
 {
@@ -94,7 +89,7 @@ static void check_writes(struct ps_verify_store *store)
 {
     for (size_t i = 0; i < store->history->op_count; i++) {
         const struct ps_op *op = &store->history->ops[i];
-        if (op->store == store->number && is_write(op)) {
+        if (op->store == store->number && ps_op_is_write(op)) {
             check_write(store, op);
         }
     }

@@ -29,11 +29,6 @@ static int compare_ids(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-static bool is_write(const struct ps_op *op)
-{
-    return op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE;
-}
-
 static void name_sessions(struct side *side, struct ps_intern *names)
 {
     size_t count = ps_intern_count(side->history->sessions);
@@ -75,7 +70,7 @@ static void note_makers(struct side *side, size_t session_count)
     side->lsn_most = PS_NEW_ARRAY(uint64_t, stores + 1);
     for (size_t i = 0; i < history->op_count; i++) {
         const struct ps_op *op = &history->ops[i];
-        bool more = is_write(op) && op->lsn > side->lsn_most[op->store];
+        bool more = ps_op_is_write(op) && op->lsn > side->lsn_most[op->store];
         /* An LSN beyond the number of records is forged. */
         if (more && op->lsn <= history->op_count + history->foreign_count) {
             side->lsn_most[op->store] = op->lsn;
@@ -87,7 +82,7 @@ static void note_makers(struct side *side, size_t session_count)
     for (uint32_t s = 0; s < session_count; s++) {
         for (size_t i = side->ends[s]; i < side->ends[s + 1]; i++) {
             const struct ps_op *op = side->ops[i];
-            if (is_write(op) && op->lsn != 0 && op->lsn <= side->lsn_most[op->store]) {
+            if (ps_op_is_write(op) && op->lsn != 0 && op->lsn <= side->lsn_most[op->store]) {
                 side->makers[op->store][op->lsn] = (struct maker){s, i - side->ends[s], true};
             }
         }
@@ -120,6 +115,12 @@ static struct maker maker_of(const struct side *side, const struct ps_op *op)
                                                                 : none;
 }
 
+static struct ps_slice request_of(const struct side *side, const struct ps_op *op)
+{
+    return op->request == 0 ? (struct ps_slice){"", 0}
+                            : ps_intern_text(side->history->requests, op->request - 1);
+}
+
 static bool same_question(const struct side *left, const struct ps_op *a, const struct side *right,
                           const struct ps_op *b)
 {
@@ -127,7 +128,8 @@ static bool same_question(const struct side *left, const struct ps_op *a, const 
            strcmp(left->history->cluster->stores[a->store].name,
                   right->history->cluster->stores[b->store].name) == 0 &&
            ps_slice_eq(ps_intern_text(left->history->keys, a->key),
-                       ps_intern_text(right->history->keys, b->key));
+                       ps_intern_text(right->history->keys, b->key)) &&
+           ps_slice_eq(request_of(left, a), request_of(right, b));
 }
 
 static void compare_gets(const struct side *left, const struct ps_op *a, const struct side *right,
@@ -144,7 +146,7 @@ static void compare_gets(const struct side *left, const struct ps_op *a, const s
         return;
     }
     const struct ps_op *twin = made_a.known ? op_at(right, made_a.session, made_a.number) : NULL;
-    uint64_t lsn = a->lsn == 0 ? 0 : twin == NULL || !is_write(twin) ? b->lsn : twin->lsn;
+    uint64_t lsn = a->lsn == 0 ? 0 : twin == NULL || !ps_op_is_write(twin) ? b->lsn : twin->lsn;
     if (lsn == b->lsn || (lsn == 0 && a->lsn != 0)) {
         ret->other++;
     } else if (b->lsn > lsn) {
@@ -165,7 +167,7 @@ static void compare(const struct side *left, const struct ps_op *a, const struct
     ps_dur_ns at_a = ps_time_sub(a->eval_ns, left->history->begin_ns);
     ps_dur_ns at_b = ps_time_sub(b->eval_ns, right->history->begin_ns);
     ps_histogram_record(shifts, at_a < at_b ? at_b - at_a : at_a - at_b, 1);
-    if (a->kind == PS_OP_KV_GET) {
+    if (ps_op_is_read(a)) {
         compare_gets(left, a, right, b, ret);
     } else if (a->digest == b->digest) {
         ret->same++;
@@ -178,7 +180,7 @@ static uint64_t count_reads(const struct ps_history *history)
 {
     uint64_t count = 0;
     for (size_t i = 0; i < history->op_count; i++) {
-        count += is_write(&history->ops[i]) ? 0 : 1;
+        count += ps_op_is_write(&history->ops[i]) ? 0 : 1;
     }
     return count;
 }
@@ -202,7 +204,7 @@ void ps_agree(const struct ps_history *left, const struct ps_history *right,
         for (size_t i = sides[1].ends[s]; i < sides[1].ends[s + 1]; i++) {
             const struct ps_op *b = sides[1].ops[i];
             const struct ps_op *a = op_at(&sides[0], s, i - sides[1].ends[s]);
-            if (a != NULL && !is_write(b) && same_question(&sides[0], a, &sides[1], b)) {
+            if (a != NULL && !ps_op_is_write(b) && same_question(&sides[0], a, &sides[1], b)) {
                 compare(&sides[0], a, &sides[1], b, shifts, ret);
             }
         }

@@ -1,6 +1,7 @@
 #include "sim/scenario/read.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum { POPS_SHOWN_MAX = 12 };
 
@@ -57,10 +58,50 @@ static void describe_policy(struct ps_buf *buf, const struct ps_policy *policy)
     }
 }
 
+static void describe_text(struct ps_buf *buf, const struct ps_text *text)
+{
+    struct ps_buf plain = {0};
+    ps_text_format(&plain, text);
+    ps_yaml_quote(buf, ps_buf_slice(&plain));
+    ps_buf_fini(&plain);
+}
+
+static void describe_statement(struct ps_buf *buf, const struct ps_statement *statement)
+{
+    describe_text(buf, &statement->sql);
+    for (size_t i = 0; i < statement->param_count; i++) {
+        const struct ps_param *param = &statement->params[i];
+        ps_buf_append_text(buf, i == 0 ? " with " : ", ");
+        if (param->kind == PS_PARAM_NULL) {
+            ps_buf_append_text(buf, "null");
+        } else if (param->kind == PS_PARAM_NUMBER) {
+            ps_text_format(buf, &param->text);
+        } else {
+            describe_text(buf, &param->text);
+        }
+    }
+}
+
+static void describe_request(struct ps_buf *buf, const struct ps_action *action)
+{
+    for (size_t i = 0; i < action->statement_count; i++) {
+        ps_buf_append_text(buf, i == 0 ? "" : "; ");
+        describe_statement(buf, &action->statements[i]);
+    }
+    if (action->session != PS_D1_SESSION_NONE) {
+        ps_buf_append_text(buf, ", withSession ");
+        ps_buf_append_text(buf, ps_d1_session_name(action->session));
+    }
+}
+
 static void describe_action(struct ps_buf *buf, const struct ps_cluster *cluster,
                             const struct ps_action *action)
 {
     ps_buf_printf(buf, "%s %s ", ps_verb_name(action->verb), cluster->stores[action->store].name);
+    if (ps_verb_is_d1(action->verb)) {
+        describe_request(buf, action);
+        return;
+    }
     ps_buf_append_char(buf, '"');
     ps_text_format(buf, &action->key);
     ps_buf_append_char(buf, '"');
@@ -176,6 +217,9 @@ void ps_scenario_describe(struct ps_buf *buf, const struct ps_scenario *scenario
                       ps_store_type_name(store->type), store->profile,
                       cluster->pops[store->home]->code);
         describe_policy(buf, &store->policy);
+        if (scenario->schemas != NULL && scenario->schemas[i] != NULL) {
+            ps_buf_printf(buf, "; schema of %zu bytes", strlen(scenario->schemas[i]));
+        }
         ps_buf_append_text(buf, "\n");
     }
     ps_buf_append_text(buf, "workload:\n");

@@ -16,6 +16,14 @@ enum {
     PS_SCENARIO_LIST_MAX = 1000
 };
 
+/* D1's limits, as far as a scenario can break them. */
+enum {
+    PS_SCENARIO_PARAMS_MAX = 100, /* parameters of a statement */
+    PS_SCENARIO_STATEMENTS_MAX = 1000,
+    PS_SCENARIO_REQUEST_MAX = 128 << 10, /* bytes of an operation's texts */
+    PS_SCENARIO_SCHEMA_MAX = 4 << 20     /* bytes of SQL */
+};
+
 /* Bounds of a scenario. */
 enum {
     PS_SCENARIO_NAME_MAX = 200,        /* bytes of the scenario's name, and of a workload's */
@@ -112,6 +120,18 @@ PS_MUST_CHECK enum ps_status ps_check_later(struct ps_reader *reader, const stru
 /** What a workload does: `entry` holds one of kv.get, ... or mix. */
 PS_MUST_CHECK enum ps_status ps_read_actions(struct ps_reader *reader, const struct ps_yaml *entry,
                                              struct ps_workload *workload);
+/** What a D1 operation asks; verb and store are read. */
+PS_MUST_CHECK enum ps_status ps_read_d1(struct ps_reader *reader, const struct ps_yaml *node,
+                                        struct ps_action *action);
+/** A D1 store's schema or schema_sql; *ret stays NULL where it has none. Ownership: the caller's,
+ * free(). */
+PS_MUST_CHECK enum ps_status ps_read_schema(struct ps_reader *reader, const struct ps_yaml *store,
+                                            char **ret);
+/** A number, as JSON writes it. */
+void ps_param_number(struct ps_param *param, double number);
+/** The most bytes that the texts of an operation's statements can have. */
+size_t ps_statements_size(const struct ps_action *action);
+void ps_statements_fini(struct ps_action *action);
 PS_MUST_CHECK enum ps_status ps_read_trace(struct ps_reader *reader, const struct ps_yaml *node,
                                            struct ps_workload *workload);
 void ps_scenario_workloads_fini(struct ps_scenario *scenario);

@@ -5,26 +5,29 @@
 #include <string.h>
 
 /* One key each; the index is enum ps_verb. */
-static const char *const VERBS[] = {"kv.get", "kv.put", "kv.delete", "kv.list"};
+static const char *const VERBS[] = {"kv.get",  "kv.put",   "kv.delete",
+                                    "kv.list", "d1.query", "d1.batch"};
+
+#define AVAILABLE "kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch"
 
 /** What later versions will know, so that a file for one gets a plain answer. */
-static const char *const LATER[] = {"d1.query", "d1.batch",  "r2.get",  "r2.put",
-                                    "r2.head",  "r2.delete", "r2.list", "flow"};
+static const char *const LATER[] = {"r2.get", "r2.put", "r2.head", "r2.delete", "r2.list", "flow"};
 
 static const char *const GET_KEYS[] = {"store", "key", "cacheTtl"};
 static const char *const PUT_KEYS[] = {"store",         "key",        "value",
                                        "expirationTtl", "expiration", "metadata"};
 static const char *const DELETE_KEYS[] = {"store", "key"};
 static const char *const LIST_KEYS[] = {"store", "prefix", "limit"};
+static const char *const QUERY_KEYS[] = {"store", "sql", "params", "withSession"};
+static const char *const BATCH_KEYS[] = {"store", "statements", "withSession"};
 
 static const struct verb_keys {
     const char *const *keys;
     size_t count;
 } VERB_KEYS[] = {
-    {GET_KEYS, PS_COUNT(GET_KEYS)},
-    {PUT_KEYS, PS_COUNT(PUT_KEYS)},
-    {DELETE_KEYS, PS_COUNT(DELETE_KEYS)},
-    {LIST_KEYS, PS_COUNT(LIST_KEYS)},
+    {GET_KEYS, PS_COUNT(GET_KEYS)},       {PUT_KEYS, PS_COUNT(PUT_KEYS)},
+    {DELETE_KEYS, PS_COUNT(DELETE_KEYS)}, {LIST_KEYS, PS_COUNT(LIST_KEYS)},
+    {QUERY_KEYS, PS_COUNT(QUERY_KEYS)},   {BATCH_KEYS, PS_COUNT(BATCH_KEYS)},
 };
 
 void ps_action_fini(struct ps_action *action)
@@ -32,6 +35,7 @@ void ps_action_fini(struct ps_action *action)
     ps_text_fini(&action->key);
     ps_text_fini(&action->value);
     ps_text_fini(&action->metadata);
+    ps_statements_fini(action);
 }
 
 static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml *node,
@@ -48,10 +52,12 @@ static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml 
         return status;
     }
     int index = ps_cluster_find_store(cluster, text);
-    if (index >= 0 && cluster->stores[index].type != PS_STORE_KV) {
-        return ps_refuse(
-            reader, name, "found store %s, which is of type %s, expected one of type kv",
-            cluster->stores[index].name, ps_store_type_name(cluster->stores[index].type));
+    enum ps_store_type type = ps_verb_is_d1(action->verb) ? PS_STORE_D1 : PS_STORE_KV;
+    if (index >= 0 && cluster->stores[index].type != type) {
+        return ps_refuse(reader, name,
+                         "found store %s, which is of type %s, expected one of type %s",
+                         cluster->stores[index].name,
+                         ps_store_type_name(cluster->stores[index].type), ps_store_type_name(type));
     }
     if (index >= 0) {
         action->store = (uint16_t)index;
@@ -236,7 +242,7 @@ static enum ps_status read_operation(struct ps_reader *reader, const struct ps_y
     if (status == PS_OK) {
         status = read_store(reader, node, action);
     }
-    if (status == PS_OK && verb != PS_VERB_KV_LIST) {
+    if (status == PS_OK && verb != PS_VERB_KV_LIST && !ps_verb_is_d1(verb)) {
         status = read_key(reader, node, action);
     }
     if (status != PS_OK) {
@@ -254,6 +260,9 @@ static enum ps_status read_operation(struct ps_reader *reader, const struct ps_y
         return read_put(reader, node, action);
     case PS_VERB_KV_LIST:
         return read_list(reader, node, action);
+    case PS_VERB_D1_QUERY:
+    case PS_VERB_D1_BATCH:
+        return ps_read_d1(reader, node, action);
     case PS_VERB_KV_DELETE:
         break;
     }
@@ -280,8 +289,7 @@ static enum ps_status read_one(struct ps_reader *reader, const struct ps_yaml *e
         }
     }
     if (found == NULL) {
-        return ps_refuse(reader, entry,
-                         "found no operation, expected one of kv.get, kv.put, kv.delete, kv.list");
+        return ps_refuse(reader, entry, "found no operation, expected one of " AVAILABLE);
     }
     action->weight = 1;
     return read_operation(reader, found, (enum ps_verb)verb, action);
@@ -290,7 +298,8 @@ static enum ps_status read_one(struct ps_reader *reader, const struct ps_yaml *e
 static enum ps_status read_mix(struct ps_reader *reader, const struct ps_yaml *mix,
                                struct ps_workload *workload)
 {
-    static const char *const KEYS[] = {"weight", "kv.get", "kv.put", "kv.delete", "kv.list"};
+    static const char *const KEYS[] = {"weight",  "kv.get",   "kv.put",  "kv.delete",
+                                       "kv.list", "d1.query", "d1.batch"};
     if (mix->kind != PS_YAML_LIST || mix->count == 0 || mix->count > 64) {
         return ps_found(reader, mix,
                         "a list of 1 to 64 operations, as in [{weight: 9, kv.get: {...}}, ...]");
@@ -324,8 +333,7 @@ enum ps_status ps_check_later(struct ps_reader *reader, const struct ps_yaml *en
             if (strcmp(entry->keys[i]->text, LATER[j]) == 0) {
                 return ps_refuse(
                     reader, entry->keys[i],
-                    "operation %s is not available in this version; available: kv.get, "
-                    "kv.put, kv.delete, kv.list",
+                    "operation %s is not available in this version; available: " AVAILABLE,
                     LATER[j]);
             }
         }

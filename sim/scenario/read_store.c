@@ -1,11 +1,13 @@
+#include "replication/base/memory.h"
 #include "replication/world/profile.h"
 #include "sim/scenario/read.h"
 
 #include <string.h>
 
 static const char *const STORE_KEYS[] = {
-    "type", "profile", "home",       "policy",   "timeout", "write_interval", "delay", "order",
-    "ttl",  "ttl_min", "own_writes", "negative", "shorten", "refresh_ahead",  "tier"};
+    "type",    "profile",       "home", "policy",  "timeout",    "write_interval",
+    "delay",   "order",         "ttl",  "ttl_min", "own_writes", "negative",
+    "shorten", "refresh_ahead", "tier", "schema",  "schema_sql"};
 
 /** Keys that only one policy knows. */
 static const struct policy_key {
@@ -228,6 +230,23 @@ static enum ps_status check_database(struct ps_reader *reader, const struct ps_y
     return PS_OK;
 }
 
+/* Of the store that was added last. */
+static enum ps_status read_schema(struct ps_reader *reader, const struct ps_yaml *node,
+                                  enum ps_store_type type)
+{
+    static const char *const KEYS[] = {"schema", "schema_sql"};
+    for (size_t i = 0; i < PS_COUNT(KEYS) && type != PS_STORE_D1; i++) {
+        if (ps_yaml_get(node, KEYS[i]) != NULL) {
+            return ps_refuse(reader, ps_yaml_get(node, KEYS[i]),
+                             "found key \"%s\" of a store of type %s, expected it of stores of "
+                             "type d1 alone",
+                             KEYS[i], ps_store_type_name(type));
+        }
+    }
+    struct ps_scenario *scenario = reader->scenario;
+    return ps_read_schema(reader, node, &scenario->schemas[scenario->cluster.store_count - 1]);
+}
+
 static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml *name,
                                  const struct ps_yaml *node)
 {
@@ -267,6 +286,9 @@ static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml 
     if (status == PS_OK && type == PS_STORE_D1) {
         status = check_database(reader, node);
     }
+    if (status == PS_OK) {
+        status = read_schema(reader, node, type);
+    }
     return status == PS_OK ? read_policy(reader, node, store) : status;
 }
 
@@ -280,6 +302,7 @@ enum ps_status ps_read_stores(struct ps_reader *reader, const struct ps_yaml *no
                          "found no store, expected at least one, as in "
                          "CACHE: {type: kv}");
     }
+    reader->scenario->schemas = PS_NEW_ARRAY(char *, node->count);
     enum ps_status status = PS_OK;
     for (size_t i = 0; i < node->count && status == PS_OK; i++) {
         status = read_store(reader, node->keys[i], node->items[i]);

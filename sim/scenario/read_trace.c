@@ -13,8 +13,9 @@
 #include <string.h>
 
 static const char *const FIELDS[] = {
-    "at",         "pop",      "op",     "store", "key",    "value", "cacheTtl", "expirationTtl",
-    "expiration", "metadata", "prefix", "limit", "session"};
+    "at",       "pop",           "op",         "store",      "key",        "value",
+    "cacheTtl", "expirationTtl", "expiration", "metadata",   "prefix",     "limit",
+    "session",  "sql",           "params",     "statements", "withSession"};
 
 struct trace {
     struct ps_reader *reader;
@@ -106,6 +107,18 @@ static enum ps_status integer_of(struct trace *trace, const json_t *object, cons
     return PS_OK;
 }
 
+static enum ps_status check_type(struct trace *trace, const struct ps_store *store,
+                                 enum ps_verb verb)
+{
+    enum ps_store_type type = ps_verb_is_d1(verb) ? PS_STORE_D1 : PS_STORE_KV;
+    if (store->type == type) {
+        return PS_OK;
+    }
+    return refuse(trace, "found store \"%s\" of type %s, expected one of type %s for %s",
+                  store->name, ps_store_type_name(store->type), ps_store_type_name(type),
+                  ps_verb_name(verb));
+}
+
 static enum ps_status read_place(struct trace *trace, const json_t *object, struct ps_trace_op *op)
 {
     struct ps_scenario *scenario = trace->reader->scenario;
@@ -137,24 +150,118 @@ static enum ps_status read_place(struct trace *trace, const json_t *object, stru
     }
     op->pop = (uint16_t)index;
     index = ps_cluster_find_store(&scenario->cluster, store);
-    if (index < 0 || scenario->cluster.stores[index].type != PS_STORE_KV) {
-        return refuse(trace, "found store \"%.40s\", expected a KV store of this scenario",
+    if (index < 0) {
+        return refuse(trace, "found store \"%.40s\", expected a store of this scenario",
                       store.data);
     }
     op->action.store = (uint16_t)index;
-    for (int i = PS_VERB_KV_GET; i <= PS_VERB_KV_LIST; i++) {
+    for (int i = 0; i < PS_VERBS; i++) {
         if (ps_slice_eq(verb, ps_slice_of(ps_verb_name((enum ps_verb)i)))) {
             op->action.verb = (enum ps_verb)i;
-            return PS_OK;
+            return check_type(trace, &scenario->cluster.stores[index], op->action.verb);
         }
     }
-    return refuse(trace, "found op \"%.40s\", expected one of kv.get, kv.put, kv.delete, kv.list",
+    return refuse(trace,
+                  "found op \"%.40s\", expected one of kv.get, kv.put, kv.delete, kv.list, "
+                  "d1.query, d1.batch",
                   verb.data);
+}
+
+/* Whose operation it is: one per PoP where the line does not say. */
+static enum ps_status read_session(struct trace *trace, const json_t *object,
+                                   struct ps_trace_op *op)
+{
+    struct ps_slice session;
+    enum ps_status status = text_of(trace, object, "session", false, &session);
+    if (status == PS_OK && session.size > PS_SCENARIO_NAME_MAX) {
+        return refuse(trace, "found a session of %zu bytes, expected at most 200", session.size);
+    }
+    if (status == PS_OK && session.size > 0) {
+        op->session = ps_strndup(session.data, session.size);
+    }
+    return status;
+}
+
+static enum ps_status read_param(struct trace *trace, const json_t *json, struct ps_param *ret)
+{
+    if (json_is_string(json)) {
+        ret->kind = PS_PARAM_TEXT;
+        ps_text_init_literal(&ret->text,
+                             (struct ps_slice){json_string_value(json), json_string_length(json)});
+    } else if (json_is_number(json)) {
+        ps_param_number(ret, json_number_value(json));
+    } else if (json_is_boolean(json)) {
+        ps_param_number(ret, json_is_true(json) ? 1 : 0);
+    } else if (!json_is_null(json)) {
+        return refuse(trace, "found a parameter that is a list or an object, expected a string, a "
+                             "number, true, false or null");
+    }
+    return PS_OK;
+}
+
+static enum ps_status read_statement(struct trace *trace, const json_t *object,
+                                     struct ps_statement *ret)
+{
+    struct ps_slice sql;
+    enum ps_status status = text_of(trace, object, "sql", true, &sql);
+    if (status != PS_OK) {
+        return status;
+    }
+    if (sql.size == 0) {
+        return refuse(trace, "found an empty \"sql\", expected a statement");
+    }
+    ps_text_init_literal(&ret->sql, sql);
+    const json_t *params = json_object_get(object, "params");
+    size_t count = json_array_size(params); /* 0 for what is no array */
+    if ((params != NULL && !json_is_array(params)) || count > PS_SCENARIO_PARAMS_MAX) {
+        return refuse(trace, "found \"params\" that is no list of at most 100, expected one");
+    }
+    ret->params = count == 0 ? NULL : PS_NEW_ARRAY(struct ps_param, count);
+    for (size_t i = 0; i < count && status == PS_OK; i++) {
+        ret->param_count = i + 1;
+        status = read_param(trace, json_array_get(params, i), &ret->params[i]);
+    }
+    return status;
+}
+
+static enum ps_status read_d1(struct trace *trace, const json_t *object, struct ps_trace_op *op)
+{
+    struct ps_action *action = &op->action;
+    struct ps_slice session;
+    enum ps_status status = text_of(trace, object, "withSession", false, &session);
+    if (status == PS_OK && session.size > 0 &&
+        ps_d1_session_find(session, &action->session) != PS_OK) {
+        status = refuse(trace,
+                        "found \"withSession\" \"%.40s\", expected first-primary, "
+                        "first-unconstrained, bookmark or bookmark-primary",
+                        session.data);
+    }
+    bool batch = action->verb == PS_VERB_D1_BATCH;
+    const json_t *list = json_object_get(object, "statements");
+    size_t count = batch ? json_array_size(list) : 1;
+    if (status == PS_OK && (count == 0 || count > PS_SCENARIO_STATEMENTS_MAX)) {
+        status =
+            refuse(trace, "found no \"statements\" that are a list of 1 to 1000, expected one");
+    }
+    if (status != PS_OK) {
+        return status;
+    }
+    action->statements = PS_NEW_ARRAY(struct ps_statement, count);
+    for (size_t i = 0; i < count && status == PS_OK; i++) {
+        const json_t *item = batch ? json_array_get(list, i) : object;
+        action->statement_count = i + 1;
+        status = read_statement(trace, item, &action->statements[i]);
+    }
+    if (status == PS_OK && ps_statements_size(action) > PS_SCENARIO_REQUEST_MAX) {
+        status = refuse(trace, "found statements and parameters of %zu bytes, expected at most %d",
+                        ps_statements_size(action), (int)PS_SCENARIO_REQUEST_MAX);
+    }
+    return status;
 }
 
 static enum ps_status read_texts(struct trace *trace, const json_t *object, struct ps_trace_op *op)
 {
-    struct ps_slice key, value, session;
+    struct ps_slice key, value;
     bool list = op->action.verb == PS_VERB_KV_LIST, put = op->action.verb == PS_VERB_KV_PUT;
     enum ps_status status = text_of(trace, object, list ? "prefix" : "key", !list, &key);
     if (status == PS_OK && ((!list && key.size == 0) || key.size > PS_SCENARIO_KEY_MAX)) {
@@ -163,20 +270,11 @@ static enum ps_status read_texts(struct trace *trace, const json_t *object, stru
     if (status == PS_OK) {
         status = text_of(trace, object, "value", put, &value);
     }
-    if (status == PS_OK) {
-        status = text_of(trace, object, "session", false, &session);
-    }
     if (status != PS_OK) {
         return status;
     }
     ps_text_init_literal(&op->action.key, key);
     ps_text_init_literal(&op->action.value, value);
-    if (session.size > PS_SCENARIO_NAME_MAX) {
-        return refuse(trace, "found a session of %zu bytes, expected at most 200", session.size);
-    }
-    if (session.size > 0) {
-        op->session = ps_strndup(session.data, session.size);
-    }
     const json_t *metadata = json_object_get(object, "metadata");
     if (metadata != NULL) {
         char *json = json_dumps(metadata, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -215,6 +313,12 @@ static enum ps_status read_op(struct trace *trace, const json_t *object, struct 
     op->action.weight = 1;
     int64_t limit = 0;
     enum ps_status status = read_place(trace, object, op);
+    if (status == PS_OK) {
+        status = read_session(trace, object, op);
+    }
+    if (status == PS_OK && ps_verb_is_d1(op->action.verb)) {
+        return read_d1(trace, object, op);
+    }
     if (status == PS_OK) {
         status = read_texts(trace, object, op);
     }

@@ -9,8 +9,8 @@
 enum { TIMES_MAX = 10000, WORKLOADS_MAX = 10000 };
 
 static const char *const ENTRY_KEYS[] = {
-    "name",  "at",    "every", "rate", "clients", "think",  "trace",     "from",
-    "until", "count", "pop",   "mix",  "kv.get",  "kv.put", "kv.delete", "kv.list"};
+    "name",  "at",  "every", "rate",   "clients", "think",     "trace",   "from",     "until",
+    "count", "pop", "mix",   "kv.get", "kv.put",  "kv.delete", "kv.list", "d1.query", "d1.batch"};
 
 /* The index is enum ps_timing. */
 static const char *const TIMINGS[] = {"at", "every", "rate", "clients", "trace"};
@@ -233,6 +233,8 @@ static enum ps_status find_timing(struct ps_reader *reader, const struct ps_yaml
         {"kv.put", ~(1U << PS_TIMING_TRACE)},
         {"kv.delete", ~(1U << PS_TIMING_TRACE)},
         {"kv.list", ~(1U << PS_TIMING_TRACE)},
+        {"d1.query", ~(1U << PS_TIMING_TRACE)},
+        {"d1.batch", ~(1U << PS_TIMING_TRACE)},
     };
 
     for (size_t i = 0; i < entry->count; i++) {

@@ -19,6 +19,10 @@ void ps_scenario_destroy(struct ps_scenario *scenario)
     ps_scenario_workloads_fini(scenario);
     ps_scenario_faults_fini(scenario);
     ps_scenario_expectations_fini(scenario);
+    for (size_t i = 0; scenario->schemas != NULL && i < scenario->cluster.store_count; i++) {
+        free(scenario->schemas[i]);
+    }
+    free(scenario->schemas);
     ps_cluster_fini(&scenario->cluster);
     free(scenario->path);
     free(scenario->name);
@@ -43,7 +47,7 @@ static enum ps_status read_head(struct ps_reader *reader, const struct ps_yaml *
         if (strcmp(root->keys[i]->text, "flows") == 0) {
             return ps_refuse(reader, root->keys[i],
                              "flows are not available in this version; available: kv.get, kv.put, "
-                             "kv.delete, kv.list");
+                             "kv.delete, kv.list, d1.query, d1.batch");
         }
     }
     enum ps_status status = ps_read_keys(reader, root, "a scenario", KEYS, PS_COUNT(KEYS));

@@ -7,22 +7,56 @@
 
 #include "node/cluster/cluster_file.h"
 #include "replication/world/cluster.h"
+#include "sim/scenario/d1_session.h"
 #include "sim/scenario/text.h"
 
-enum ps_verb { PS_VERB_KV_GET, PS_VERB_KV_PUT, PS_VERB_KV_DELETE, PS_VERB_KV_LIST };
+enum ps_verb {
+    PS_VERB_KV_GET,
+    PS_VERB_KV_PUT,
+    PS_VERB_KV_DELETE,
+    PS_VERB_KV_LIST,
+    PS_VERB_D1_QUERY,
+    PS_VERB_D1_BATCH
+};
+
+enum { PS_VERBS = PS_VERB_D1_BATCH + 1 };
+
+bool ps_verb_is_d1(enum ps_verb verb);
+
+/** What a parameter is bound as. */
+enum ps_param_kind {
+    PS_PARAM_NULL,
+    PS_PARAM_NUMBER, /* `text` draws to a number, as JSON writes one */
+    PS_PARAM_TEXT
+};
+
+struct ps_param {
+    enum ps_param_kind kind;
+    struct ps_text text;
+};
+
+/** One statement of a D1 operation. */
+struct ps_statement {
+    struct ps_text sql;
+    struct ps_param *params; /* owned */
+    size_t param_count;
+};
 
 /** One operation as a workload names it. */
 struct ps_action {
     enum ps_verb verb;
     uint16_t store;
-    struct ps_text key;          /* list: the prefix */
-    struct ps_text value;        /* put */
-    struct ps_text metadata;     /* put; empty = none */
-    ps_dur_ns cache_ttl_ns;      /* get; 0 = not given */
-    ps_dur_ns expiration_ttl_ns; /* put; 0 = not given */
-    int64_t expiration_s;        /* put; Unix time; 0 = not given */
-    uint32_t limit;              /* list; 0 = not given */
-    double weight;               /* in a mix; 1 alone */
+    struct ps_text key;              /* list: the prefix */
+    struct ps_text value;            /* put */
+    struct ps_text metadata;         /* put; empty = none */
+    ps_dur_ns cache_ttl_ns;          /* get; 0 = not given */
+    ps_dur_ns expiration_ttl_ns;     /* put; 0 = not given */
+    int64_t expiration_s;            /* put; Unix time; 0 = not given */
+    uint32_t limit;                  /* list; 0 = not given */
+    enum ps_d1_session session;      /* d1 */
+    struct ps_statement *statements; /* owned; d1: one of a query, each of a batch */
+    size_t statement_count;
+    double weight; /* in a mix; 1 alone */
 };
 
 enum ps_timing {
@@ -93,6 +127,8 @@ struct ps_scenario {
     uint64_t seed;
     ps_dur_ns duration_ns;
     struct ps_cluster cluster;
+    char **schemas; /* owned; per store of the cluster: SQL that is run as one transaction before
+                       all else; NULL = none */
     struct ps_workload *workloads; /* owned */
     size_t workload_count;
     struct ps_fault *faults; /* owned; ascending by time */

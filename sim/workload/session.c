@@ -4,6 +4,7 @@
 #include "replication/base/hash.h"
 #include "replication/base/memory.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- opening ---- */
@@ -223,6 +224,7 @@ void ps_sessions_close(struct ps_sessions_plan *plan)
     for (size_t i = 0; i < plan->count; i++) {
         free(plan->sessions[i].name);
         free(plan->sessions[i].trace);
+        free(plan->sessions[i].carried);
     }
     free(plan->sessions);
     *plan = (struct ps_sessions_plan){0};
@@ -263,6 +265,79 @@ const struct ps_action *ps_session_action(const struct ps_session *session, uint
     return &workload->actions[i];
 }
 
+/* What the texts of one operation are drawn with. */
+struct drawing {
+    const struct ps_session *session;
+    const char *pop;
+    struct ps_buf part; /* scratch */
+    struct ps_buf *json;
+};
+
+static void draw_part(struct drawing *drawing, const struct ps_text *text, const char *purpose,
+                      size_t statement, size_t param)
+{
+    const struct ps_session *session = drawing->session;
+    char place[48];
+    if (param == 0) {
+        (void)snprintf(place, sizeof place, "%zu", statement);
+    } else {
+        (void)snprintf(place, sizeof place, "%zu.%zu", statement, param);
+    }
+    drawing->part.size = 0;
+    ps_text_draw(text, session->scenario->seed, ps_stream_of(purpose, session->name, place),
+                 session->next, drawing->pop, &drawing->part);
+}
+
+static void draw_statement(struct drawing *drawing, const struct ps_statement *statement,
+                           size_t number)
+{
+    draw_part(drawing, &statement->sql, "sql", number, 0);
+    ps_buf_append_text(drawing->json, "{\"sql\":");
+    ps_buf_append_json(drawing->json, ps_buf_slice(&drawing->part));
+    ps_buf_append_text(drawing->json, ",\"params\":[");
+    for (size_t i = 0; i < statement->param_count; i++) {
+        const struct ps_param *param = &statement->params[i];
+        ps_buf_append_text(drawing->json, i == 0 ? "" : ",");
+        if (param->kind == PS_PARAM_NULL) {
+            ps_buf_append_text(drawing->json, "null");
+            continue;
+        }
+        draw_part(drawing, &param->text, "param", number, i + 1);
+        if (param->kind == PS_PARAM_NUMBER) {
+            ps_buf_append_slice(drawing->json, ps_buf_slice(&drawing->part));
+        } else {
+            ps_buf_append_json(drawing->json, ps_buf_slice(&drawing->part));
+        }
+    }
+    ps_buf_append_text(drawing->json, "]}");
+}
+
+/* The request's JSON, and what it is asked with. */
+static void draw_request(const struct ps_session *session, const struct ps_action *action,
+                         struct ps_buf *text, struct ps_drawn *ret)
+{
+    struct drawing drawing = {
+        .session = session, .pop = session->scenario->cluster.pops[ret->pop]->code, .json = text};
+    bool batch = action->verb == PS_VERB_D1_BATCH;
+    ps_buf_append_text(text, batch ? "[" : "");
+    for (size_t i = 0; i < action->statement_count; i++) {
+        ps_buf_append_text(text, i == 0 ? "" : ",");
+        draw_statement(&drawing, &action->statements[i], i + 1);
+    }
+    ps_buf_append_text(text, batch ? "]" : "");
+    ps_buf_fini(&drawing.part);
+    ret->value = ps_buf_slice(text);
+    ret->session = action->session;
+    bool carries = action->session >= PS_D1_SESSION_BOOKMARK;
+    if (carries && session->carried != NULL && session->carried[action->store].any) {
+        ret->session = PS_D1_SESSION_BOOKMARK;
+        ret->bookmark_lsn = session->carried[action->store].lsn;
+    } else if (carries) {
+        ret->session = action->session == PS_D1_SESSION_BOOKMARK ? PS_D1_SESSION_UNCONSTRAINED
+                                                                 : PS_D1_SESSION_PRIMARY;
+    }
+}
+
 void ps_session_draw(const struct ps_session *session, struct ps_buf *text, struct ps_drawn *ret)
 {
     PS_ASSERT(session->at_ns != PS_NEVER);
@@ -272,6 +347,11 @@ void ps_session_draw(const struct ps_session *session, struct ps_buf *text, stru
     uint16_t pop = ps_session_pop(session, n);
     const char *code = session->scenario->cluster.pops[pop]->code;
     text->size = 0;
+    if (ps_verb_is_d1(action->verb)) {
+        *ret = (struct ps_drawn){.action = action, .pop = pop, .key = PS_LIT("")};
+        draw_request(session, action, text, ret);
+        return;
+    }
     ps_text_draw(&action->key, seed, session->key, n, code, text);
     size_t key_size = text->size;
     ps_text_draw(&action->value, seed, session->value, n, code, text);
@@ -287,6 +367,19 @@ void ps_session_draw(const struct ps_session *session, struct ps_buf *text, stru
 }
 
 /* ---- going on ---- */
+
+void ps_session_bookmark(struct ps_session *session, const struct ps_action *action, uint64_t lsn)
+{
+    if (action->session < PS_D1_SESSION_BOOKMARK) {
+        return;
+    }
+    if (session->carried == NULL) {
+        session->carried = PS_NEW_ARRAY(struct ps_carried, session->scenario->cluster.store_count);
+    }
+    struct ps_carried *carried = &session->carried[action->store];
+    carried->lsn = !carried->any || lsn > carried->lsn ? lsn : carried->lsn;
+    carried->any = true;
+}
 
 bool ps_session_waits(const struct ps_session *session)
 {

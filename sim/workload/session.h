@@ -7,11 +7,21 @@
  * `think` after the one before it was answered. No I/O, no clock.
  *
  * Streams of chance (ps_stream_of(purpose, session name, NULL)): "gap" (Poisson gaps, a client's
- * first instant), "place" (PoP, for `pop: any`), "mix", "key", "value", "metadata". */
+ * first instant), "place" (PoP, for `pop: any`), "mix", "key", "value", "metadata"; and with a
+ * third name "sql" ("1": the first statement's text) and "param" ("1.2": its second parameter).
+ *
+ * One thing does depend on answers: the bookmark that a client carries from one D1 operation to its
+ * next (`withSession: bookmark`). */
 #ifndef PS_SIM_WORKLOAD_SESSION_H
 #define PS_SIM_WORKLOAD_SESSION_H
 
 #include "sim/scenario/scenario.h"
+
+/** The newest bookmark of a store that the client was given. */
+struct ps_carried {
+    bool any;
+    uint64_t lsn;
+};
 
 /** One session. Made by ps_sessions_open. */
 struct ps_session {
@@ -30,6 +40,7 @@ struct ps_session {
     ps_stream metadata;
     uint32_t *trace; /* owned; of a trace: indices of its operations */
     size_t trace_count;
+    struct ps_carried *carried; /* owned; per store of the cluster; NULL = none yet */
 };
 
 struct ps_sessions_plan {
@@ -49,9 +60,11 @@ void ps_sessions_close(struct ps_sessions_plan *plan); /* zeroed plan accepted *
 struct ps_drawn {
     const struct ps_action *action; /* borrowed from the scenario */
     uint16_t pop;
-    struct ps_slice key;      /* list: the prefix */
-    struct ps_slice value;    /* put */
-    struct ps_slice metadata; /* put; empty = none */
+    struct ps_slice key;        /* list: the prefix */
+    struct ps_slice value;      /* put; d1: the request's JSON, as the binding sends it */
+    struct ps_slice metadata;   /* put; empty = none */
+    enum ps_d1_session session; /* d1: what the PoP is asked with, one of the first four */
+    uint64_t bookmark_lsn;      /* d1: of the bookmark, where that is what it is asked with */
 };
 
 /** Draw the session's next operation (at_ns is not PS_NEVER). `text` is scratch: emptied first, and
@@ -61,6 +74,10 @@ void ps_session_draw(const struct ps_session *session, struct ps_buf *text, stru
  */
 const struct ps_action *ps_session_action(const struct ps_session *session, uint64_t n);
 uint16_t ps_session_pop(const struct ps_session *session, uint64_t n);
+
+/** The client was given the bookmark of `lsn` for what it did by `action`. One that carries its
+ *  bookmark keeps it if it is newer than the one it has. */
+void ps_session_bookmark(struct ps_session *session, const struct ps_action *action, uint64_t lsn);
 
 /** Does the next operation wait for the answer of the one before it? */
 bool ps_session_waits(const struct ps_session *session);

@@ -30,7 +30,7 @@ PS_MUST_CHECK enum ps_status ps_world_run(const struct ps_scenario *scenario,
                                           const struct ps_world_options *options,
                                           struct ps_history **ret, struct ps_error *err);
 
-/** Can the scenario be measured without a history: no closed loops, no lists, no absolute
+/** Can the scenario be measured without a history: no D1 stores, closed loops, lists, absolute
  * expirations? Else *ret_why says what stands against it (a constant text). */
 bool ps_world_can_measure(const struct ps_scenario *scenario, const char **ret_why);
 

@@ -15,6 +15,9 @@
 
 #define HEAD                                                                                       \
     "duration: 60s\ncluster: {home: fra, pops: [ams, fra, syd]}\nstores: {CACHE: {type: kv}}\n"
+#define HEAD_D1                                                                                    \
+    "duration: 60s\ncluster: {home: fra, pops: [ams, fra, syd]}\n"                                 \
+    "stores: {CACHE: {type: kv}, DB: {type: d1}}\n"
 #define GETS "workload: [{every: 1s, pop: each, kv.get: {store: CACHE, key: a}}]\n"
 
 static struct ps_scenario *parse(const char *yaml, const struct ps_setting *settings, size_t count)
@@ -256,8 +259,8 @@ static void load_trace(const char *trace, struct ps_scenario **ret, char ret_tex
     (void)snprintf(yaml, sizeof yaml, "%s/t.yaml", ret_folder);
     struct ps_error err = {0};
     *ret = NULL;
-    enum ps_status status =
-        ps_scenario_parse(PS_LIT(HEAD "workload: [{trace: t.jsonl}]\n"), yaml, NULL, 0, ret, &err);
+    enum ps_status status = ps_scenario_parse(PS_LIT(HEAD_D1 "workload: [{trace: t.jsonl}]\n"),
+                                              yaml, NULL, 0, ret, &err);
     assert_true((status == PS_OK) == (err.text[0] == '\0'));
     (void)snprintf(ret_text, 512, "%s", err.text);
     assert_int_equal(unlink(path), 0);
@@ -288,6 +291,54 @@ static void test_trace(void **state)
     ps_scenario_destroy(s);
 }
 
+#define OP_D1(rest) "{\"at\":1,\"pop\":\"fra\",\"store\":\"DB\"," rest "}\n"
+
+static void test_d1_trace(void **state)
+{
+    (void)state;
+    struct ps_scenario *s;
+    char text[512], folder[64];
+    load_trace(
+        OP_D1("\"op\":\"d1.query\",\"sql\":\"SELECT {x}\",\"params\":[1,\"a\",null,true,2.5],"
+              "\"withSession\":\"bookmark\",\"session\":\"client\"")
+            OP_D1("\"op\":\"d1.batch\",\"statements\":[{\"sql\":\"SELECT 1\"},{\"sql\":"
+                  "\"SELECT 2\"}]"),
+        &s, text, folder);
+    assert_string_equal(text, "");
+    const struct ps_action *query = &s->workloads[0].trace[0].action;
+    const struct ps_action *batch = &s->workloads[0].trace[1].action;
+    assert_int_equal(query->verb, PS_VERB_D1_QUERY);
+    assert_int_equal(query->session, PS_D1_SESSION_BOOKMARK);
+    assert_string_equal(s->workloads[0].trace[0].session, "client");
+    assert_string_equal(query->statements[0].sql.pieces[0].literal, "SELECT {x}");
+
+    static const enum ps_param_kind kinds[] = {PS_PARAM_NUMBER, PS_PARAM_TEXT, PS_PARAM_NULL,
+                                               PS_PARAM_NUMBER, PS_PARAM_NUMBER};
+
+    assert_int_equal(query->statements[0].param_count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(query->statements[0].params[i].kind, kinds[i]);
+    }
+    assert_string_equal(query->statements[0].params[3].text.pieces[0].literal, "1");
+    assert_string_equal(query->statements[0].params[4].text.pieces[0].literal, "2.5");
+    assert_int_equal(batch->verb, PS_VERB_D1_BATCH);
+    assert_int_equal(batch->session, PS_D1_SESSION_NONE);
+    assert_int_equal(batch->statement_count, 2);
+    ps_scenario_destroy(s);
+}
+
+static void test_schema(void **state)
+{
+    (void)state;
+    struct ps_scenario *s =
+        parse("duration: 60s\ncluster: {pops: [ams, fra]}\n"
+              "stores: {CACHE: {type: kv}, DB: {type: d1, schema_sql: CREATE TABLE t (a)}}\n" GETS,
+              NULL, 0);
+    assert_null(s->schemas[0]);
+    assert_string_equal(s->schemas[1], "CREATE TABLE t (a)");
+    ps_scenario_destroy(s);
+}
+
 static void test_wrong_traces(void **state)
 {
     (void)state;
@@ -305,7 +356,8 @@ static void test_wrong_traces(void **state)
         {OP("1", "\"op\":\"kv.put\",\"key\":\"a\""),
          "/t.jsonl:1:1: found no \"value\", expected a string"},
         {OP("1", "\"op\":\"kv.set\",\"key\":\"a\""),
-         "/t.jsonl:1:1: found op \"kv.set\", expected one of kv.get, kv.put, kv.delete, kv.list"},
+         "/t.jsonl:1:1: found op \"kv.set\", expected one of kv.get, kv.put, kv.delete, "
+         "kv.list, d1.query, d1.batch"},
         {OP("1", "\"op\":\"kv.get\",\"key\":\"\""),
          "/t.jsonl:1:1: found a key of 0 bytes, expected 1 to 512"},
         {OP("1", GET ",\"cacheTtl\":29"),
@@ -313,6 +365,21 @@ static void test_wrong_traces(void **state)
         {OP("1", GET ",\"colour\":1"),
          "/t.jsonl:1:1: found \"colour\", expected only the fields of a trace (scenarios/README.md "
          "lists them)"},
+        {OP_D1("\"op\":\"kv.get\",\"key\":\"a\""),
+         "/t.jsonl:1:1: found store \"DB\" of type d1, expected one of type kv for kv.get"},
+        {OP_D1("\"op\":\"d1.query\""), "/t.jsonl:1:1: found no \"sql\", expected a string"},
+        {OP_D1("\"op\":\"d1.query\",\"sql\":\"\""),
+         "/t.jsonl:1:1: found an empty \"sql\", expected a statement"},
+        {OP_D1("\"op\":\"d1.query\",\"sql\":\"SELECT 1\",\"params\":1"),
+         "/t.jsonl:1:1: found \"params\" that is no list of at most 100, expected one"},
+        {OP_D1("\"op\":\"d1.query\",\"sql\":\"SELECT 1\",\"params\":[{}]"),
+         "/t.jsonl:1:1: found a parameter that is a list or an object, expected a string, a "
+         "number, true, false or null"},
+        {OP_D1("\"op\":\"d1.query\",\"sql\":\"SELECT 1\",\"withSession\":\"x\""),
+         "/t.jsonl:1:1: found \"withSession\" \"x\", expected first-primary, "
+         "first-unconstrained, bookmark or bookmark-primary"},
+        {OP_D1("\"op\":\"d1.batch\",\"statements\":[]"),
+         "/t.jsonl:1:1: found no \"statements\" that are a list of 1 to 1000, expected one"},
         {"[]\n", "/t.jsonl:1:1: found no object, expected one operation"},
         {"\n{\n",
          "/t.jsonl:2:1: found a mistake in the JSON: string or '}' expected near end of file, "
@@ -336,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_workloads),    cmocka_unit_test(test_faults_and_expectations),
         cmocka_unit_test(test_settings),     cmocka_unit_test(test_example_files),
         cmocka_unit_test(test_describe),     cmocka_unit_test(test_trace),
+        cmocka_unit_test(test_d1_trace),     cmocka_unit_test(test_schema),
         cmocka_unit_test(test_wrong_traces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

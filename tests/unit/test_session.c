@@ -251,6 +251,55 @@ static void test_draw(void **state)
     ps_scenario_destroy(scenario);
 }
 
+/* A request is the JSON that the binding sends; what it is asked with is the session's affair. */
+static void test_draw_d1(void **state)
+{
+    (void)state;
+    struct ps_scenario *scenario = parse(
+        "duration: 60s\ncluster: {pops: [fra, iad]}\nstores: {DB: {type: d1}, B: {type: d1}}\n"
+        "workload:\n"
+        "  - {name: q, every: 1s, pop: iad, d1.query: {store: B, sql: \"SELECT '{pop}'\", "
+        "params: [1, \"a\\\"{seq}\", null, true, 0.1, {number: \"{seq}\"}], withSession: "
+        "bookmark}}\n"
+        "  - {name: b, every: 1s, pop: fra, d1.batch: {store: DB, withSession: bookmark-primary, "
+        "statements: [{sql: SELECT 1}, {sql: SELECT ?, params: [\"{uniform(1, 1000000)}\"]}, "
+        "{sql: SELECT ?, params: [\"{uniform(1, 1000000)}\"]}]}}\n",
+        "t.yaml");
+    struct ps_sessions_plan plan = open_plan(scenario);
+    struct ps_session *query = find(&plan, "q/iad");
+    struct ps_session *batch = find(&plan, "b/fra");
+    struct ps_buf text = {0};
+    struct ps_drawn drawn;
+    ps_session_draw(query, &text, &drawn);
+    assert_int_equal(drawn.key.size, 0);
+    assert_slice(drawn.value, "{\"sql\":\"SELECT 'iad'\",\"params\":[1,\"a\\\"1\",null,1,0.1,1]}");
+    assert_int_equal(drawn.session, PS_D1_SESSION_UNCONSTRAINED);
+    ps_session_bookmark(query, drawn.action, 7);
+    ps_session_bookmark(query, drawn.action, 5); /* an older one is not taken */
+    ps_session_advance(query, 0);
+    ps_session_draw(query, &text, &drawn);
+    assert_int_equal(drawn.session, PS_D1_SESSION_BOOKMARK);
+    assert_int_equal(drawn.bookmark_lsn, 7);
+
+    ps_session_draw(batch, &text, &drawn);
+    assert_int_equal(drawn.session, PS_D1_SESSION_PRIMARY);
+    int first, second;
+    assert_int_equal(
+        sscanf(ps_buf_text(&text),
+               "[{\"sql\":\"SELECT 1\",\"params\":[]},{\"sql\":\"SELECT ?\",\"params\":[\"%d\"]},"
+               "{\"sql\":\"SELECT ?\",\"params\":[\"%d\"]}]",
+               &first, &second),
+        2);
+    assert_int_not_equal(first, second);         /* each text has its own chance */
+    ps_session_bookmark(batch, drawn.action, 0); /* of a database that is empty */
+    ps_session_advance(batch, 0);
+    ps_session_draw(batch, &text, &drawn);
+    assert_int_equal(drawn.session, PS_D1_SESSION_BOOKMARK);
+    ps_buf_fini(&text);
+    ps_sessions_close(&plan);
+    ps_scenario_destroy(scenario);
+}
+
 /* What a session does depends on the seed, its name and the number, and on nothing else: not on the
  * sessions beside it, nor on what was drawn before. */
 static void test_purity(void **state)
@@ -337,10 +386,9 @@ static void test_too_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_at),       cmocka_unit_test(test_every),
-        cmocka_unit_test(test_rate),     cmocka_unit_test(test_clients),
-        cmocka_unit_test(test_trace),    cmocka_unit_test(test_draw),
-        cmocka_unit_test(test_purity),   cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_at),       cmocka_unit_test(test_every),  cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_clients),  cmocka_unit_test(test_trace),  cmocka_unit_test(test_draw),
+        cmocka_unit_test(test_draw_d1),  cmocka_unit_test(test_purity), cmocka_unit_test(test_seed),
         cmocka_unit_test(test_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
