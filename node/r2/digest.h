@@ -64,6 +64,11 @@ void ps_r2_digest_finish(struct ps_r2_digest *digest, struct ps_r2_checksums *re
 /** All at once. */
 void ps_r2_digest_of(ps_r2_hash_set which, struct ps_slice bytes, struct ps_r2_checksums *ret);
 
+/** The CRC of two bodies behind each other: *ret holds the first's and becomes that of both. This
+ * is how a multipart object's FULL_OBJECT checksum comes out of its parts'. Only for CRCs. */
+void ps_r2_crc_join(enum ps_r2_hash hash, const uint8_t *second, uint64_t second_size,
+                    uint8_t *ret);
+
 /** Append lower-case hex, or base64 with padding. */
 void ps_r2_hex(struct ps_buf *buf, struct ps_slice bytes);
 void ps_r2_base64(struct ps_buf *buf, struct ps_slice bytes);
