@@ -1,6 +1,8 @@
 #include "node/d1/database.h"
 
 #include "node/d1/database_internal.h"
+#include "node/d1/dump.h"
+#include "node/d1/statement.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -29,7 +31,7 @@ static int step_own(struct ps_d1_database *database, struct sqlite3_stmt *statem
     return rc;
 }
 
-static int run_own(struct ps_d1_database *database, struct sqlite3_stmt *statement)
+int ps_d1_run_own(struct ps_d1_database *database, struct sqlite3_stmt *statement)
 {
     int rc = step_own(database, statement);
     int end = sqlite3_reset(statement);
@@ -104,17 +106,21 @@ static bool fail(struct run *run, const char *text)
     return false;
 }
 
-static bool fail_sqlite(struct run *run)
+void ps_d1_fail_sqlite(struct ps_d1_database *database, struct ps_d1_answer *answer)
 {
-    struct ps_d1_database *database = run->database;
     bool readonly = (sqlite3_errcode(database->db) & 0xFF) == SQLITE_READONLY;
     if (readonly && !database->writes && ps_pages_status(database->pages) == PS_OK) {
-        run->answer->outcome = PS_D1_TO_PRIMARY;
-        return false;
+        answer->outcome = PS_D1_TO_PRIMARY;
+        return;
     }
-    run->answer->outcome = PS_D1_FAILED;
-    run->answer->status = ps_pages_status(database->pages);
-    ps_d1_put_error(&run->answer->error, database);
+    answer->outcome = PS_D1_FAILED;
+    answer->status = ps_pages_status(database->pages);
+    ps_d1_put_error(&answer->error, database);
+}
+
+static bool fail_sqlite(struct run *run)
+{
+    ps_d1_fail_sqlite(run->database, run->answer);
     return false;
 }
 
@@ -188,10 +194,12 @@ static void fill_meta(struct run *run, const struct before *before, struct sqlit
         .changes = (uint64_t)(sqlite3_total_changes64(db) - before->changes),
         .last_row_id = sqlite3_last_insert_rowid(db),
         .size_after = run->size_bytes,
-        .rows_read = (uint64_t)sqlite3_stmt_status(statement, PS_STATUS_ROWS_READ, 0),
-        .rows_written = (uint64_t)sqlite3_stmt_status(statement, PS_STATUS_ROWS_WRITTEN, 0),
         .duration_ns = now_ns(run) - before->start_ns,
     };
+    if (statement != NULL) {
+        ret->rows_read = (uint64_t)sqlite3_stmt_status(statement, PS_STATUS_ROWS_READ, 0);
+        ret->rows_written = (uint64_t)sqlite3_stmt_status(statement, PS_STATUS_ROWS_WRITTEN, 0);
+    }
     ret->changed_db = ret->changes != 0 || ret->last_row_id != before->row_id ||
                       run->size_bytes != before->size_bytes;
 }
@@ -336,6 +344,66 @@ static bool run_text(struct run *run, const struct ps_d1_statement *text)
     return true;
 }
 
+/* --- a script --- */
+
+/* One statement of a script, which may be comments alone. */
+static bool run_one_of_script(struct run *run, struct ps_slice text, struct ps_d1_meta *sum)
+{
+    while (text.size > 0) {
+        struct sqlite3_stmt *statement;
+        if (!prepare_next(run, &text, &statement)) {
+            return false;
+        }
+        if (statement == NULL) {
+            return true;
+        }
+        bool done = sqlite3_bind_parameter_count(statement) == 0 ||
+                    fail(run, "Wrong number of parameter bindings for SQL query.");
+        int rc = SQLITE_ROW;
+        while (done && rc == SQLITE_ROW) {
+            rc = sqlite3_step(statement);
+        }
+        done = done && (rc == SQLITE_DONE || fail_sqlite(run));
+        sum->rows_read += (uint64_t)sqlite3_stmt_status(statement, PS_STATUS_ROWS_READ, 0);
+        sum->rows_written += (uint64_t)sqlite3_stmt_status(statement, PS_STATUS_ROWS_WRITTEN, 0);
+        run->answer->statement_count++;
+        sqlite3_finalize(statement);
+        if (!done) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A text of any size for what it does: its statements obey the limits one by one. */
+static bool run_script(struct run *run, struct ps_slice text)
+{
+    struct before since = before(run);
+    struct ps_d1_meta sum = {0};
+    if (text.size > 0 && memchr(text.data, 0, text.size) != NULL) {
+        return fail(run, "The file holds a NUL byte, so it is no text of SQL.");
+    }
+    for (text = skip_blanks(text); text.size > 0; text = skip_blanks(text)) {
+        size_t size = ps_d1_statement_size(text);
+        if (!run_one_of_script(run, (struct ps_slice){text.data, size}, &sum)) {
+            return false;
+        }
+        text = (struct ps_slice){text.data + size, text.size - size};
+    }
+    if (run->answer->statement_count == 0) {
+        return fail(run, "No SQL statements detected.");
+    }
+    if (!read_size(run)) {
+        return false;
+    }
+    struct ps_d1_result *result = add_result(run);
+    ps_buf_append_text(&result->rows, "[]");
+    fill_meta(run, &since, NULL, &result->meta);
+    result->meta.rows_read = sum.rows_read;
+    result->meta.rows_written = sum.rows_written;
+    return true;
+}
+
 /* --- a request --- */
 
 static int look_at_time(void *context)
@@ -354,7 +422,7 @@ static bool run_all(struct run *run)
 {
     const struct ps_d1_request *request = run->request;
     struct ps_d1_database *database = run->database;
-    if (run_own(database, database->begin) != SQLITE_OK) {
+    if (ps_d1_run_own(database, database->begin) != SQLITE_OK) {
         return fail_sqlite(run);
     }
     if (!read_size(run)) {
@@ -366,14 +434,15 @@ static bool run_all(struct run *run)
             continue;
         }
         texts++;
-        if (!run_text(run, &request->statements[i])) {
+        if (request->script ? !run_script(run, request->statements[i].sql)
+                            : !run_text(run, &request->statements[i])) {
             return false;
         }
     }
     if (texts == 0) {
         return fail(run, "No SQL statements detected.");
     }
-    return run_own(database, database->commit) == SQLITE_OK || fail_sqlite(run);
+    return ps_d1_run_own(database, database->commit) == SQLITE_OK || fail_sqlite(run);
 }
 
 static void drop_results(struct ps_d1_answer *answer)
@@ -386,7 +455,7 @@ static void drop_results(struct ps_d1_answer *answer)
     answer->result_count = 0;
 }
 
-static void begin_call(struct ps_d1_database *database, const struct ps_d1_call *call)
+void ps_d1_call_begin(struct ps_d1_database *database, const struct ps_d1_call *call)
 {
     database->call = call;
     database->drawn = 0;
@@ -397,14 +466,68 @@ static void begin_call(struct ps_d1_database *database, const struct ps_d1_call 
                              call->expired == NULL ? NULL : look_at_time, database);
 }
 
-static void end_call(struct ps_d1_database *database)
+void ps_d1_call_end(struct ps_d1_database *database)
 {
     sqlite3_progress_handler(database->db, 0, NULL, NULL);
     if (!sqlite3_get_autocommit(database->db)) {
-        (void)run_own(database, database->rollback);
+        (void)ps_d1_run_own(database, database->rollback);
     }
     PS_ASSERT(sqlite3_get_autocommit(database->db));
     database->call = NULL;
+}
+
+/* --- a dump, asked for in SQL --- */
+
+static bool is_export(const struct ps_d1_request *request)
+{
+    return request->count == 1 && !request->script &&
+           ps_slice_starts(skip_blanks(request->statements[0].sql), PS_LIT(PS_D1_EXPORT_PRAGMA));
+}
+
+struct lines {
+    struct ps_buf *out;
+    bool any;
+};
+
+static bool take_line(void *context, struct ps_slice text)
+{
+    struct lines *lines = context;
+    ps_buf_append_text(lines->out, lines->any ? "," : "[[");
+    lines->any = true;
+    ps_buf_append_json(lines->out, text);
+    return lines->out->size <= PS_D1_RESULTS_SIZE_MAX;
+}
+
+static bool is_true(const struct ps_d1_statement *statement, size_t i)
+{
+    return i < statement->param_count && statement->params[i].kind == PS_D1_NUMBER &&
+           (statement->params[i].number > 0 || statement->params[i].number < 0);
+}
+
+static void run_export(struct run *run, const struct ps_d1_call *call)
+{
+    const struct ps_d1_statement *statement = &run->request->statements[0];
+    size_t count = statement->param_count;
+    struct ps_slice *tables = PS_NEW_ARRAY(struct ps_slice, count);
+    struct lines lines = {.out = &(struct ps_buf){0}};
+    struct ps_d1_dump dump = {.no_schema = is_true(statement, 0),
+                              .no_data = is_true(statement, 1),
+                              .tables = tables,
+                              .line = take_line,
+                              .context = &lines};
+    for (size_t i = 2; i < count; i++) {
+        if (statement->params[i].kind == PS_D1_TEXT) {
+            tables[dump.table_count++] = statement->params[i].bytes;
+        }
+    }
+    ps_d1_database_dump(run->database, &dump, call, run->answer);
+    if (run->answer->outcome == PS_D1_DONE) {
+        ps_buf_append_text(lines.out, "]]");
+        add_result(run)->rows = *lines.out;
+    } else {
+        ps_buf_fini(lines.out);
+    }
+    free(tables);
 }
 
 void ps_d1_database_run(struct ps_d1_database *database, const struct ps_d1_request *request,
@@ -412,13 +535,18 @@ void ps_d1_database_run(struct ps_d1_database *database, const struct ps_d1_requ
 {
     *ret = (struct ps_d1_answer){.outcome = PS_D1_DONE};
     struct run run = {.database = database, .request = request, .answer = ret};
-    begin_call(database, call);
+    ps_d1_call_begin(database, call);
+    if (is_export(request)) {
+        ps_d1_call_end(database);
+        run_export(&run, call);
+        return;
+    }
     if (!database->writes && ps_d1_database_writes(database, request)) {
         ret->outcome = PS_D1_TO_PRIMARY;
     } else {
         (void)run_all(&run);
     }
-    end_call(database);
+    ps_d1_call_end(database);
     if (ret->outcome != PS_D1_DONE) {
         drop_results(ret);
     }

@@ -68,7 +68,8 @@ struct ps_d1_answer {
     enum ps_status status; /* why the map or the commit failed, when that was it; else PS_OK */
     struct ps_d1_result *results;
     size_t result_count;
-    uint64_t lsn; /* that it read at, or that its commit made */
+    size_t statement_count; /* of a script: how many were run */
+    uint64_t lsn;           /* that it read at, or that its commit made */
 };
 
 /** Run a request. `ret` is set anew; ps_d1_answer_fini releases it. */

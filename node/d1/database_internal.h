@@ -3,7 +3,8 @@
  *   database.c         opening, a request from its begin to its end
  *   database_policy.c  what a user may say: authorizer, limits; the functions that draw chance
  *   database_error.c   D1's words for SQLite's errors
- *   database_rows.c    rows and answers as JSON */
+ *   database_rows.c    rows and answers as JSON
+ *   dump.c             a database as SQL */
 #ifndef PS_NODE_D1_DATABASE_INTERNAL_H
 #define PS_NODE_D1_DATABASE_INTERNAL_H
 
@@ -32,6 +33,17 @@ struct ps_d1_database {
     struct sqlite3_stmt *page_count;
     struct sqlite3_stmt *free_count;
 };
+
+/* database.c */
+
+/** Take what the call brings; give it back, and roll back what is open. Everything that runs SQL
+ *  stands between the two. */
+void ps_d1_call_begin(struct ps_d1_database *database, const struct ps_d1_call *call);
+void ps_d1_call_end(struct ps_d1_database *database);
+/** Run one of the connection's own statements to its end; gives SQLite's code. */
+int ps_d1_run_own(struct ps_d1_database *database, struct sqlite3_stmt *statement);
+/** The connection's last error as an answer. */
+void ps_d1_fail_sqlite(struct ps_d1_database *database, struct ps_d1_answer *answer);
 
 /* database_policy.c */
 

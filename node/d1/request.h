@@ -37,8 +37,10 @@ struct ps_d1_request {
     struct ps_d1_statement *statements;
     size_t count;
     enum ps_d1_format format;
-    bool each;  /* a text of several statements gives one result each (REST), not the last's only */
-    bool array; /* it came as an array, or as a batch */
+    bool each; /* a text of several statements gives one result each (REST), not the last's only */
+    bool script; /* the statements' texts are files of SQL: of any size, run for what they do, one
+                    result each */
+    bool array;  /* it came as an array, or as a batch */
     void *owner; /* what ps_d1_request_read took; NULL for a request made by hand */
 };
 

@@ -1,0 +1,13 @@
+/* Where a statement ends in a text of several, without SQLite: so that a file of any size is given
+ * to it a statement at a time, and each is held against D1's limit by itself. Pure. */
+#ifndef PS_NODE_D1_STATEMENT_H
+#define PS_NODE_D1_STATEMENT_H
+
+#include "replication/base/slice.h"
+
+/** Bytes of the first statement of `text`, its semicolon included; all of it where none ends. The
+ *  rule is sqlite3_complete's: semicolons in strings, quoted names and comments do not count, and
+ *  CREATE TRIGGER ends at "; END ;". */
+size_t ps_d1_statement_size(struct ps_slice text);
+
+#endif
