@@ -14,6 +14,7 @@ struct dumper {
     const struct ps_d1_dump *dump;
     struct ps_d1_answer *answer;
     struct ps_buf line;
+    struct ps_buf made;         /* names of the tables that the dump has made, each behind a NUL */
     struct sqlite3_stmt *quote; /* a number as SQLite writes it */
 };
 
@@ -335,31 +336,70 @@ static bool put_statistics(struct dumper *dumper, struct ps_slice name)
            (dumper->dump->no_data || put_table_rows(dumper, name, "", ""));
 }
 
-static bool put_ordinary(struct dumper *dumper, struct ps_slice name, struct ps_slice sql)
-{
-    static const char create[] = "CREATE TABLE ";
-    const size_t size = sizeof create - 1;
-    if (!dumper->dump->no_schema) {
-        /* As the service does it: what has a quoted name is made only if it is not there. */
-        bool quoted = ps_slice_starts(sql, PS_LIT(create)) && sql.size > size &&
-                      (sql.data[size] == '"' || sql.data[size] == '\'');
-        if (quoted) {
-            ps_buf_append_text(&dumper->line, "CREATE TABLE IF NOT EXISTS ");
-            sql = (struct ps_slice){sql.data + size, sql.size - size};
-        }
-        ps_buf_append_slice(&dumper->line, sql);
-        ps_buf_append_char(&dumper->line, ';');
-        if (!emit(dumper)) {
-            return false;
-        }
-    }
-    /* NOT INDEXED: in the order of the table itself. */
-    return dumper->dump->no_data || put_table_rows(dumper, name, "", " NOT INDEXED");
-}
-
 static bool is_virtual(struct ps_slice sql)
 {
     return ps_slice_starts(sql, PS_LIT("CREATE VIRTUAL TABLE"));
+}
+
+static bool put_create(struct dumper *dumper, struct ps_slice name, struct ps_slice sql)
+{
+    static const char create[] = "CREATE TABLE ";
+    const size_t size = sizeof create - 1;
+    size_t before = dumper->made.size;
+    ps_buf_append_char(&dumper->made, '\0');
+    ps_buf_append_slice(&dumper->made, name);
+    ps_buf_append_char(&dumper->made, '\0');
+    size_t entry = dumper->made.size - before;
+    if (dumper->dump->no_schema ||
+        memmem(dumper->made.data, before, dumper->made.data + before, entry) != NULL) {
+        dumper->made.size = before;
+        return true;
+    }
+    /* As the service does it: what has a quoted name is made only if it is not there. */
+    bool quoted = ps_slice_starts(sql, PS_LIT(create)) && sql.size > size &&
+                  (sql.data[size] == '"' || sql.data[size] == '\'');
+    if (quoted) {
+        ps_buf_append_text(&dumper->line, "CREATE TABLE IF NOT EXISTS ");
+        sql = (struct ps_slice){sql.data + size, sql.size - size};
+    }
+    ps_buf_append_slice(&dumper->line, sql);
+    ps_buf_append_char(&dumper->line, ';');
+    return emit(dumper);
+}
+
+/* Rows cannot be put into a table while one that it refers to is not there, checked later or not.
+ */
+static bool put_parents(struct dumper *dumper, struct ps_slice name)
+{
+    struct sqlite3_stmt *parents =
+        prepare(dumper, PS_LIT("SELECT s.name,s.sql FROM pragma_foreign_key_list(?1) AS f JOIN "
+                               "sqlite_schema AS s ON s.name=f.\"table\" COLLATE NOCASE AND "
+                               "s.type='table' GROUP BY s.rowid ORDER BY s.rowid"));
+    if (parents == NULL) {
+        return false;
+    }
+    bool whole;
+    (void)sqlite3_bind_text64(parents, 1, name.data, name.size, SQLITE_STATIC, SQLITE_UTF8);
+    while (next(dumper, parents, &whole)) {
+        struct ps_slice parent = text_of(parents, 0);
+        struct ps_slice sql = text_of(parents, 1);
+        if (is_wanted(dumper, parent) && !is_virtual(sql) && !put_create(dumper, parent, sql)) {
+            whole = false;
+            break;
+        }
+    }
+    sqlite3_finalize(parents);
+    return whole;
+}
+
+static bool put_ordinary(struct dumper *dumper, struct ps_slice name, struct ps_slice sql)
+{
+    if (!put_create(dumper, name, sql)) {
+        return false;
+    }
+    /* NOT INDEXED: in the order of the table itself. */
+    return dumper->dump->no_data ||
+           (put_parents(dumper, name) && put_table_rows(dumper, name, "", " NOT INDEXED"));
 }
 
 /* A virtual table's own tables are made with it. */
@@ -551,6 +591,7 @@ void ps_d1_database_dump(struct ps_d1_database *database, const struct ps_d1_dum
     sqlite3_finalize(dumper.quote);
     database->trusted = false;
     ps_buf_fini(&dumper.line);
+    ps_buf_fini(&dumper.made);
     ps_d1_call_end(database);
     ret->lsn = ps_pages_lsn(database->pages);
 }

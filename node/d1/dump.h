@@ -3,7 +3,7 @@
  * rows, indexes, views, triggers and sequences; values keep their types and bits.
  *
  *     PRAGMA defer_foreign_keys=TRUE;
- *     tables, each with its rows
+ *     tables, each with its rows (before these, what it refers to)
  *     virtual tables, each with what it holds
  *     indexes, views, triggers
  *
