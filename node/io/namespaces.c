@@ -1,15 +1,21 @@
-/* Namespaces that are made, renamed and dropped while the cluster runs.
+/* Stores that are made, renamed, changed and dropped while the cluster runs: KV namespaces, D1
+ * databases, R2 buckets.
  *
  * A hidden store says which there are. It is homed at the cluster's home, and every node follows it
- * as any other; its newest state is the truth. A record's key is the namespace's id:
+ * as any other; its newest state is the truth. A record's key is the store's id:
  *
- *   value title, metadata profile   a namespace that was made at run time
- *   value title, no metadata        a store of the cluster's description under another title
- *   empty value                     a store of the cluster's description that was dropped
- *   deleted                         a namespace that was dropped
+ *   value title, metadata with a profile  a store that was made at run time
+ *   value title, other metadata or none   a store of the cluster's description, as it is now
+ *   empty value                           a store of the cluster's description that was dropped
+ *   deleted                               a store that was dropped
+ *
+ * Metadata is a text of words, "type=d1 profile=d1-replica home=fra created=1790000000
+ * replication=disabled"; words that are not known here are passed over. A text without "=" is the
+ * profile of a KV namespace, as versions before this one wrote it.
  *
  * Home takes one change at a time and holds it against what is there, so that no title is given
- * twice, whoever asks. Who asked is answered when the change is durable, and done at its own PoP.
+ * twice among stores of one type, whoever asks. Who asked is answered when the change is durable,
+ * and done at its own PoP.
  */
 #include "node/io/server.h"
 #include "replication/base/assert.h"
@@ -21,8 +27,6 @@
 #include <string.h>
 
 #define STORE "popsim/namespaces" /* no user's store can have this name */
-
-#define PROFILE "workers-kv"
 
 enum { DONE_WALL_MS = 10000, AGAIN_MS = 20 };
 
@@ -68,24 +72,128 @@ static void set_title(struct ps_node_store *store, struct ps_slice title)
     store->title[title.size] = '\0';
 }
 
-/* A namespace that is new here; NULL when it cannot be one. */
-static struct ps_node_store *make(struct ps_node *node, struct ps_slice id,
-                                  const struct ps_version *version)
+/* ---- metadata ---- */
+
+struct told {
+    const struct ps_profile *profile; /* NULL: it is a store of the cluster's description */
+    enum ps_store_type type;
+    uint16_t home;
+    int64_t created_unix_s;
+    bool unreplicated;
+};
+
+static bool read_type(struct ps_slice text, enum ps_store_type *ret)
 {
-    const struct ps_profile *profile = ps_profile_find(version->metadata);
-    if (profile == NULL) {
-        ps_node_log(node, PS_LOG_ERROR, "node", "namespace %.*s: unknown profile", (int)id.size,
-                    id.data);
-        return NULL;
+    static const enum ps_store_type types[] = {PS_STORE_KV, PS_STORE_D1, PS_STORE_R2};
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (ps_slice_eq(text, ps_slice_of(ps_store_type_name(types[i])))) {
+            *ret = types[i];
+            return true;
+        }
     }
+    return false;
+}
+
+static bool read_seconds(struct ps_slice text, int64_t *ret)
+{
+    int64_t value = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (i >= 15 || text.data[i] < '0' || text.data[i] > '9') {
+            return false;
+        }
+        value = value * 10 + (text.data[i] - '0');
+    }
+    *ret = value;
+    return text.size > 0;
+}
+
+static bool read_word(const struct ps_node *node, struct ps_slice name, struct ps_slice value,
+                      struct told *ret)
+{
+    if (ps_slice_eq(name, PS_LIT("type"))) {
+        return read_type(value, &ret->type);
+    }
+    if (ps_slice_eq(name, PS_LIT("profile"))) {
+        ret->profile = ps_profile_find(value);
+        return ret->profile != NULL;
+    }
+    if (ps_slice_eq(name, PS_LIT("home"))) {
+        int home = ps_cluster_find_pop(&node->state.cluster, value);
+        ret->home = (uint16_t)home;
+        return home >= 0;
+    }
+    if (ps_slice_eq(name, PS_LIT("created"))) {
+        return read_seconds(value, &ret->created_unix_s);
+    }
+    if (ps_slice_eq(name, PS_LIT("replication"))) {
+        ret->unreplicated = ps_slice_eq(value, PS_LIT("disabled"));
+    }
+    return true;
+}
+
+/* False: it is none, or of a store that cannot be here. */
+static bool read_told(const struct ps_node *node, struct ps_slice metadata, struct told *ret)
+{
+    const struct ps_cluster *cluster = &node->state.cluster;
+    *ret = (struct told){
+        .type = PS_STORE_KV, .home = cluster->home, .created_unix_s = cluster->epoch_unix_s};
+    if (metadata.size > 0 && memchr(metadata.data, '=', metadata.size) == NULL) {
+        ret->profile = ps_profile_find(metadata);
+        return ret->profile != NULL;
+    }
+    const char *at = metadata.data;
+    const char *end = metadata.size == 0 ? at : at + metadata.size;
+    while (at < end) {
+        const char *stop = memchr(at, ' ', (size_t)(end - at));
+        stop = stop == NULL ? end : stop;
+        const char *sign = memchr(at, '=', (size_t)(stop - at));
+        if (sign == NULL ||
+            !read_word(node, (struct ps_slice){at, (size_t)(sign - at)},
+                       (struct ps_slice){sign + 1, (size_t)(stop - sign - 1)}, ret)) {
+            return false;
+        }
+        at = stop + (stop < end);
+    }
+    return ret->profile == NULL ||
+           strstr(ret->profile->types, ps_store_type_name(ret->type)) != NULL;
+}
+
+static void write_told(const struct ps_node *node, const struct told *told, struct ps_buf *ret)
+{
+    if (told->profile != NULL) {
+        ps_buf_printf(ret, "type=%s profile=%s home=%s created=%" PRId64,
+                      ps_store_type_name(told->type), told->profile->name,
+                      node->state.cluster.pops[told->home]->code, told->created_unix_s);
+    }
+    if (told->unreplicated) {
+        ps_buf_printf(ret, "%sreplication=disabled", ret->size > 0 ? " " : "");
+    }
+}
+
+/* What would be told of a store as it is. */
+static struct told told_of(const struct ps_node_store *store)
+{
+    const struct ps_store *own = store->own;
+    return (struct told){.profile = own == NULL ? NULL : ps_profile_find(ps_slice_of(own->profile)),
+                         .type = store->config->type,
+                         .home = store->config->home,
+                         .created_unix_s = store->created_unix_s,
+                         .unreplicated = store->unreplicated};
+}
+
+/* A store that is new here. */
+static struct ps_node_store *make(struct ps_node *node, struct ps_slice id, const struct told *told)
+{
     struct ps_store *config = PS_NEW(struct ps_store);
-    *config = (struct ps_store){.type = PS_STORE_KV, .home = node->state.cluster.home};
+    *config = (struct ps_store){.type = told->type, .home = told->home};
     memcpy(config->name, id.data, id.size);
     memcpy(config->id, id.data, id.size);
-    (void)snprintf(config->profile, sizeof config->profile, "%s", profile->name);
-    profile->fill(&config->policy, &config->kv);
+    (void)snprintf(config->profile, sizeof config->profile, "%s", told->profile->name);
+    told->profile->fill(&config->policy, &config->kv);
     struct ps_node_store *store = ps_store_create(node, config);
     store->own = config;
+    store->created_unix_s = told->created_unix_s;
     return store;
 }
 
@@ -108,18 +216,20 @@ static bool take_entry(void *context, struct ps_slice id, const struct ps_versio
         }
         return true;
     }
-    if (!is_title(version->value)) {
+    struct told told;
+    if (!is_title(version->value) || !read_told(listing->node, version->metadata, &told)) {
+        ps_node_log(listing->node, PS_LOG_ERROR, "node", "store %.*s cannot be here: %.*s",
+                    (int)id.size, id.data, (int)version->metadata.size, version->metadata.data);
         return true;
     }
-    if (store == NULL && version->metadata.size > 0) {
-        store = make(listing->node, id, version);
-        if (store != NULL) {
-            store->next = listing->made;
-            listing->made = store;
-        }
+    if (store == NULL && told.profile != NULL) {
+        store = make(listing->node, id, &told);
+        store->next = listing->made;
+        listing->made = store;
     }
     if (store != NULL) {
         store->named = true;
+        store->unreplicated = told.unreplicated;
         set_title(store, version->value);
     }
     return true;
@@ -145,7 +255,7 @@ static struct ps_node_store *compare(struct ps_node *node)
         ps_map_read_end(node->map);
     }
     if (status != PS_OK) {
-        ps_node_log(node, PS_LOG_ERROR, "node", "the namespaces cannot be read: %s",
+        ps_node_log(node, PS_LOG_ERROR, "node", "which stores there are cannot be read: %s",
                     ps_status_text(status));
         return listing.made; /* nothing is dropped that may be there */
     }
@@ -204,7 +314,7 @@ enum ps_status ps_namespaces_open(struct ps_node *node, struct ps_error *err)
     for (struct ps_node_store *store = next_made(&made); store != NULL; store = next_made(&made)) {
         struct ps_error reason = {0};
         if (ps_store_open(store, &reason) != PS_OK) {
-            ps_node_log(node, PS_LOG_ERROR, "node", "a namespace is not served: %s", reason.text);
+            ps_node_log(node, PS_LOG_ERROR, "node", "a store is not served: %s", reason.text);
         }
     }
     return PS_OK;
@@ -212,27 +322,29 @@ enum ps_status ps_namespaces_open(struct ps_node *node, struct ps_error *err)
 
 /* ---- at home ---- */
 
-static bool has_title(const struct ps_node_store *store, struct ps_slice title, struct ps_slice id)
+static bool has_title(const struct ps_node_store *store, enum ps_store_type type,
+                      const struct ps_entry *entry)
 {
-    return ps_store_is_shown(store) && ps_slice_eq(ps_slice_of(store->title), title) &&
-           !ps_slice_eq(ps_slice_of(store->config->id), id);
+    return ps_store_is_shown(store) && store->config->type == type &&
+           ps_slice_eq(ps_slice_of(store->title), entry->value) &&
+           !ps_slice_eq(ps_slice_of(store->config->id), entry->key);
 }
 
-/* Does another one than `id` have this title? */
-static bool is_taken(struct ps_node *node, struct ps_slice title, struct ps_slice id)
+/* Does another store of the type have this title? */
+static bool is_taken(struct ps_node *node, enum ps_store_type type, const struct ps_entry *entry)
 {
     bool taken = false;
     for (size_t i = 0; i < node->store_count && !taken; i++) {
-        taken = has_title(node->stores[i], title, id);
+        taken = has_title(node->stores[i], type, entry);
     }
     for (struct ps_node_store *store = node->opening; store != NULL && !taken;
          store = store->next) {
-        taken = has_title(store, title, id);
+        taken = has_title(store, type, entry);
     }
     return taken;
 }
 
-static size_t count_namespaces(struct ps_node *node)
+static size_t count_stores(struct ps_node *node)
 {
     size_t count = 0;
     for (size_t i = 0; i < node->store_count; i++) {
@@ -256,20 +368,23 @@ static enum ps_status check(struct ps_node *node, const struct ps_entry *entry)
         bool right = store != NULL && entry->deleted == made_later;
         return right ? PS_OK : PS_NOT_FOUND;
     }
-    if (!is_title(entry->value) ||
-        (entry->metadata.size > 0 && ps_profile_find(entry->metadata) == NULL)) {
+    struct told told;
+    if (!is_title(entry->value) || !read_told(node, entry->metadata, &told)) {
         return PS_INVALID;
     }
-    if (store == NULL && entry->metadata.size == 0) {
+    if (store == NULL && told.profile == NULL) {
         return PS_NOT_FOUND;
     }
-    if (made_later != (entry->metadata.size > 0)) {
+    if (made_later != (told.profile != NULL) ||
+        (store != NULL && made_later &&
+         (told.type != store->config->type || told.home != store->config->home))) {
         return PS_INVALID;
     }
-    if (is_taken(node, entry->value, entry->key)) {
+    enum ps_store_type type = store == NULL ? told.type : store->config->type;
+    if (is_taken(node, type, entry)) {
         return PS_EXISTS;
     }
-    return store == NULL && count_namespaces(node) >= PS_STORES_MAX ? PS_LIMIT : PS_OK;
+    return store == NULL && count_stores(node) >= PS_STORES_MAX ? PS_LIMIT : PS_OK;
 }
 
 static bool is_made_already(struct ps_node *node, const struct ps_write *write)
@@ -404,43 +519,85 @@ static void write_change(struct ps_namespace_call *call)
     ps_write_start(call->write);
 }
 
+static uint16_t home_of(const struct ps_cluster *cluster, const char *region)
+{
+    uint16_t home = cluster->home;
+    for (size_t i = cluster->pop_count; i > 0 && region[0] != '\0'; i--) {
+        home = strcmp(cluster->pops[i - 1]->region, region) == 0 ? (uint16_t)(i - 1) : home;
+    }
+    return home;
+}
+
+static struct told told_of_new(const struct ps_namespace_call *call)
+{
+    const struct ps_node *node = call->node;
+    return (struct told){.profile = ps_profile_find(ps_slice_of(ps_profile_default(call->type))),
+                         .type = call->type,
+                         .home = home_of(&node->state.cluster, call->region),
+                         .created_unix_s = ps_kv_unix_s(&node->state.cluster, ps_node_now(node)),
+                         .unreplicated = call->unreplicated};
+}
+
+static void draw_id(struct ps_namespace_call *call)
+{
+    struct ps_token id;
+    ps_node_unique(call->node, &id);
+    for (size_t i = 0; i < PS_TOKEN_SIZE; i++) {
+        (void)snprintf(call->id + 2 * i, 3, "%02x", id.bytes[i]);
+    }
+}
+
+/* The record that the change is. False: there is no such store. */
+static bool fill_entry(struct ps_namespace_call *call, struct ps_entry *entry)
+{
+    struct told told;
+    if (call->op == PS_NAMESPACE_CREATE) {
+        draw_id(call);
+        told = told_of_new(call);
+        entry->value = call->title;
+    } else {
+        const struct ps_node_store *store = find(call->node, ps_slice_of(call->id));
+        if (store == NULL) {
+            return false;
+        }
+        told = told_of(store);
+        told.unreplicated =
+            call->op == PS_NAMESPACE_REPLICATION ? call->unreplicated : told.unreplicated;
+        ps_buf_append_text(&call->title_now, store->title); /* which may change meanwhile */
+        entry->value =
+            call->op == PS_NAMESPACE_RENAME ? call->title : ps_buf_slice(&call->title_now);
+    }
+    entry->key = ps_slice_of(call->id);
+    if (call->op == PS_NAMESPACE_DELETE) {
+        entry->value = PS_LIT("");
+        entry->deleted = told.profile != NULL;
+    } else {
+        write_told(call->node, &told, &call->told);
+        entry->metadata = ps_buf_slice(&call->told);
+    }
+    return true;
+}
+
 void ps_namespace_start(struct ps_namespace_call *call)
 {
     struct ps_node *node = call->node;
     struct change *change = PS_NEW(struct change);
-    struct ps_entry *entry = &change->write.write.entry;
     change->call = call;
     change->write.store = node->names;
     call->write = &change->write;
     call->deadline_mono_ns = ps_mono_ns() + DONE_WALL_MS * PS_MS;
     ps_node_unique(node, &change->write.write.token);
-    (void)snprintf(call->profile, sizeof call->profile, "%s", PROFILE);
-    if (call->op == PS_NAMESPACE_CREATE) {
-        struct ps_token id;
-        ps_node_unique(node, &id);
-        for (size_t i = 0; i < PS_TOKEN_SIZE; i++) {
-            (void)snprintf(call->id + 2 * i, 3, "%02x", id.bytes[i]);
-        }
+    if (fill_entry(call, &change->write.write.entry)) {
+        write_change(call);
     } else {
-        const struct ps_node_store *store = find(node, ps_slice_of(call->id));
-        if (store == NULL) {
-            finish(call, PS_NOT_FOUND);
-            return;
-        }
-        bool made_later = store->own != NULL;
-        (void)snprintf(call->profile, sizeof call->profile, "%s",
-                       made_later ? store->config->profile : "");
-        entry->deleted = call->op == PS_NAMESPACE_DELETE && made_later;
+        finish(call, PS_NOT_FOUND);
     }
-    bool drops = call->op == PS_NAMESPACE_DELETE;
-    entry->key = ps_slice_of(call->id);
-    entry->value = drops ? (struct ps_slice){"", 0} : call->title;
-    entry->metadata = drops ? (struct ps_slice){0} : ps_slice_of(call->profile);
-    write_change(call);
 }
 
 void ps_namespace_fini(struct ps_namespace_call *call)
 {
+    ps_buf_fini(&call->told);
+    ps_buf_fini(&call->title_now);
     free(call->write);
 }
 

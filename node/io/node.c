@@ -192,9 +192,20 @@ static enum ps_status open_feed(struct ps_node *node, struct ps_error *err)
     return ps_transport_nano_create(feed, answers, &handler, &node->transport, err);
 }
 
-static void watch_feed(struct ps_node *node)
+static void unwatch_feed(struct ps_node *node)
+{
+    for (size_t i = 0; i < node->feed_watcher_count; i++) {
+        ev_io_stop(node->loop, &node->feed_watchers[i]);
+    }
+    free(node->feed_watchers);
+    node->feed_watchers = NULL;
+    node->feed_watcher_count = 0;
+}
+
+void ps_node_watch_feed(struct ps_node *node)
 {
     int fds[FDS_MAX];
+    unwatch_feed(node);
     size_t count = ps_transport_fds(node->transport, fds, FDS_MAX);
     node->feed_watchers = PS_NEW_ARRAY(ev_io, count + 1);
     node->feed_watcher_count = count;
@@ -203,8 +214,7 @@ static void watch_feed(struct ps_node *node)
         node->feed_watchers[i].data = node;
         ev_io_start(node->loop, &node->feed_watchers[i]);
     }
-    ev_idle_init(&node->feed_idle, on_feed_idle);
-    node->feed_idle.data = node;
+    ev_idle_start(node->loop, &node->feed_idle); /* something may have come already */
 }
 
 /* ---- start ---- */
@@ -376,6 +386,8 @@ static enum ps_status open_loop(struct ps_node *node, struct ps_error *err)
     ev_io_init(&node->timer, on_timer, node->timer_fd, EV_READ);
     node->timer.data = node;
     ev_io_start(node->loop, &node->timer);
+    ev_idle_init(&node->feed_idle, on_feed_idle);
+    node->feed_idle.data = node;
     ev_prepare_init(&node->prepare, on_prepare);
     node->prepare.data = node;
     return ps_worker_create(node->loop, &node->worker, err);
@@ -420,7 +432,7 @@ static enum ps_status start(struct ps_node *node, const struct ps_node_options *
         status = ps_namespaces_open(node, err);
     }
     if (status == PS_OK) {
-        watch_feed(node);
+        ps_node_watch_feed(node);
         status = ps_server_create(node, &node->server, err);
     }
     if (status == PS_OK) {
@@ -488,10 +500,7 @@ static void serve(struct ps_node *node)
 static void close_node(struct ps_node *node)
 {
     ps_worker_destroy(node->worker);
-    for (size_t i = 0; i < node->feed_watcher_count; i++) {
-        ev_io_stop(node->loop, &node->feed_watchers[i]);
-    }
-    free(node->feed_watchers);
+    unwatch_feed(node);
     ps_transport_destroy(node->transport);
     ps_writes_fini(node);
     ps_stores_close(node);

@@ -66,14 +66,16 @@ struct ps_remote_query;
 struct ps_node_store {
     struct ps_node *node;
     const struct ps_store *config;
-    struct ps_store *own; /* of a namespace that was made at run time: its config; else NULL */
+    struct ps_store *own; /* of a store that was made at run time: its config; else NULL */
     char title[PS_KV_TITLE_SIZE_MAX + 1];
-    bool hidden;     /* ours, not the user's */
-    bool dropped;    /* takes no more requests */
-    bool named;      /* ps_namespaces_changed: it is still there */
-    bool installing; /* a snapshot takes the place of what is here, until its last part is in the
-                        map */
-    bool in_commit;  /* home */
+    int64_t created_unix_s;
+    bool unreplicated; /* D1, read_replication "disabled": its queries are all home's */
+    bool hidden;       /* ours, not the user's */
+    bool dropped;      /* takes no more requests */
+    bool named;        /* ps_namespaces_changed: it is still there */
+    bool installing;   /* a snapshot takes the place of what is here, until its last part is in the
+                          map */
+    bool in_commit;    /* home */
     enum ps_status open_status; /* in node->opening: why it could not be opened */
     struct ps_node_store *next; /* in node->opening or node->gone */
     ps_map_store map_store;
@@ -200,6 +202,8 @@ void ps_node_save_meta(struct ps_node *node, void (*done)(void *context, enum ps
 void ps_node_empty_caches(struct ps_node *node, void (*done)(void *context, enum ps_status status),
                           void *context);
 
+/** The transport has other sockets than before. */
+void ps_node_watch_feed(struct ps_node *node);
 /** Fill with 16 bytes that no other caller in the cluster is given. */
 void ps_node_unique(struct ps_node *node, struct ps_token *ret);
 
@@ -212,8 +216,7 @@ struct ps_node_store *ps_node_store_by_id(struct ps_node *node, struct ps_slice 
 struct ps_node_store *ps_store_create(struct ps_node *node, const struct ps_store *config);
 /** Open it now, while the writer thread has nothing to do. When that fails it is destroyed. */
 PS_MUST_CHECK enum ps_status ps_store_open(struct ps_node_store *store, struct ps_error *err);
-/** Open it on the writer thread; ps_namespaces_opened tells of it. Its home is one that another
- * store here has, too. */
+/** Open it on the writer thread; ps_namespaces_opened tells of it. */
 void ps_store_open_later(struct ps_node_store *store);
 /** One that is being opened, or could not be; NULL: there is none. */
 struct ps_node_store *ps_store_opening(struct ps_node *node, struct ps_slice name);
@@ -225,15 +228,24 @@ void ps_stores_close(struct ps_node *node);
 
 /* ---- namespaces.c ---- */
 
-enum ps_namespace_op { PS_NAMESPACE_CREATE, PS_NAMESPACE_RENAME, PS_NAMESPACE_DELETE };
+enum ps_namespace_op {
+    PS_NAMESPACE_CREATE,
+    PS_NAMESPACE_RENAME,
+    PS_NAMESPACE_REPLICATION, /* set `unreplicated` */
+    PS_NAMESPACE_DELETE
+};
 
-/** One change of the namespaces. Who starts it owns it until `done`. Zero it first. */
+/** One change of which stores there are. Who starts it owns it until `done`. Zero it first. */
 struct ps_namespace_call {
-    struct ps_write_call *write; /* its own, as all but the next five */
+    struct ps_write_call *write; /* its own, as all but those down to `context` */
     struct ps_node *node;
     enum ps_namespace_op op;
-    struct ps_slice title; /* create, rename; lives until `done` */
-    char id[33];           /* of the namespace; given by a create */
+    enum ps_store_type type; /* create */
+    struct ps_slice title;   /* create, rename; lives until `done` */
+    char region[8];    /* create: its home is the first PoP of that region, if there is one; else
+                          the cluster's */
+    bool unreplicated; /* create, replication */
+    char id[33];       /* of the store; given by a create */
     /** Done everywhere it must be: durable at home, and so at this PoP. Errors: PS_EXISTS (the
      * title), PS_NOT_FOUND (the namespace), PS_LIMIT (PS_STORES_MAX), those of writes. Owns the
      * call again. */
@@ -242,7 +254,8 @@ struct ps_namespace_call {
     struct ps_alarm alarm;
     uint64_t deadline_mono_ns;
     uint64_t lsn;
-    char profile[32];
+    struct ps_buf told; /* the record's metadata */
+    struct ps_buf title_now;
     struct ps_namespace_call *next;
 };
 
@@ -351,6 +364,9 @@ void ps_writes_fini(struct ps_node *node);
 
 /* ---- queries.c ---- */
 
+/** The store is dropped: its queries that wait, here or for home, fail; the one that runs is cut
+ *  short. */
+void ps_queries_end(struct ps_node_store *store);
 /** More is visible, or may be: those who wait for a bookmark look again. */
 void ps_queries_wake(struct ps_node_store *store);
 /** Home answered a QUERY. */

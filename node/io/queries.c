@@ -59,6 +59,7 @@ static const char *words_of(enum ps_status status)
         {PS_TIMEOUT, "Network connection lost. (popsim: home gave no answer; what was asked for "
                      "may have been done)"},
         {PS_EXISTS, "Network connection lost. (popsim: home has committed it and lost its answer)"},
+        {PS_NOT_FOUND, "The database could not be found: it was deleted."},
         {PS_BEHIND, "The bookmark is of a state that home does not have."},
     };
 
@@ -176,6 +177,10 @@ static void forward(struct ps_query *query)
     struct ps_node_store *store = query->store;
     ps_time_ns home_ns;
     ps_time_ns end_ns;
+    if (store->dropped) {
+        fail_as(query, PS_NOT_FOUND);
+        return;
+    }
     query->invoke_ns = ps_node_now(node);
     query->job.text.size = 0;
     query->job.failed = false;
@@ -282,8 +287,11 @@ bool ps_queries_answered_error(struct ps_node *node, uint32_t request_id,
     if (query == NULL) {
         return false;
     }
-    if (message->error.status == PS_BUSY) {
-        send_again_in(query, PS_WRITE_BUSY_MS * PS_MS); /* the store is being opened there */
+    /* The store is being opened there, or one that was made just now is not known there yet. */
+    bool soon = message->error.status == PS_BUSY ||
+                (message->error.status == PS_NOT_FOUND && query->store->own != NULL);
+    if (soon) {
+        send_again_in(query, PS_WRITE_BUSY_MS * PS_MS);
         return true;
     }
     forget_request(query);
@@ -298,6 +306,10 @@ static void run(struct ps_query *query, uint64_t lsn, bool classify,
                 void (*done)(struct ps_d1_job *job))
 {
     struct ps_d1_job *job = &query->job;
+    if (query->store->dropped) {
+        fail_as(query, PS_NOT_FOUND);
+        return;
+    }
     job->body = query->body;
     job->flags = query->flags;
     job->lsn = lsn;
@@ -451,6 +463,29 @@ void ps_queries_wake(struct ps_node_store *store)
     }
 }
 
+void ps_queries_end(struct ps_node_store *store)
+{
+    struct ps_node *node = store->node;
+    if (store->d1 != NULL) {
+        ps_d1_thread_hurry(store->d1);
+    }
+    while (store->query_waits != NULL) {
+        struct ps_query *query = store->query_waits;
+        unlist(query);
+        fail_as(query, PS_NOT_FOUND);
+    }
+    struct ps_query *query;
+    struct ps_query *next;
+    HASH_ITER(hh, node->queries, query, next)
+    {
+        if (query->store == store) {
+            forget_request(query);
+            ps_node_alarm_stop(node, &query->alarm);
+            fail_as(query, PS_NOT_FOUND);
+        }
+    }
+}
+
 static void wait_for_bookmark(struct ps_query *query)
 {
     list(query);
@@ -537,7 +572,7 @@ void ps_query_start(struct ps_query *query)
         return;
     }
     if (ps_slice_eq(session, PS_LIT("first-unconstrained"))) {
-        start_here(query);
+        (query->store->unreplicated ? start_at_home : start_here)(query);
         return;
     }
     struct ps_bookmark bookmark;
@@ -550,6 +585,6 @@ void ps_query_start(struct ps_query *query)
         fail(query, PS_INVALID, "invalid bookmark: it is not of this database");
     } else {
         query->need_lsn = bookmark.lsn;
-        start_from_bookmark(query);
+        (query->store->unreplicated ? start_at_home : start_from_bookmark)(query);
     }
 }

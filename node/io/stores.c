@@ -84,7 +84,11 @@ static enum ps_status connect_home(struct ps_node_store *store, struct ps_error 
     char answers[4224];
     url_of(node, store->config->home, "feed.ipc", feed);
     url_of(node, store->config->home, "answer.ipc", answers);
-    return ps_transport_connect(node->transport, feed, answers, &store->peer, err);
+    enum ps_status status = ps_transport_connect(node->transport, feed, answers, &store->peer, err);
+    if (status == PS_OK && node->feed_watcher_count > 0) {
+        ps_node_watch_feed(node);
+    }
+    return status;
 }
 
 struct ps_node_store *ps_store_create(struct ps_node *node, const struct ps_store *config)
@@ -93,6 +97,7 @@ struct ps_node_store *ps_store_create(struct ps_node *node, const struct ps_stor
     store->node = node;
     store->config = config;
     store->unsent_tail = &store->unsent;
+    store->created_unix_s = node->state.cluster.epoch_unix_s;
     (void)snprintf(store->title, sizeof store->title, "%s", config->name);
     return store;
 }
@@ -101,9 +106,15 @@ struct ps_node_store *ps_store_create(struct ps_node *node, const struct ps_stor
 static enum ps_status open_in_map(struct ps_node_store *store, struct ps_log_state *ret_log,
                                   struct ps_error *err)
 {
-    struct ps_map *map = store->node->map;
-    enum ps_status status =
-        ps_map_store_open(map, ps_slice_of(store->config->name), &store->map_store, err);
+    const struct ps_node *node = store->node;
+    struct ps_map *map = node->map;
+    enum ps_status status = PS_OK;
+    if (store->config->home == node->pop && node->state.cluster.durability == PS_DURABILITY_SYNC) {
+        status = ps_map_make_sync(map, err); /* it may be the first store that has its home here */
+    }
+    if (status == PS_OK) {
+        status = ps_map_store_open(map, ps_slice_of(store->config->name), &store->map_store, err);
+    }
     return status == PS_OK ? ps_map_log_state(map, store->map_store, ret_log) : status;
 }
 
@@ -221,6 +232,7 @@ static void on_opened(struct ps_job *job)
             if (status != PS_OK) {
                 remember(&node->opening, store);
             }
+            ps_home_start_heartbeat(node); /* if it has none yet */
         }
         store->open_status = status;
         if (status != PS_OK) {
@@ -300,6 +312,7 @@ void ps_store_drop(struct ps_node_store *store)
     store->installs++; /* whatever waits for its answer gets none */
     ps_reads_end(store, true);
     ps_writes_end(store, PS_NOT_FOUND);
+    ps_queries_end(store);
     ps_home_fini(store);
     ps_store_replica_reset_pins(store->replica);
 }
@@ -309,7 +322,8 @@ static bool is_quiet(const struct ps_node_store *store)
     const struct ps_primary *primary = store->primary;
     bool writing = primary != NULL &&
                    (store->in_commit || ps_primary_busy(primary) || ps_primary_has_queue(primary));
-    return !writing && !store->applying;
+    bool running = store->d1 != NULL && ps_d1_thread_queued(store->d1) > 0;
+    return !writing && !store->applying && !running;
 }
 
 void ps_stores_reap(struct ps_node *node)
@@ -318,6 +332,8 @@ void ps_stores_reap(struct ps_node *node)
     for (size_t i = 0; i < node->store_count; i++) {
         struct ps_node_store *store = node->stores[i];
         if (store->dropped && is_quiet(store)) {
+            ps_d1_thread_destroy(store->d1); /* it has nothing to do */
+            store->d1 = NULL;
             remember(&node->gone, store);
             purge(store);
         } else {

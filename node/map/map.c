@@ -199,3 +199,8 @@ enum ps_status ps_map_stats(struct ps_map *map, struct ps_map_stats *ret)
 {
     return map->ops->stats(map, ret);
 }
+
+enum ps_status ps_map_make_sync(struct ps_map *map, struct ps_error *err)
+{
+    return map->ops->make_sync(map, err);
+}

@@ -51,6 +51,9 @@ struct ps_freshness {
  * path. */
 PS_MUST_CHECK enum ps_status ps_map_open_lmdb(const char *path, bool sync, struct ps_map **ret,
                                               struct ps_error *err);
+/** From now on, fsync at each apply; what was applied before is made durable first. Called where
+ *  ps_map_apply is. Errors: PS_IO. */
+PS_MUST_CHECK enum ps_status ps_map_make_sync(struct ps_map *map, struct ps_error *err);
 struct ps_map *ps_map_create_memory(void);
 void ps_map_close(struct ps_map *map); /* NULL accepted; no read or apply may be on */
 

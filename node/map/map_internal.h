@@ -41,6 +41,7 @@ struct ps_map_ops {
     enum ps_status (*meta_get)(struct ps_map *map, struct ps_slice name, struct ps_buf *ret);
     enum ps_status (*meta_put)(struct ps_map *map, struct ps_slice name, struct ps_slice value,
                                struct ps_error *err);
+    enum ps_status (*make_sync)(struct ps_map *map, struct ps_error *err);
     enum ps_status (*stats)(struct ps_map *map, struct ps_map_stats *ret);
 };
 

@@ -314,6 +314,7 @@ static const struct ps_map_ops LMDB_OPS = {
     .forget = ps_lmdb_forget,
     .meta_get = ps_lmdb_meta_get,
     .meta_put = ps_lmdb_meta_put,
+    .make_sync = ps_lmdb_make_sync,
     .stats = ps_lmdb_stats,
 };
 

@@ -287,6 +287,7 @@ enum ps_status ps_lmdb_apply(struct ps_map *base, const struct ps_append *append
                              struct ps_error *err);
 enum ps_status ps_lmdb_forget(struct ps_map *base, ps_map_store store, ps_time_ns horizon_ns,
                               size_t budget, bool *ret_more, struct ps_error *err);
+enum ps_status ps_lmdb_make_sync(struct ps_map *base, struct ps_error *err);
 enum ps_status ps_lmdb_meta_put(struct ps_map *base, struct ps_slice name, struct ps_slice value,
                                 struct ps_error *err);
 

@@ -473,3 +473,18 @@ enum ps_status ps_lmdb_meta_put(struct ps_map *base, struct ps_slice name, struc
     }
     return status;
 }
+
+enum ps_status ps_lmdb_make_sync(struct ps_map *base, struct ps_error *err)
+{
+    struct ps_lmdb_map *map = map_of(base);
+    if (map->sync) {
+        return PS_OK;
+    }
+    int rc = mdb_env_sync(map->env, 1);
+    rc = rc != 0 ? rc : mdb_env_set_flags(map->env, MDB_NOSYNC, 0);
+    if (rc != 0) {
+        return ps_fail(err, ps_lmdb_status_of(rc), "%s: %s", map->path, mdb_strerror(rc));
+    }
+    map->sync = true;
+    return PS_OK;
+}

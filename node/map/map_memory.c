@@ -887,6 +887,13 @@ static enum ps_status mem_stats(struct ps_map *base, struct ps_map_stats *ret)
     return PS_OK;
 }
 
+static enum ps_status mem_make_sync(struct ps_map *base, struct ps_error *err)
+{
+    (void)base;
+    (void)err;
+    return PS_OK;
+}
+
 static const struct ps_map_ops MEMORY_OPS = {
     .close = mem_close,
     .store_open = mem_store_open,
@@ -905,6 +912,7 @@ static const struct ps_map_ops MEMORY_OPS = {
     .forget = mem_forget,
     .meta_get = mem_meta_get,
     .meta_put = mem_meta_put,
+    .make_sync = mem_make_sync,
     .stats = mem_stats,
 };
 
