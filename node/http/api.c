@@ -56,7 +56,7 @@ static int hex(char c)
 }
 
 /* Into the call's text, which has room for all that can be decoded, so that it never moves. */
-static bool decode(struct ps_api_call *call, struct ps_slice from, bool plus, struct ps_slice *ret)
+bool ps_api_decode(struct ps_api_call *call, struct ps_slice from, bool plus, struct ps_slice *ret)
 {
     size_t start = call->text.size;
     for (size_t i = 0; i < from.size; i++) {
@@ -194,8 +194,9 @@ static void parse_list(struct ps_api_parser *parser, const char *limit)
     struct ps_slice text;
     struct ps_slice cursor = {0};
     call->kv.op = PS_KV_LIST;
-    if ((ps_api_query(call, "prefix", &text) && !decode(call, text, true, &call->kv.prefix)) ||
-        (ps_api_query(call, "cursor", &text) && !decode(call, text, true, &cursor))) {
+    if ((ps_api_query(call, "prefix", &text) &&
+         !ps_api_decode(call, text, true, &call->kv.prefix)) ||
+        (ps_api_query(call, "cursor", &text) && !ps_api_decode(call, text, true, &cursor))) {
         ps_api_fail(parser, 400, 10021, "Could not URL-decode query");
         return;
     }
@@ -262,7 +263,7 @@ static void parse_key(struct ps_api_parser *parser, struct ps_slice raw)
     struct ps_slice coded;
     bool urlencoded = call->dialect == PS_API_REST ||
                       (ps_api_query(call, "urlencoded", &coded) && coded.size > 0);
-    if (urlencoded && !decode(call, raw, false, &call->kv.key)) {
+    if (urlencoded && !ps_api_decode(call, raw, false, &call->kv.key)) {
         ps_api_fail(parser, 400, 10021, "Could not URL-decode key name");
         return;
     }

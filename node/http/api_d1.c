@@ -72,8 +72,7 @@ static void refuse_for_now(struct ps_api_parser *parser)
 
 static bool is_later(struct ps_slice rest)
 {
-    return ps_slice_eq(rest, PS_LIT("/export")) || ps_slice_eq(rest, PS_LIT("/import")) ||
-           ps_slice_starts(rest, PS_LIT("/time_travel/"));
+    return ps_slice_eq(rest, PS_LIT("/export")) || ps_slice_eq(rest, PS_LIT("/import"));
 }
 
 static void parse_in_database(struct ps_api_parser *parser, struct ps_slice rest)
@@ -92,6 +91,8 @@ static void parse_in_database(struct ps_api_parser *parser, struct ps_slice rest
             call->kind = PS_API_D1;
             call->d1_flags = PS_QUERY_EACH | PS_QUERY_ARRAY | (raw ? PS_QUERY_ROWS : 0U);
         }
+    } else if (ps_slice_starts(rest, PS_LIT("/time_travel/"))) {
+        ps_api_parse_d1_travel(parser, (struct ps_slice){rest.data + 12, rest.size - 12});
     } else if (is_later(rest)) {
         refuse_for_now(parser);
     } else {

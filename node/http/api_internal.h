@@ -24,6 +24,9 @@ bool ps_api_is_json(struct ps_slice text);
 
 /** The raw value of a query parameter; false if it is not given. */
 bool ps_api_query(const struct ps_api_call *call, const char *name, struct ps_slice *ret);
+/** Decode a path's or (plus: '+' is a space) query's part; *ret lives as long as the call. False:
+ *  its escapes are wrong. */
+bool ps_api_decode(struct ps_api_call *call, struct ps_slice from, bool plus, struct ps_slice *ret);
 /** A header's value (lower-case name), also through the hook; empty if it is not given. */
 struct ps_slice ps_api_header(const struct ps_api_parser *parser, const char *name);
 
@@ -31,6 +34,12 @@ struct ps_slice ps_api_header(const struct ps_api_parser *parser, const char *na
 void ps_api_parse_d1_binding(struct ps_api_parser *parser);
 /** Below /d1/database. */
 void ps_api_parse_d1_rest(struct ps_api_parser *parser, struct ps_slice rest);
+
+/** Below /d1/database/{id}/time_travel. */
+void ps_api_parse_d1_travel(struct ps_api_parser *parser, struct ps_slice rest);
+/** An instant as Time Travel's users write it: Unix seconds (or milliseconds, of 12 digits and
+ *  more), or RFC 3339 with an offset, in nanoseconds since 1970. */
+bool ps_api_read_instant(struct ps_slice text, int64_t *ret_unix_ns);
 
 /** Begin a REST answer: what follows is the result, and "}". */
 void ps_api_answer_begin(struct ps_http_response *response);

@@ -1,6 +1,7 @@
 #include "node/io/d1_thread.h"
 
 #include "node/d1/database.h"
+#include "node/io/travel.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -161,23 +162,6 @@ static bool is_made_already(struct ps_d1_thread *thread, struct ps_d1_job *job)
     return made;
 }
 
-/* Every record changes the head, so its version at an LSN was committed with that LSN. */
-static ps_time_ns commit_time(const struct ps_node_store *store, uint64_t lsn)
-{
-    struct ps_map *map = store->node->map;
-    char key[PS_PAGE_KEY_SIZE];
-    ps_page_key(key, 0);
-    const struct ps_bound bound = {.lsn_max = lsn, .commit_max = PS_NEVER};
-    struct ps_version version = {0};
-    if (ps_map_read_begin(map) != PS_OK) {
-        return 0;
-    }
-    bool found = ps_map_get(map, store->map_store, (struct ps_slice){key, sizeof key}, &bound,
-                            &version) == PS_OK;
-    ps_map_read_end(map);
-    return found ? version.commit_ns : 0;
-}
-
 static void take_answer(struct ps_d1_thread *thread, struct ps_d1_job *job,
                         struct ps_d1_answer *answer, bool array)
 {
@@ -186,7 +170,12 @@ static void take_answer(struct ps_d1_thread *thread, struct ps_d1_job *job,
     job->failed = answer->outcome == PS_D1_FAILED;
     job->status = answer->status;
     job->at_lsn = answer->lsn;
-    job->commit_ns = commit_time(store, answer->lsn);
+    const struct ps_bound bound = {.lsn_max = answer->lsn, .commit_max = PS_NEVER};
+    struct ps_travel_state state;
+    if (ps_travel_find(store, &bound, &state) == PS_OK) {
+        job->commit_ns = state.commit_ns;
+        job->restores = state.restores;
+    }
     if (job->failed) {
         ps_buf_append_slice(&job->text, ps_buf_slice(&answer->error));
     } else if (!job->to_primary) {
@@ -234,17 +223,14 @@ static void run_request(struct ps_d1_thread *thread, struct ps_d1_job *job,
     ps_d1_answer_fini(&answer);
 }
 
-static void run(struct ps_d1_thread *thread, struct ps_d1_job *job)
+static void run_on_open(struct ps_d1_thread *thread, struct ps_d1_job *job)
 {
     struct ps_error err = {0};
     struct ps_d1_request request;
-    thread->job = job;
-    thread->deadline_mono_ns = ps_mono_ns() + PS_D1_DURATION_S * PS_SECOND;
-    job->status = open_database(thread, &err);
-    if (job->status != PS_OK) {
-        job->failed = true;
-        ps_buf_append_text(&job->text, err.text);
-    } else if (is_made_already(thread, job)) {
+    bool made = is_made_already(thread, job);
+    if (ps_travel_is(job)) {
+        ps_travel_run(thread->store, ps_d1_database_pages(thread->database), job, made);
+    } else if (made) {
         job->status = PS_EXISTS;
     } else if (ps_d1_request_read(job->body, &request, &err) != PS_OK) {
         job->failed = true;
@@ -252,6 +238,20 @@ static void run(struct ps_d1_thread *thread, struct ps_d1_job *job)
     } else {
         run_request(thread, job, &request);
         ps_d1_request_fini(&request);
+    }
+}
+
+static void run(struct ps_d1_thread *thread, struct ps_d1_job *job)
+{
+    struct ps_error err = {0};
+    thread->job = job;
+    thread->deadline_mono_ns = ps_mono_ns() + PS_D1_DURATION_S * PS_SECOND;
+    job->status = open_database(thread, &err);
+    if (job->status == PS_OK) {
+        run_on_open(thread, job);
+    } else {
+        job->failed = true;
+        ps_buf_append_text(&job->text, err.text);
     }
     thread->job = NULL;
 }

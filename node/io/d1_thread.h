@@ -10,9 +10,8 @@
 #include "node/io/node_internal.h"
 
 enum {
-    PS_D1_QUEUE_MAX = 1000,  /* requests that wait for one database */
-    PS_D1_DURATION_S = 30,   /* of one request, on the wall (D1's limit) */
-    PS_D1_BOOKMARK_EPOCH = 1 /* one more after each restore, once there are any */
+    PS_D1_QUEUE_MAX = 1000, /* requests that wait for one database */
+    PS_D1_DURATION_S = 30   /* of one request, on the wall (D1's limit) */
 };
 
 struct ps_d1_thread;
@@ -38,6 +37,7 @@ struct ps_d1_job {
     struct ps_buf text;   /* JSON results, or the reason; ps_d1_job_fini releases it */
     uint64_t at_lsn;      /* that it read at, or made */
     ps_time_ns commit_ns; /* of that LSN; 0: there is none */
+    uint32_t restores;    /* that there had been by then */
 };
 
 /** Start the store's thread. Errors: PS_IO. */

@@ -1,6 +1,7 @@
 /* House-keeping: entries whose life is over, and versions that no read can reach any more. A little
  * at a time, in turns, store by store. */
 #include "node/io/node_internal.h"
+#include "node/io/travel.h"
 #include "replication/base/memory.h"
 
 enum { HOUSE_MS = 1000, SWEEP_BUDGET = 4096, FORGET_BUDGET = 1024 };
@@ -48,6 +49,9 @@ static ps_time_ns horizon_of(const struct ps_node_store *store, ps_time_ns now_n
     ps_dur_ns wall_ns =
         (ps_dur_ns)((ps_u128)PS_RETENTION_NS * node->state.timeline.speed_milli / 1000);
     ps_time_ns horizon_ns = ps_time_sub(now_ns, ps_time_max(PS_RETENTION_NS, wall_ns));
+    if (store->d1 != NULL && store->primary != NULL) {
+        horizon_ns = ps_time_min(horizon_ns, ps_travel_horizon(store, now_ns));
+    }
     return ps_time_min(horizon_ns, ps_store_replica_horizon(store->replica, horizon_ns));
 }
 

@@ -12,6 +12,7 @@
  * it d1_thread.c        the thread that runs the SQL of one D1 database home.c             home's
  * part: group commit, publishing, heartbeats, others' requests feed_glue.c        a follower's
  * part: batches and snapshots into the map, what to ask next control.c          /popsim/...
+ *   travel.c           Time Travel: bookmarks of instants, restores
  *   metrics.c          /metrics
  *   house.c            sweeping and forgetting
  *   stores.c           stores: opened, dropped, closed

@@ -1,5 +1,6 @@
 #include "node/io/queries.h"
 
+#include "node/io/travel.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -9,8 +10,7 @@
 enum {
     RETRY_MS_MAX = 2000,   /* a question without an answer is asked again after this, at last */
     QUERY_WALL_MS = 90000, /* ... and this is the longest that home may take */
-    DAY_S = 86400,
-    NS_PER_BYTE = 40 /* a large message takes its time on a busy machine */
+    NS_PER_BYTE = 40       /* a large message takes its time on a busy machine */
 };
 
 static struct ps_query *of_job(struct ps_d1_job *job)
@@ -75,31 +75,6 @@ static void fail_as(struct ps_query *query, enum ps_status status)
 {
     query->staleness = (struct ps_kv_staleness){0}; /* nobody will know what it saw */
     fail(query, status, words_of(status));
-}
-
-static uint8_t nibble(char c)
-{
-    return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-/* The store's id, which is 32 hexadecimal digits. */
-static void read_hash(const struct ps_store *config, uint8_t ret[PS_BOOKMARK_HASH_SIZE])
-{
-    for (size_t i = 0; i < PS_BOOKMARK_HASH_SIZE; i++) {
-        ret[i] = (uint8_t)(nibble(config->id[2 * i]) << 4 | nibble(config->id[2 * i + 1]));
-    }
-}
-
-static void put_bookmark(struct ps_query *query, uint64_t lsn, ps_time_ns commit_ns)
-{
-    const struct ps_cluster *cluster = &query->node->state.cluster;
-    struct ps_bookmark bookmark = {
-        .epoch = PS_D1_BOOKMARK_EPOCH,
-        .lsn = lsn,
-        .day = (uint32_t)((uint64_t)ps_kv_unix_s(cluster, commit_ns) / DAY_S)};
-    read_hash(query->store->config, bookmark.hash);
-    ps_bookmark_write(query->bookmark, &bookmark);
-    query->bookmark[PS_BOOKMARK_SIZE] = '\0';
 }
 
 /* What was run at home saw the newest, which it may have made. */
@@ -220,7 +195,8 @@ static void conclude(struct ps_query *query)
     query->status = job->status;
     query->failed = job->failed;
     if (!job->failed) {
-        put_bookmark(query, job->at_lsn, job->commit_ns);
+        const struct ps_travel_state state = {job->at_lsn, job->commit_ns, job->restores};
+        ps_travel_bookmark(query->store, &state, query->bookmark);
     }
     finish(query);
 }
@@ -275,6 +251,7 @@ void ps_queries_answered(struct ps_node *node, uint32_t request_id,
     job->now_ns = message->answered.run_ns;
     job->at_lsn = message->answered.lsn;
     job->commit_ns = message->answered.commit_ns;
+    job->restores = message->answered.restores;
     ps_buf_append_slice(&job->text, message->answered.body);
     put_newest(query, message->answered.eval_ns);
     on_time(&query->alarm);
@@ -576,12 +553,9 @@ void ps_query_start(struct ps_query *query)
         return;
     }
     struct ps_bookmark bookmark;
-    uint8_t hash[PS_BOOKMARK_HASH_SIZE];
-    read_hash(query->store->config, hash);
     if (ps_bookmark_read(session, &bookmark) != PS_OK) {
         fail(query, PS_INVALID, "invalid bookmark or constraint");
-    } else if (bookmark.epoch != PS_D1_BOOKMARK_EPOCH ||
-               memcmp(bookmark.hash, hash, sizeof hash) != 0) {
+    } else if (!ps_travel_is_of(query->store, &bookmark)) {
         fail(query, PS_INVALID, "invalid bookmark: it is not of this database");
     } else {
         query->need_lsn = bookmark.lsn;

@@ -98,6 +98,7 @@ static void encode_answer(struct ps_buf *ret, const struct ps_node_store *store,
                                               .wrote = job->wrote,
                                               .lsn = job->at_lsn,
                                               .commit_ns = job->commit_ns,
+                                              .restores = job->restores,
                                               .eval_ns = eval_ns,
                                               .run_ns = job->now_ns,
                                               .body = body}};

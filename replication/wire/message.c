@@ -104,12 +104,13 @@ static void pack_fields(msgpack_packer *packer, const struct ps_message *message
         ps_pack_bin(packer, message->query.body);
         return;
     case PS_MESSAGE_ANSWERED:
-        ps_pack_array(packer, 8);
+        ps_pack_array(packer, 9);
         ps_pack_u64(packer, message->answered.status);
         ps_pack_bool(packer, message->answered.failed);
         ps_pack_bool(packer, message->answered.wrote);
         ps_pack_u64(packer, message->answered.lsn);
         ps_pack_u64(packer, message->answered.commit_ns);
+        ps_pack_u64(packer, message->answered.restores);
         ps_pack_u64(packer, message->answered.eval_ns);
         ps_pack_u64(packer, message->answered.run_ns);
         ps_pack_bin(packer, message->answered.body);
@@ -250,6 +251,7 @@ static void read_fields(struct ps_wire_reader *fields, struct ps_message *messag
         message->answered.wrote = ps_wire_read_bool(fields);
         message->answered.lsn = ps_wire_read_u64(fields, 0, UINT64_MAX - 1);
         message->answered.commit_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
+        message->answered.restores = (uint32_t)ps_wire_read_u64(fields, 0, UINT32_MAX);
         message->answered.eval_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
         message->answered.run_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
         message->answered.body = ps_wire_read_bin(fields, 0, PS_VALUE_SIZE_MAX);

@@ -51,7 +51,11 @@ enum ps_query_flag {
     PS_QUERY_ROWS = 1,  /* rows and columns, else an array of objects */
     PS_QUERY_EACH = 2,  /* one result for each statement of a text */
     PS_QUERY_ARRAY = 4, /* results in an array, also when there is one */
-    PS_QUERY_FLAGS = 7
+    /* Time Travel: tell the bookmark of a state, or bring the state back. The body says which one:
+     * empty (the newest), 'b' and its bookmark, or 't' and an instant in nanoseconds since 1970. */
+    PS_QUERY_BOOKMARK = 8,
+    PS_QUERY_RESTORE = 16,
+    PS_QUERY_FLAGS = 31
 };
 
 struct ps_message {
@@ -113,6 +117,7 @@ struct ps_message {
             bool wrote;            /* it made that LSN */
             uint64_t lsn;          /* that it read at or made */
             ps_time_ns commit_ns;  /* of that LSN */
+            uint32_t restores;     /* that there had been by then */
             ps_time_ns eval_ns;    /* its place in the order of home's decisions */
             ps_time_ns run_ns;     /* what 'now' was in its SQL */
             struct ps_slice body;

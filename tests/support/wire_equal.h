@@ -123,6 +123,7 @@ static inline bool message_equal(const struct ps_message *a, const struct ps_mes
                a->answered.failed == b->answered.failed && a->answered.wrote == b->answered.wrote &&
                a->answered.lsn == b->answered.lsn &&
                a->answered.commit_ns == b->answered.commit_ns &&
+               a->answered.restores == b->answered.restores &&
                a->answered.eval_ns == b->answered.eval_ns &&
                a->answered.run_ns == b->answered.run_ns &&
                ps_slice_eq(a->answered.body, b->answered.body);

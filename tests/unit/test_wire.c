@@ -190,6 +190,7 @@ static struct ps_message some_message(struct maker *maker, enum ps_message_kind 
         message.answered.wrote = below(maker, 2) == 0;
         message.answered.lsn = number(maker);
         message.answered.commit_ns = number(maker);
+        message.answered.restores = (uint32_t)below(maker, UINT32_MAX);
         message.answered.eval_ns = number(maker);
         message.answered.run_ns = number(maker);
         message.answered.body = some_bytes(maker, 0, sizeof maker->block);
