@@ -1136,6 +1136,103 @@ static void d1_routes(void **state)
     }
 }
 
+/* Which state is named: the body that home is asked with, or NULL for what is refused. */
+static void d1_time_travel(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *rest; /* behind .../bookmark */
+        const char *body;
+    } bookmarks[] = {
+        {"", ""},
+        {"?", ""},
+        {"?timestamp=1767225600", "t1767225600000000000"},
+        {"?timestamp=1767225600123", "t1767225600123000000"},
+        {"?timestamp=0", "t0"},
+        {"?timestamp=2026-01-01T00:00:00Z", "t1767225600000000000"},
+        {"?timestamp=2026-01-01T00%3A00%3A00.000Z", "t1767225600000000000"},
+        {"?timestamp=2026-01-01t00:00:00.1234567891z", "t1767225600123456789"},
+        {"?timestamp=2026-01-01%2002:30:00%2B02:30", "t1767225600000000000"},
+        {"?timestamp=2026-01-01T02:30:00+02:30", "t1767225600000000000"},
+        {"?timestamp=2025-12-31T19:00:00-05:00", "t1767225600000000000"},
+        {"?timestamp=2024-02-29T23:59:59Z", "t1709251199000000000"},
+        {"?timestamp=2000-02-29T23:59:60Z", "t951868800000000000"},
+        {"?timestamp=1970-01-01T00:00:00Z", "t0"},
+        {"?timestamp=1969-12-31T23:59:59.5Z", "t-500000000"},
+        {"?timestamp=1677-12-31T00:00:00Z", "t-9214646400000000000"},
+        {"?timestamp=0001-01-01T00:00:00Z", NULL},
+        {"?timestamp=9999-12-31T23:59:59Z", NULL},
+        {"?timestamp=2023-02-29T00:00:00Z", NULL},
+        {"?timestamp=2026-13-01T00:00:00Z", NULL},
+        {"?timestamp=2026-01-32T00:00:00Z", NULL},
+        {"?timestamp=2026-00-01T00:00:00Z", NULL},
+        {"?timestamp=2026-01-01T24:00:00Z", NULL},
+        {"?timestamp=2026-01-01T00:60:00Z", NULL},
+        {"?timestamp=2026-01-01T00:00:00", NULL},
+        {"?timestamp=2026-01-01T00:00:00.Z", NULL},
+        {"?timestamp=2026-01-01T00:00:00Zx", NULL},
+        {"?timestamp=2026-01-01T00:00:00%2B2:30", NULL},
+        {"?timestamp=2026-01-01", NULL},
+        {"?timestamp=99999999999999", NULL},
+        {"?timestamp=99999999999", NULL},
+        {"?timestamp=123456789012345", NULL},
+        {"?timestamp=-5", NULL},
+        {"?timestamp=", NULL},
+        {"?timestamp=%", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof bookmarks / sizeof bookmarks[0]; i++) {
+        struct asked asked;
+        char target[160];
+        (void)snprintf(target, sizeof target, DATABASES "/SQL/time_travel/bookmark%s",
+                       bookmarks[i].rest);
+        ask(&asked, PS_HTTP_GET, target, NULL, "");
+        const char *body = bookmarks[i].body;
+        if (asked.response.status != (body == NULL ? 400 : 0)) {
+            fail_msg("%s: %d", target, asked.response.status);
+        }
+        if (body != NULL) {
+            assert_int_equal(asked.call.kind, PS_API_D1);
+            assert_int_equal(asked.call.d1_flags, PS_QUERY_BOOKMARK);
+            if (!ps_slice_eq(asked.call.body, ps_slice_of(body))) {
+                fail_msg("%s: %.*s", target, (int)asked.call.body.size, asked.call.body.data);
+            }
+        }
+        asked_fini(&asked);
+    }
+
+    static const struct {
+        enum ps_http_method method;
+        const char *rest;
+        int status;
+        const char *body;
+    } restores[] = {
+        {PS_HTTP_POST, "/restore?bookmark=0-1%2D2", 0, "b0-1-2"},
+        {PS_HTTP_POST, "/restore?timestamp=1", 0, "t1000000000"},
+        {PS_HTTP_POST, "/restore?bookmark=%x", 400, ""},
+        {PS_HTTP_POST, "/restore?bookmark=a&timestamp=1", 400, ""},
+        {PS_HTTP_POST, "/restore", 400, ""},
+        {PS_HTTP_GET, "/restore?timestamp=1", 405, ""},
+        {PS_HTTP_POST, "/bookmark?timestamp=1", 405, ""},
+        {PS_HTTP_POST, "/restored?timestamp=1", 404, ""},
+        {PS_HTTP_POST, "/", 404, ""},
+    };
+
+    for (size_t i = 0; i < sizeof restores / sizeof restores[0]; i++) {
+        struct asked asked;
+        char target[160];
+        (void)snprintf(target, sizeof target, DATABASES "/SQL/time_travel%s", restores[i].rest);
+        ask(&asked, restores[i].method, target, NULL, "{\"sql\":\"SELECT 1\"}");
+        assert_int_equal(asked.response.status, restores[i].status);
+        if (restores[i].status == 0) {
+            assert_int_equal(asked.call.d1_flags, PS_QUERY_RESTORE);
+            assert_true(ps_slice_eq(asked.call.body, ps_slice_of(restores[i].body)));
+        }
+        asked_fini(&asked);
+    }
+}
+
 static void d1_answers(void **state)
 {
     (void)state;
@@ -1188,6 +1285,7 @@ int main(void)
 {
     config = usual;
     const struct CMUnitTest tests[] = {cmocka_unit_test(d1_routes),
+                                       cmocka_unit_test(d1_time_travel),
                                        cmocka_unit_test(d1_answers),
                                        cmocka_unit_test(every_split),
                                        cmocka_unit_test(what_is_refused),
