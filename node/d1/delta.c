@@ -119,25 +119,45 @@ static void put_varint(struct ps_buf *buf, size_t value)
     ps_buf_append_char(buf, (char)value);
 }
 
-/* Where the next `count` equal bytes begin, from `at` on; or the page's end. */
-static size_t equal_at(const char *a, const char *b, size_t at, size_t count)
+/* The eight bytes from `at` on: where both pages have the same, zero. */
+static uint64_t differences(const char *a, const char *b, size_t at)
 {
-    size_t equal = 0;
-    for (; at < PS_PAGE_KEPT; at++) {
-        equal = a[at] == b[at] ? equal + 1 : 0;
-        if (equal == count) {
-            return at + 1 - count;
-        }
-    }
-    return PS_PAGE_KEPT - equal;
+    uint64_t one;
+    uint64_t other;
+    memcpy(&one, a + at, sizeof one);
+    memcpy(&other, b + at, sizeof other);
+    return one ^ other;
 }
+
+static_assert(PS_PAGE_KEPT % sizeof(uint64_t) == 0, "a page is compared in words");
 
 static size_t differ_at(const char *a, const char *b, size_t at)
 {
+    for (; at % sizeof(uint64_t) != 0; at++) {
+        if (a[at] != b[at]) {
+            return at;
+        }
+    }
+    while (at < PS_PAGE_KEPT && differences(a, b, at) == 0) {
+        at += sizeof(uint64_t);
+    }
     while (at < PS_PAGE_KEPT && a[at] == b[at]) {
         at++;
     }
     return at;
+}
+
+/* Where the next RUN_GAP_MIN equal bytes begin, from `at` on; or the page's end. */
+static size_t equal_at(const char *a, const char *b, size_t at)
+{
+    size_t equal = 0;
+    for (; at < PS_PAGE_KEPT; at++) {
+        equal = a[at] == b[at] ? equal + 1 : 0;
+        if (equal == RUN_GAP_MIN) {
+            return at + 1 - RUN_GAP_MIN;
+        }
+    }
+    return PS_PAGE_KEPT - equal;
 }
 
 static void put_page(struct ps_buf *buf, const char *page, const char *former)
@@ -147,7 +167,7 @@ static void put_page(struct ps_buf *buf, const char *page, const char *former)
     size_t end = 0;
     for (size_t at = differ_at(page, from, 0); at < PS_PAGE_KEPT; at = differ_at(page, from, end)) {
         size_t skip = at - end;
-        end = equal_at(page, from, at, RUN_GAP_MIN);
+        end = equal_at(page, from, at);
         put_varint(buf, skip);
         put_varint(buf, end - at);
         ps_buf_append(buf, page + at, end - at);

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CACHE_PAGES = 500 };
-
 enum ps_status ps_pages_read(struct ps_map *map, ps_map_store store, uint32_t page, uint64_t lsn,
                              struct ps_slice *ret)
 {
@@ -154,7 +152,7 @@ static enum ps_status set_up(struct ps_pages *pages, struct ps_error *err)
     struct ps_buf sql = {0};
     ps_buf_append_text(&sql, "PRAGMA journal_mode=MEMORY;PRAGMA synchronous=OFF;");
     ps_buf_printf(&sql, "PRAGMA cache_size=%u;",
-                  config->cache_pages == 0 ? (unsigned)CACHE_PAGES : config->cache_pages);
+                  config->cache_pages == 0 ? (unsigned)PS_PAGES_CACHE : config->cache_pages);
     if (config->page_count_max != 0) {
         ps_buf_printf(&sql, "PRAGMA max_page_count=%u;", config->page_count_max);
     }

@@ -22,6 +22,8 @@
 struct sqlite3;
 struct ps_pages;
 
+enum { PS_PAGES_CACHE = 2000 }; /* 8 MB, taken as they are read */
+
 /** Make a record durable in the connection's store: its LSN is the one the transaction read at,
  *  plus one; the callee gives it a later commit time than the last and a token if it has one, and
  *  returns when ps_map_apply has it. Entries belong to the connection and live until it returns.
@@ -35,7 +37,7 @@ struct ps_pages_config {
     ps_pages_commit_fn commit; /* NULL: a replica's connection, which only reads */
     void *context;
     uint32_t page_count_max; /* 0 = SQLite's own limit; beyond it: "database or disk is full" */
-    uint32_t cache_pages;    /* pages that SQLite keeps; 0 = 500 */
+    uint32_t cache_pages;    /* that SQLite keeps at most; 0 = PS_PAGES_CACHE */
 };
 
 /** What the next transactions are given of the world. */

@@ -17,16 +17,42 @@ static struct ps_pages *pages_of(struct sqlite3_file *file)
 
 /* --- reading and writing --- */
 
+static struct ps_dirty_page *find_dirty(struct ps_pages *pages, uint32_t number)
+{
+    struct ps_dirty_page *dirty = NULL;
+    if (pages->dirty != NULL) {
+        HASH_FIND(hh, pages->dirty, &number, sizeof number, dirty);
+    }
+    return dirty;
+}
+
+/* A whole page to where SQLite wants it. */
 static enum ps_status read_page(struct ps_pages *pages, uint32_t number, char *out)
 {
-    struct ps_dirty_page *dirty;
-    HASH_FIND(hh, pages->dirty, &number, sizeof number, dirty);
+    const struct ps_dirty_page *dirty = find_dirty(pages, number);
     if (dirty != NULL) {
         memcpy(out, dirty->data, PS_PAGE_SIZE);
         return PS_OK;
     }
     memset(out + PS_PAGE_KEPT, 0, PS_PAGE_RESERVED);
     return ps_pages_load(pages, number, out);
+}
+
+/* A part of one. SQLite looks at a few bytes of page 1 at each begin. */
+static enum ps_status read_part(struct ps_pages *pages, uint32_t number, int at, int size,
+                                char *out)
+{
+    if (number == 1 && pages->first_known && at + size <= PS_PAGE_KEPT &&
+        find_dirty(pages, number) == NULL) {
+        memcpy(out, pages->first + at, (size_t)size);
+        return PS_OK;
+    }
+    char page[PS_PAGE_SIZE];
+    enum ps_status status = read_page(pages, number, page);
+    if (status == PS_OK) {
+        memcpy(out, page + at, (size_t)size);
+    }
+    return status;
 }
 
 /* SQLite looks at the head of the file before it takes a lock: what is newest then will do. */
@@ -41,7 +67,6 @@ static int file_read(struct sqlite3_file *file, void *out, int amount, sqlite3_i
     if (have_snapshot(pages) != PS_OK) {
         return SQLITE_IOERR_READ;
     }
-    char page[PS_PAGE_SIZE];
     char *to = out;
     int left = amount;
     while (left > 0) {
@@ -52,12 +77,11 @@ static int file_read(struct sqlite3_file *file, void *out, int amount, sqlite3_i
             memset(to, 0, (size_t)left);
             return SQLITE_IOERR_SHORT_READ;
         }
-        bool whole = size == PS_PAGE_SIZE;
-        if (read_page(pages, (uint32_t)number, whole ? to : page) != PS_OK) {
+        enum ps_status status = size == PS_PAGE_SIZE
+                                    ? read_page(pages, (uint32_t)number, to)
+                                    : read_part(pages, (uint32_t)number, at, size, to);
+        if (status != PS_OK) {
             return SQLITE_IOERR_READ;
-        }
-        if (!whole) {
-            memcpy(to, page + at, (size_t)size);
         }
         to += size;
         offset += size;
@@ -74,9 +98,7 @@ static int file_write(struct sqlite3_file *file, const void *data, int amount, s
         return SQLITE_IOERR_WRITE;
     }
     uint32_t number = (uint32_t)(offset / PS_PAGE_SIZE) + 1;
-    struct ps_dirty_page *dirty;
-    HASH_FIND(hh, pages->dirty, &number, sizeof number, dirty);
-    if (dirty == NULL && HASH_COUNT(pages->dirty) >= PS_PAGES_PER_RECORD_MAX) {
+    if (find_dirty(pages, number) == NULL && HASH_COUNT(pages->dirty) >= PS_PAGES_PER_RECORD_MAX) {
         pages->status = PS_LIMIT;
         return SQLITE_FULL;
     }
