@@ -97,6 +97,15 @@ static enum ps_status load(struct ps_pages *pages, uint32_t page, char *out)
     return status;
 }
 
+static void put_changes(struct ps_pages *pages, char *page)
+{
+    for (size_t i = 0; i < PS_CHANGES_SIZE; i++) {
+        char byte = (char)(pages->lsn >> (8 * (PS_CHANGES_SIZE - 1 - i)));
+        page[PS_CHANGES_AT + i] = byte;
+        page[PS_CHANGES_VALID_AT + i] = byte;
+    }
+}
+
 enum ps_status ps_pages_load(struct ps_pages *pages, uint32_t page, char *out)
 {
     PS_ASSERT(pages->known);
@@ -110,6 +119,7 @@ enum ps_status ps_pages_load(struct ps_pages *pages, uint32_t page, char *out)
         ps_map_read_end(pages->config.map);
     }
     if (status == PS_OK && page == 1) {
+        put_changes(pages, out);
         memcpy(pages->first, out, PS_PAGE_KEPT);
         pages->first_known = true;
     }

@@ -32,37 +32,70 @@ static int by_page(struct ps_dirty_page *a, struct ps_dirty_page *b)
     return a->page < b->page ? -1 : a->page > b->page;
 }
 
-/* Pages are written that do not change: rolled back to a savepoint, or spilled. */
+/* All but the change counter, which tells nothing: whoever reads page 1 is given the LSN. */
+static bool same(uint32_t page, const char *a, const char *b)
+{
+    if (page != 1) {
+        return memcmp(a, b, PS_PAGE_KEPT) == 0;
+    }
+    const size_t between = PS_CHANGES_AT + PS_CHANGES_SIZE;
+    const size_t behind = PS_CHANGES_VALID_AT + PS_CHANGES_SIZE;
+    return memcmp(a, b, PS_CHANGES_AT) == 0 &&
+           memcmp(a + between, b + between, PS_CHANGES_VALID_AT - between) == 0 &&
+           memcmp(a + behind, b + behind, PS_PAGE_KEPT - behind) == 0;
+}
+
+static enum ps_status add_page(struct commit *commit, const struct ps_dirty_page *dirty,
+                               bool always)
+{
+    struct ps_pages *pages = commit->pages;
+    struct ps_slice former;
+    enum ps_status status =
+        ps_pages_read(pages->config.map, pages->config.store, dirty->page, pages->lsn, &former);
+    if (status != PS_OK && status != PS_NOT_FOUND) {
+        return status;
+    }
+    bool was = status == PS_OK;
+    if (was && !always && same(dirty->page, former.data, dirty->data)) {
+        return PS_OK;
+    }
+    if (commit->count > PS_PAGES_PER_RECORD_MAX) {
+        return PS_LIMIT;
+    }
+    if (was) {
+        commit->head.checksum ^= ps_page_hash(dirty->page, former.data);
+    }
+    commit->head.checksum ^= ps_page_hash(dirty->page, dirty->data);
+    add(commit, dirty->page, (struct ps_slice){dirty->data, PS_PAGE_KEPT}, false);
+    return PS_OK;
+}
+
+/* Pages are written that do not change: rolled back to a savepoint, or spilled; and page 1 by every
+ * transaction, for the sake of its change counter. */
 static enum ps_status add_changed(struct commit *commit)
 {
     struct ps_pages *pages = commit->pages;
     HASH_SORT(pages->dirty, by_page);
     struct ps_dirty_page *dirty;
     struct ps_dirty_page *next;
+    enum ps_status status = PS_OK;
     HASH_ITER(hh, pages->dirty, dirty, next)
     {
-        if (dirty->page > pages->size) {
-            continue;
+        if (status == PS_OK && dirty->page <= pages->size) {
+            status = add_page(commit, dirty, false);
         }
-        struct ps_slice former;
-        enum ps_status status =
-            ps_pages_read(pages->config.map, pages->config.store, dirty->page, pages->lsn, &former);
-        if (status == PS_OK && memcmp(former.data, dirty->data, PS_PAGE_KEPT) == 0) {
-            continue;
-        }
-        if (status != PS_OK && status != PS_NOT_FOUND) {
-            return status;
-        }
-        if (commit->count > PS_PAGES_PER_RECORD_MAX) {
-            return PS_LIMIT;
-        }
-        if (status == PS_OK) {
-            commit->head.checksum ^= ps_page_hash(dirty->page, former.data);
-        }
-        commit->head.checksum ^= ps_page_hash(dirty->page, dirty->data);
-        add(commit, dirty->page, (struct ps_slice){dirty->data, PS_PAGE_KEPT}, false);
     }
-    return PS_OK;
+    return status;
+}
+
+/* Where nothing but the counter was written there is a record all the same: SQLite has counted, and
+ * would trust its cached pages after the next record, whoever made that. */
+static enum ps_status add_counted(struct commit *commit)
+{
+    struct ps_pages *pages = commit->pages;
+    struct ps_dirty_page *first = pages->dirty;
+    bool counted = commit->count == 1 && first != NULL && first->page == 1 && pages->size >= 1;
+    return counted ? add_page(commit, first, true) : PS_OK;
 }
 
 /* The pages behind the new end are no more. */
@@ -98,6 +131,7 @@ static enum ps_status collect(struct commit *commit)
     }
     status = add_changed(commit);
     status = status != PS_OK ? status : add_removed(commit);
+    status = status != PS_OK ? status : add_counted(commit);
     ps_map_read_end(pages->config.map);
     ps_page_head_write(commit->head_bytes, &commit->head);
     return status;

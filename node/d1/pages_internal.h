@@ -12,6 +12,12 @@
 
 #include <sqlite3.h>
 
+/* The fields of page 1 by which SQLite notices that others have written: a count of changes, and
+ * the count up to which another field holds. Read, they are the LSN, so that what is cached of one
+ * LSN is never taken for what is there at another; as they are kept, they mean nothing, and a
+ * record does without page 1 where nothing else of it has changed. */
+enum { PS_CHANGES_AT = 24, PS_CHANGES_VALID_AT = 92, PS_CHANGES_SIZE = 4 };
+
 /** A page that the transaction has written. */
 struct ps_dirty_page {
     uint32_t page;
@@ -46,7 +52,8 @@ struct ps_pages {
 
 /** Move to the view's LSN and read the head there. */
 PS_MUST_CHECK enum ps_status ps_pages_snapshot(struct ps_pages *pages);
-/** Copy the PS_PAGE_KEPT bytes of a page at the snapshot; zeros where there is none. */
+/** Copy the PS_PAGE_KEPT bytes of a page at the snapshot, page 1 with the LSN for its change
+ * counter; zeros where there is none. */
 PS_MUST_CHECK enum ps_status ps_pages_load(struct ps_pages *pages, uint32_t page, char *out);
 /** Read the head at an LSN, between ps_map_read_begin and _end. Errors: PS_TOO_OLD, as above. */
 PS_MUST_CHECK enum ps_status ps_pages_read_head(const struct ps_pages *pages, uint64_t lsn,
