@@ -28,6 +28,7 @@
 enum {
     PS_R2_KEY_SIZE_MAX = 1024,
     PS_R2_METADATA_SIZE_MAX = 8192, /* names and values of the custom metadata */
+    PS_R2_CUSTOM_MAX = 8192,        /* pairs of custom metadata */
     PS_R2_HTTP_SIZE_MAX = 8192,     /* all HTTP fields */
     PS_R2_INLINE_MAX = 16 << 10,    /* larger bodies are blobs */
     PS_R2_PARTS_MAX = 10000,
@@ -139,6 +140,9 @@ void ps_r2_object_encode(struct ps_buf *buf, const struct ps_r2_object *object);
  *  owned. Errors: PS_CORRUPT, PS_UNSUPPORTED (a later format), PS_LIMIT; *ret zeroed. */
 PS_MUST_CHECK enum ps_status ps_r2_object_decode(struct ps_slice key, struct ps_slice metadata,
                                                  struct ps_slice value, struct ps_r2_object *ret);
+/** The same of the head alone: no body. */
+PS_MUST_CHECK enum ps_status ps_r2_head_decode(struct ps_slice key, struct ps_slice metadata,
+                                               struct ps_r2_object *ret);
 /** The same of a version in the map, with uploaded_ms set. A tombstone is PS_NOT_FOUND. */
 PS_MUST_CHECK enum ps_status ps_r2_object_of(const struct ps_cluster *cluster, struct ps_slice key,
                                              const struct ps_version *version,
