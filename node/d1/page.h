@@ -15,7 +15,7 @@ enum {
     PS_PAGE_RESERVED = 48,
     PS_PAGE_KEPT = PS_PAGE_SIZE - PS_PAGE_RESERVED,
     PS_PAGE_KEY_SIZE = 4,
-    PS_PAGE_HEAD_SIZE = 21,
+    PS_PAGE_HEAD_SIZE = 29,
     /* Pages that one record may change: whole, they fit PS_RECORD_SIZE_MAX. */
     PS_PAGES_PER_RECORD_MAX = (PS_RECORD_SIZE_MAX - (64 << 10)) / (PS_PAGE_KEPT + 32)
 };
@@ -27,6 +27,7 @@ struct ps_page_head {
     uint32_t page_count;
     uint64_t checksum; /* the exclusive or of ps_page_hash of all pages that are kept */
     uint32_t restores; /* how often Time Travel has brought back a former state */
+    uint64_t unix_ms;  /* what 'now' was in the transaction that made this state; 0: not known */
 };
 
 void ps_page_key(char out[PS_PAGE_KEY_SIZE], uint32_t page);

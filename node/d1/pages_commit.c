@@ -165,7 +165,10 @@ enum ps_status ps_pages_commit(struct ps_pages *pages, uint32_t restores)
     }
     struct commit commit = {
         .pages = pages,
-        .head = {.page_count = pages->size, .checksum = pages->head.checksum, .restores = restores},
+        .head = {.page_count = pages->size,
+                 .checksum = pages->head.checksum,
+                 .restores = restores,
+                 .unix_ms = pages->view.unix_ms > 0 ? (uint64_t)pages->view.unix_ms : 0},
         .capacity = 1 + (size_t)HASH_COUNT(pages->dirty) + removed,
     };
     commit.entries = PS_NEW_ARRAY(struct ps_entry, commit.capacity);

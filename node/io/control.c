@@ -1,4 +1,5 @@
 /* /popsim/...: what a node tells of itself, and faults that are injected into it. */
+#include "node/d1/page.h"
 #include "node/io/d1_thread.h"
 #include "node/io/exchange.h"
 #include "replication/base/memory.h"
@@ -287,6 +288,15 @@ struct lines {
     uint64_t last_lsn;
 };
 
+/* Of a database's record, whose first entry is its head: what 'now' was. */
+static void put_time(const struct lines *lines, const struct ps_entry *entry)
+{
+    struct ps_page_head head;
+    if (lines->pages && ps_page_head_read(entry->value, &head) == PS_OK) {
+        ps_buf_printf(lines->body, ",\"unix_ms\":%" PRIu64, head.unix_ms);
+    }
+}
+
 static bool put_line(void *context, const struct ps_record *record)
 {
     struct lines *lines = context;
@@ -303,6 +313,7 @@ static bool put_line(void *context, const struct ps_record *record)
         }
         ps_buf_append_text(lines->body, "\",\"key\":");
         ps_buf_append_json(lines->body, lines->pages ? PS_LIT("") : entry->key);
+        put_time(lines, entry);
         ps_buf_printf(
             lines->body,
             ",\"deleted\":%s,\"expires_unix_s\":%" PRIu64 ",\"digest\":\"%016" PRIx64 "\"}\n",

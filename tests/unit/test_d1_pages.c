@@ -449,6 +449,30 @@ static void test_forgotten_in_the_middle(void **state)
     tear_down(&f);
 }
 
+static void test_head_bytes(void **state)
+{
+    (void)state;
+    static const char bytes[] = "\2\0\0\x10\0\0\0\0\3\1\2\3\4\5\6\7\x8\0\0\0\7\0\0\1\x9b\0\0\0\5";
+    static_assert(sizeof bytes - 1 == PS_PAGE_HEAD_SIZE, "docs/PROTOCOL.md");
+    const struct ps_page_head head = {.page_count = 3,
+                                      .checksum = UINT64_C(0x0102030405060708),
+                                      .restores = 7,
+                                      .unix_ms = UINT64_C(0x19b00000005)};
+    char out[PS_PAGE_HEAD_SIZE];
+    struct ps_page_head back;
+    ps_page_head_write(out, &head);
+    assert_memory_equal(out, bytes, sizeof out);
+    assert_int_equal(ps_page_head_read((struct ps_slice){out, sizeof out}, &back), PS_OK);
+    assert_true(back.page_count == head.page_count && back.checksum == head.checksum &&
+                back.restores == head.restores && back.unix_ms == head.unix_ms);
+    for (size_t size = 0; size < sizeof out; size++) {
+        assert_int_equal(ps_page_head_read((struct ps_slice){out, size}, &back), PS_CORRUPT);
+    }
+    out[0] = 1; /* the first format ended before the restores */
+    assert_int_equal(ps_page_head_read((struct ps_slice){out, 17}, &back), PS_OK);
+    assert_true(back.checksum == head.checksum && back.restores == 0 && back.unix_ms == 0);
+}
+
 static void test_foreign_bytes(void **state)
 {
     (void)state;
@@ -508,6 +532,7 @@ int main(void)
         cmocka_unit_test(test_transaction_too_large),
         cmocka_unit_test(test_forgotten_snapshot),
         cmocka_unit_test(test_forgotten_in_the_middle),
+        cmocka_unit_test(test_head_bytes),
         cmocka_unit_test(test_foreign_bytes),
         cmocka_unit_test(test_time_is_handed_in),
     };
