@@ -101,6 +101,10 @@ struct ps_foreign {
     bool deleted;
     uint64_t expires_unix_s;
     uint64_t digest;
+    /* d1, where it is known: as of an operation */
+    uint32_t request;
+    ps_time_ns run_ns;
+    uint64_t seed;
 };
 
 /** A time at which home (or any PoP) was down, for `late` reads. */

@@ -171,9 +171,17 @@ static uint8_t error_of(struct object *object)
     return PS_OK;
 }
 
-static void d1_of(struct object *object, struct ps_op *op)
+/* 0: it is not known. */
+static uint32_t request_of(struct object *object)
 {
     struct ps_history *history = object->reader->history;
+    return json_object_get(object->json, "request") == NULL
+               ? 0
+               : ps_intern_put(history->requests, text_of(object, "request")) + 1;
+}
+
+static void d1_of(struct object *object, struct ps_op *op)
+{
     op->wrote = flag_of(object, "wrote", false);
     op->at_home = flag_of(object, "at_home", false);
     op->bookmark_lsn = number_of(object, "bookmark_lsn", INT64_MAX, false);
@@ -181,9 +189,7 @@ static void d1_of(struct object *object, struct ps_op *op)
     op->seed = hex_of(object, "seed", false);
     op->rows_read = number_of(object, "rows_read", INT64_MAX, false);
     op->rows_written = number_of(object, "rows_written", INT64_MAX, false);
-    if (json_object_get(object->json, "request") != NULL) {
-        op->request = ps_intern_put(history->requests, text_of(object, "request")) + 1;
-    }
+    op->request = request_of(object);
     enum ps_d1_session session = PS_D1_SESSION_NONE;
     if (json_object_get(object->json, "with_session") != NULL &&
         (ps_d1_session_find(text_of(object, "with_session"), &session) != PS_OK ||
@@ -335,7 +341,10 @@ static enum ps_status read_foreign(struct object *run)
             .key = ps_intern_put(history->keys, text_of(&object, "key")),
             .deleted = flag_of(&object, "deleted", true),
             .expires_unix_s = number_of(&object, "expires_unix_s", INT64_MAX, true),
-            .digest = hex_of(&object, "digest", true)};
+            .digest = hex_of(&object, "digest", true),
+            .run_ns = number_of(&object, "run_ns", INT64_MAX, false),
+            .seed = hex_of(&object, "seed", false),
+            .request = request_of(&object)};
         if (object.status == PS_OK && history->foreign[i].lsn == 0) {
             object_bad(&object, "lsn", "a number from 1");
         }

@@ -221,10 +221,16 @@ static void append_foreign(struct ps_buf *out, const struct ps_history *history)
                       i == 0 ? "" : ",", history->cluster->stores[record->store].name,
                       (unsigned long long)record->lsn, (unsigned long long)record->commit_ns);
         ps_buf_append_json(out, ps_intern_text(history->keys, record->key));
-        ps_buf_printf(out, ",\"deleted\":%s,\"expires_unix_s\":%llu,\"digest\":\"%016llx\"}",
+        ps_buf_printf(out, ",\"deleted\":%s,\"expires_unix_s\":%llu,\"digest\":\"%016llx\"",
                       record->deleted ? "true" : "false",
                       (unsigned long long)record->expires_unix_s,
                       (unsigned long long)record->digest);
+        if (record->request != 0) {
+            ps_buf_printf(out, ",\"run_ns\":%llu,\"seed\":\"%016llx\",\"request\":",
+                          (unsigned long long)record->run_ns, (unsigned long long)record->seed);
+            ps_buf_append_json(out, ps_intern_text(history->requests, record->request - 1));
+        }
+        ps_buf_append_char(out, '}');
     }
     ps_buf_append_char(out, ']');
 }

@@ -208,9 +208,13 @@ static void measure_pop(struct subject *subject, uint16_t pop, const struct ps_p
     struct ps_visibility_sink sink = {
         .replica = ps_cluster_replica(history->cluster, subject->store, pop, &link),
         .histogram = subject->ret->visibility_by_pop[pop]};
+    bool home = subject->store->type == PS_STORE_D1 && pop == subject->store->home;
     switch (subject->store->policy.kind) {
     case PS_POLICY_PUSH:
     case PS_POLICY_STRONG:
+        if (home) {
+            break; /* a database is read at its home as it is there */
+        }
         ps_visibility_walk(&sink, &subject->log, ps_intern_count(history->keys), history->begin_ns);
         break;
     case PS_POLICY_CACHE:

@@ -34,7 +34,10 @@ static void collect(struct ps_store_log *log, const struct ps_history *history, 
                                        .digest = op->digest,
                                        .op = op,
                                        .key = op->key,
-                                       .deleted = op->kind == PS_OP_KV_DELETE};
+                                       .deleted = op->kind == PS_OP_KV_DELETE,
+                                       .request = op->request,
+                                       .run_ns = op->run_ns,
+                                       .seed = op->seed};
         }
     }
     for (size_t i = 0; i < history->foreign_count; i++) {
@@ -47,7 +50,10 @@ static void collect(struct ps_store_log *log, const struct ps_history *history, 
                                        .expires_unix_s = foreign->expires_unix_s,
                                        .digest = foreign->digest,
                                        .key = foreign->key,
-                                       .deleted = foreign->deleted};
+                                       .deleted = foreign->deleted,
+                                       .request = foreign->request,
+                                       .run_ns = foreign->run_ns,
+                                       .seed = foreign->seed};
         }
     }
 }

@@ -14,6 +14,10 @@ struct ps_log_record {
     const struct ps_op *op; /* borrowed; NULL: foreign */
     uint32_t key;
     bool deleted;
+    /* d1: as in an operation */
+    uint32_t request;
+    ps_time_ns run_ns;
+    uint64_t seed;
 };
 
 struct ps_store_log {

@@ -66,6 +66,9 @@ static void check_write(struct ps_verify_store *store, const struct ps_op *op)
         ps_verify_differs(store, op, "it was acknowledged without an LSN");
         return;
     }
+    if (ps_op_is_d1(op) && !op->at_home) {
+        ps_verify_differs(store, op, "it wrote, and was not run at home");
+    }
     if (op->eval_ns < op->invoke_ns || op->eval_ns > op->complete_ns) {
         ps_verify_differs(store, op, "it was committed outside of its own time, %llu to %llu ns",
                           (unsigned long long)op->invoke_ns, (unsigned long long)op->complete_ns);
@@ -108,6 +111,12 @@ static void verify_store(struct ps_verify_store *store)
     }
     size_t count = 0;
     struct ps_pop_event *events = ps_pop_events(store->history, store->number, &count);
+    if (store->store->type == PS_STORE_D1) {
+        ps_verify_d1(store, events, count);
+        ps_verify_d1_answers(store);
+        free(events);
+        return;
+    }
     for (size_t from = 0; from < count;) {
         size_t to = from + 1;
         while (to < count && events[to].op->pop == events[from].op->pop) {

@@ -43,6 +43,19 @@ void ps_verify_differs(struct ps_verify_store *store, const struct ps_op *op, co
 bool ps_verify_down(const struct ps_history *history, uint16_t pop, ps_time_ns from_ns,
                     ps_time_ns until_ns);
 
+/** The replica of the store at a PoP, over a link that the caller keeps: the history's outages,
+ * this store's round trips. */
+struct ps_replica ps_verify_replica(const struct ps_verify_store *store, uint16_t pop,
+                                    struct ps_link *link);
+/** The window of a store that is pushed in order. Ownership: the caller's, ps_push_window_fini. */
+void ps_verify_window(const struct ps_verify_store *store, const struct ps_replica *replica,
+                      struct ps_push_window *ret);
+
+/** Check the requests to a database but their answers: `events` of all PoPs. */
+void ps_verify_d1(struct ps_verify_store *store, const struct ps_pop_event *events, size_t count);
+/** Check their answers, by making the database again. */
+void ps_verify_d1_answers(struct ps_verify_store *store);
+
 /** Check the reads of the store at one PoP: `events` ascending by time. */
 void ps_verify_pop(struct ps_verify_store *store, uint16_t pop, const struct ps_pop_event *events,
                    size_t count);

@@ -417,15 +417,31 @@ static void note_boot(struct pop_check *check, const struct ps_op *op)
     check->epoch++;
 }
 
+struct ps_replica ps_verify_replica(const struct ps_verify_store *store, uint16_t pop,
+                                    struct ps_link *link)
+{
+    const struct ps_history *history = store->history;
+    *link = history->links != NULL ? history->links[pop] : (struct ps_link){0};
+    ps_cluster_link(history->cluster, store->store, pop, link);
+    return ps_cluster_replica(history->cluster, store->store, pop, link);
+}
+
+void ps_verify_window(const struct ps_verify_store *store, const struct ps_replica *replica,
+                      struct ps_push_window *ret)
+{
+    if (store->log.count > 0) {
+        ps_push_window_reset(ret, store->log.records[0].lsn - 1, 0);
+        for (size_t i = 0; i < store->log.count; i++) {
+            ps_push_window_append(ret, replica, store->log.records[i].commit_ns);
+        }
+    }
+}
+
 static void prepare(struct pop_check *check)
 {
     struct ps_verify_store *store = check->store;
     const struct ps_history *history = store->history;
-    if (history->links != NULL) {
-        check->link = history->links[check->pop];
-    }
-    ps_cluster_link(history->cluster, store->store, check->pop, &check->link);
-    check->replica = ps_cluster_replica(history->cluster, store->store, check->pop, &check->link);
+    check->replica = ps_verify_replica(store, check->pop, &check->link);
     check->key_count = ps_intern_count(history->keys);
     const struct ps_policy *policy = &store->store->policy;
     if (policy->kind == PS_POLICY_CACHE) {
@@ -433,12 +449,8 @@ static void prepare(struct pop_check *check)
         check->pin_epochs = PS_NEW_ARRAY(uint32_t, 2 * check->key_count + 1);
         check->epoch = 1;
     }
-    if (policy->kind == PS_POLICY_PUSH && policy->push.order == PS_ORDER_FIFO &&
-        store->log.count > 0) {
-        ps_push_window_reset(&check->window, store->log.records[0].lsn - 1, 0);
-        for (size_t i = 0; i < store->log.count; i++) {
-            ps_push_window_append(&check->window, &check->replica, store->log.records[i].commit_ns);
-        }
+    if (policy->kind == PS_POLICY_PUSH && policy->push.order == PS_ORDER_FIFO) {
+        ps_verify_window(store, &check->replica, &check->window);
     }
 }
 

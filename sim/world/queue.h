@@ -12,6 +12,7 @@
 enum ps_event_class {
     PS_EVENT_BOOT,    /* a PoP is up again */
     PS_EVENT_COMMIT,  /* a write arrives at home */
+    PS_EVENT_QUERY,   /* a D1 request goes on */
     PS_EVENT_RESOLVE, /* a read's instant of home's state has come */
     PS_EVENT_ANSWER,  /* a write's answer arrives at its PoP */
     PS_EVENT_INVOKE   /* a session's next operation */

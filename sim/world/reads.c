@@ -7,8 +7,8 @@
 
 /* Push replicas learn of the records committed since they were last asked. What is visible by now
  * stays so: reads that still wait look at later instants. */
-static void catch_up(const struct world *world, const struct world_store *store,
-                     struct world_replica *replica)
+void ps_world_catch_up(const struct world *world, const struct world_store *store,
+                       struct world_replica *replica)
 {
     if (replica->applied_lsn == store->commit_count) {
         return;
@@ -92,7 +92,7 @@ static void resolve(struct world *world, struct ps_op *op, const struct ps_view 
     ps_time_ns closed_ns =
         ps_primary_closed(store->primary, ps_time_max(world->now_ns, view->need_ns), &last_lsn);
     PS_ASSERT(closed_ns >= view->need_ns);
-    catch_up(world, store, replica);
+    ps_world_catch_up(world, store, replica);
     struct ps_bound bound = ps_store_replica_bound(replica->replica, view, UINT64_MAX);
     enum ps_status status = ps_map_read_begin(world->map);
     if (status == PS_OK) {

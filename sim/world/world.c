@@ -24,11 +24,12 @@ void ps_world_fail(struct world *world, struct ps_op *op, enum ps_status error,
 
 /* ---- operations ---- */
 
-static const enum ps_op_kind kinds[] = {[PS_VERB_KV_GET] = PS_OP_KV_GET,
-                                        [PS_VERB_KV_PUT] = PS_OP_KV_PUT,
-                                        [PS_VERB_KV_DELETE] = PS_OP_KV_DELETE,
-                                        [PS_VERB_KV_LIST] = PS_OP_KV_LIST};
+static const enum ps_op_kind kinds[] = {
+    [PS_VERB_KV_GET] = PS_OP_KV_GET,       [PS_VERB_KV_PUT] = PS_OP_KV_PUT,
+    [PS_VERB_KV_DELETE] = PS_OP_KV_DELETE, [PS_VERB_KV_LIST] = PS_OP_KV_LIST,
+    [PS_VERB_D1_QUERY] = PS_OP_D1_QUERY,   [PS_VERB_D1_BATCH] = PS_OP_D1_BATCH};
 
+/* Returns when it is answered; PS_NEVER: that is not known yet. */
 static ps_time_ns invoke(struct world *world, struct ps_session *session)
 {
     struct ps_drawn drawn;
@@ -40,9 +41,16 @@ static ps_time_ns invoke(struct world *world, struct ps_session *session)
                        .kind = (uint8_t)kinds[drawn.action->verb],
                        .key = ps_intern_put(world->history->keys, drawn.key),
                        .invoke_ns = world->now_ns};
+    if (ps_op_is_d1(&op)) {
+        op.request = ps_intern_put(world->history->requests, drawn.value) + 1;
+    }
     if (ps_world_up_at(&world->pops[op.pop], world->now_ns) != world->now_ns) {
         ps_world_fail(world, &op, PS_UNREACHABLE, world->now_ns); /* nobody listens */
         return world->now_ns;
+    }
+    if (ps_op_is_d1(&op)) {
+        ps_world_query(world, &op, &drawn, session);
+        return PS_NEVER;
     }
     bool read = op.kind == PS_OP_KV_GET || op.kind == PS_OP_KV_LIST;
     return read ? ps_world_read(world, &op, &drawn) : ps_world_write(world, &op, &drawn);
@@ -54,6 +62,12 @@ static void plan_next(struct world *world, struct ps_session *session)
         ps_queue_push_as(&world->queue, session->at_ns, PS_EVENT_INVOKE,
                          (uint64_t)(session - world->plan.sessions), session);
     }
+}
+
+void ps_world_go_on(struct world *world, struct ps_session *session, ps_time_ns complete_ns)
+{
+    ps_session_advance(session, complete_ns);
+    plan_next(world, session);
 }
 
 static void boot(struct world *world, struct world_pop *pop)
@@ -74,6 +88,11 @@ static void step(struct world *world, const struct ps_event *event)
     case PS_EVENT_COMMIT:
         ps_world_commit(world, event->subject);
         return;
+    case PS_EVENT_QUERY: {
+        struct world_query *query = event->subject;
+        query->go_on(world, query);
+        return;
+    }
     case PS_EVENT_RESOLVE:
         ps_world_resolve(world, event->subject);
         return;
@@ -83,8 +102,9 @@ static void step(struct world *world, const struct ps_event *event)
     case PS_EVENT_INVOKE: {
         struct ps_session *session = event->subject;
         ps_time_ns complete_ns = invoke(world, session);
-        ps_session_advance(session, complete_ns);
-        plan_next(world, session);
+        if (complete_ns != PS_NEVER || !ps_session_waits(session)) {
+            ps_world_go_on(world, session, complete_ns);
+        }
         return;
     }
     }
@@ -98,6 +118,8 @@ static enum ps_status open_store(struct world *world, size_t at, struct ps_error
     struct world_store *store = &world->stores[at];
     const struct ps_store *config = &world->cluster->stores[at];
     store->config = config;
+    store->world = world;
+    store->seeds = ps_stream_of("d1-seed", config->name, NULL);
     enum ps_status status =
         ps_map_store_open(world->map, ps_slice_of(config->name), &store->map_store, err);
     if (status != PS_OK) {
@@ -149,6 +171,9 @@ enum ps_status ps_world_open(struct world *world, struct ps_error *err)
     for (size_t s = 0; s < cluster->store_count && status == PS_OK; s++) {
         status = open_store(world, s, err);
     }
+    for (uint16_t s = 0; s < cluster->store_count && status == PS_OK; s++) {
+        status = ps_world_schema(world, s, err);
+    }
     if (status == PS_OK) {
         status = ps_sessions_open(world->scenario, &world->plan, err);
     }
@@ -164,9 +189,11 @@ enum ps_status ps_world_open(struct world *world, struct ps_error *err)
 static void close_store(const struct world *world, struct world_store *store)
 {
     for (size_t p = 0; p < world->cluster->pop_count; p++) {
+        ps_d1_database_close(store->replicas[p].database);
         ps_store_replica_destroy(store->replicas[p].replica);
         ps_link_fini(&store->replicas[p].link);
     }
+    ps_d1_database_close(store->database);
     free(store->replicas);
     free(store->commits);
     ps_primary_destroy(store->primary);

@@ -4,11 +4,11 @@
  * for all PoPs; replication/world: visibility); what is different is who tells the time. Nothing
  * here reads a clock or sleeps. Same scenario and seed: the same history, byte by byte.
  *
- * Order of what happens at one instant: PoPs start again, writes arrive at home, reads are
- * resolved, answers arrive, sessions invoke (in the order of the file); else in the order of
- * scheduling. A commit is stamped one nanosecond after its arrival. Disk and process take no time;
- * the way to home and back takes the link's round trip, of which the write is committed in the
- * middle.
+ * Order of what happens at one instant: PoPs start again, writes arrive at home, D1
+ * requests go on, reads are resolved, answers arrive, sessions invoke (in the order of the file);
+ * else in the order of scheduling. A commit is stamped one nanosecond after its arrival. Disk and
+ * process take no time; the way to home and back takes the link's round trip, of which the write is
+ * committed in the middle.
  *
  * A crashed PoP refuses connections, and starts again with an empty cache. While home is down a
  * fetch waits for it as long as the policy's timeout says. */

@@ -4,6 +4,7 @@
  *   way.c      how long reads and writes are on their way, and what may end them
  *   reads.c    reads: decided when invoked, resolved when home's state of that instant is there
  *   writes.c   writes: on the way to home, committed, answered
+ *   queries.c  D1 requests: at home, or at a replica's LSN
  *   faults.c   what is down or cut, and when: all of it is known before the run begins
  *   queue.c    the events */
 #ifndef PS_SIM_WORLD_WORLD_INTERNAL_H
@@ -12,6 +13,7 @@
 #include "node/kv/kv.h"
 #include "node/kv/primary.h"
 #include "node/kv/replica.h"
+#include "sim/measure/d1_run.h"
 #include "sim/workload/session.h"
 #include "sim/world/queue.h"
 #include "sim/world/world.h"
@@ -29,11 +31,13 @@ struct world_pop {
 struct world_replica {
     struct ps_store_replica *replica;
     struct ps_replica view;
-    struct ps_link link;  /* owned: the PoP's faults, this store's round trips */
-    uint64_t applied_lsn; /* told to `replica` so far */
+    struct ps_link link;             /* owned: the PoP's faults, this store's round trips */
+    uint64_t applied_lsn;            /* told to `replica` so far */
+    struct ps_d1_database *database; /* its connection; NULL = none yet */
 };
 
 struct world_store {
+    struct world *world;
     const struct ps_store *config;
     ps_map_store map_store;
     struct ps_primary *primary;
@@ -41,6 +45,8 @@ struct world_store {
     ps_time_ns *commits;            /* owned; of LSN n at n - 1 */
     size_t commit_count;
     size_t commit_capacity;
+    struct ps_d1_database *database; /* home's connection; NULL = no database, or none yet */
+    ps_stream seeds;                 /* of its requests' chance */
 };
 
 struct world {
@@ -107,12 +113,38 @@ struct world_pending {
  * has the answer. */
 ps_time_ns ps_world_read(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
 void ps_world_resolve(struct world *world, struct world_pending *pending);
+/** Tell a replica of what has been committed since it was last told. */
+void ps_world_catch_up(const struct world *world, const struct world_store *store,
+                       struct world_replica *replica);
 
 /* ---- writes.c ---- */
 
 ps_time_ns ps_world_write(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
 void ps_world_commit(struct world *world, struct world_pending *pending);
 void ps_world_answer(struct world *world, struct world_pending *pending);
+/** Commit a database's record, as ps_pages_commit_fn; context: the world_store. */
+enum ps_status ps_world_append(void *context, struct ps_record *record);
+
+/* ---- queries.c ---- */
+
+/** A D1 request under way. */
+struct world_query {
+    struct ps_op op;
+    struct ps_session *session;
+    const struct ps_action *action;
+    struct ps_view view;           /* of what is read at a replica */
+    ps_time_ns complete_ns;        /* of the same */
+    struct ps_world_write_way way; /* of what goes to home */
+    void (*go_on)(struct world *world, struct world_query *query); /* when its event has come */
+};
+
+/** Run the schema, if the scenario has one. Errors: PS_INVALID (SQL), PS_IO. */
+PS_MUST_CHECK enum ps_status ps_world_schema(struct world *world, uint16_t store,
+                                             struct ps_error *err);
+/** Invoke a D1 request; op as for ps_world_read. Its session goes on when it is answered, if it
+ * waits for that. */
+void ps_world_query(struct world *world, struct ps_op *op, const struct ps_drawn *drawn,
+                    struct ps_session *session);
 
 /* ---- world.c ---- */
 
@@ -123,6 +155,8 @@ void ps_world_close(struct world *world); /* but for the history */
 /** The operation failed at its PoP's door or on its way. */
 void ps_world_fail(struct world *world, struct ps_op *op, enum ps_status error,
                    ps_time_ns complete_ns);
+/** Its operation was answered: the session, which waits for that, goes on. */
+void ps_world_go_on(struct world *world, struct ps_session *session, ps_time_ns complete_ns);
 int64_t ps_world_unix_s(const struct world *world, ps_time_ns t);
 
 #endif

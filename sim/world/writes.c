@@ -77,14 +77,11 @@ static void take_result(void *context, void *tag, const struct ps_written *resul
 }
 
 /* One write, one batch: the disk takes no time. The stamp is a tick after the arrival, so that it
- * never depends on what was read at that instant: a read closes it (ps_primary_closed). */
-static struct ps_written commit(struct world *world, struct world_store *store,
-                                const struct ps_entry *entry)
+ * never depends on what was read at that instant: a read closes it (ps_primary_closed). The result
+ * comes to where its tag says. */
+static void commit_batch(struct world *world, struct world_store *store,
+                         const struct ps_written *written)
 {
-    struct ps_write write = {.entry = *entry};
-    struct ps_written written = {.status = PS_OK};
-    bool known = ps_primary_write(store->primary, &write, &written, &written);
-    PS_ASSERT(!known); /* there is no token */
     const struct ps_record *records;
     size_t count = ps_primary_take(store->primary, world->now_ns + 1, &records);
     PS_ASSERT(count <= 1);
@@ -97,10 +94,29 @@ static struct ps_written commit(struct world *world, struct world_store *store,
     if (count == 1 && status == PS_OK) {
         store->commits = ps_grow(store->commits, store->commit_count, &store->commit_capacity,
                                  sizeof *store->commits);
-        store->commits[store->commit_count++] = written.commit_ns;
-        PS_ASSERT(written.lsn == store->commit_count);
+        store->commits[store->commit_count++] = written->commit_ns;
+        PS_ASSERT(written->lsn == store->commit_count);
     }
+}
+
+static struct ps_written commit(struct world *world, struct world_store *store,
+                                const struct ps_entry *entry)
+{
+    struct ps_write write = {.entry = *entry};
+    struct ps_written written = {.status = PS_OK};
+    bool known = ps_primary_write(store->primary, &write, &written, &written);
+    PS_ASSERT(!known); /* there is no token */
+    commit_batch(world, store, &written);
     return written;
+}
+
+enum ps_status ps_world_append(void *context, struct ps_record *record)
+{
+    struct world_store *store = context;
+    struct ps_written written = {.status = PS_OK};
+    ps_primary_append(store->primary, record, &written);
+    commit_batch(store->world, store, &written);
+    return written.status;
 }
 
 void ps_world_commit(struct world *world, struct world_pending *pending)

@@ -176,10 +176,10 @@ static enum ps_status check_stores(const struct run_options *options,
 {
     const struct ps_cluster *cluster = &scenario->cluster;
     for (size_t i = 0; i < cluster->store_count; i++) {
-        if (cluster->stores[i].type != PS_STORE_KV) {
+        if (options->live && cluster->stores[i].type != PS_STORE_KV) {
             return ps_fail(err, PS_UNSUPPORTED,
-                           "%s: store %s: popsim run has no stores of type %s in this version; "
-                           "popsim up has",
+                           "%s: store %s: popsim run --live has no stores of type %s in this "
+                           "version",
                            options->file, cluster->stores[i].name,
                            ps_store_type_name(cluster->stores[i].type));
         }

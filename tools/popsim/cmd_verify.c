@@ -32,6 +32,12 @@ static int print_result(const struct ps_verify_result *result)
                      " answered late while home was away (checked against what the PoP had)",
                      result->late);
     }
+    if (result->answers + result->answers_skipped > 0) {
+        (void)printf("; %" PRIu64 " answers of D1 made again", result->answers);
+    }
+    if (result->answers_skipped > 0) {
+        (void)printf(", %" PRIu64 " not", result->answers_skipped);
+    }
     (void)printf("\n");
     if (result->differences == 0) {
         return CLI_OK;
