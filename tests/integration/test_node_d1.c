@@ -242,6 +242,7 @@ static void wait_for_node(struct cluster *cluster, size_t i)
 static void kill_node(struct cluster *cluster, size_t i)
 {
     int status;
+    assert_true(cluster->pids[i] > 0); /* 0 would be all of us */
     assert_int_equal(kill(cluster->pids[i], SIGKILL), 0);
     assert_int_equal(waitpid(cluster->pids[i], &status, 0), cluster->pids[i]);
     cluster->pids[i] = 0;
@@ -1033,12 +1034,212 @@ static void test_rest(void **state)
     assert_true(rest_says(port, "GET", REST "/NONE", "", 404, "\"code\":7404"));
     assert_true(rest_says(port, "POST", REST, "{\"name\":\"x\"}", 501, "\"success\":false"));
     assert_true(rest_says(port, "DELETE", REST "/DB", "", 501, "\"success\":false"));
-    assert_true(rest_says(port, "GET", REST "/DB/time_travel/bookmark", "", 501, "success"));
     /* Keys and databases are not taken for each other. */
     assert_true(rest_says(port, "GET", "/client/v4/accounts/a/storage/kv/namespaces", "", 200,
                           "\"total_count\":1}"));
     assert_int_equal(call_status(port, "PUT", "/key?urlencoded=true", "DB", "v"), 404);
     assert_int_equal(call_status(port, "POST", "/query", "KV", "{}"), 405);
+}
+
+/* ---- Time Travel ---- */
+
+/* Ask, and give a text of the answer's JSON; the answer's status. */
+static int rest_text(uint16_t port, const char *method, const char *target, const char *headers,
+                     const char *key, char ret[PS_BOOKMARK_SIZE + 1])
+{
+    char name[64];
+    (void)snprintf(name, sizeof name, "\"%s\":\"", key);
+    struct reply reply = call(port, method, target, NULL, headers, PS_LIT(""));
+    const char *at = reply.status == 200 ? strstr(reply.body, name) : NULL;
+    ret[0] = 0;
+    if (at != NULL) {
+        (void)snprintf(ret, PS_BOOKMARK_SIZE + 1, "%s", at + strlen(name));
+    }
+    int status = reply.status;
+    reply_fini(&reply);
+    return status;
+}
+
+static void newest_bookmark(uint16_t port, char ret[PS_BOOKMARK_SIZE + 1])
+{
+    assert_int_equal(rest_text(port, "GET", REST "/DB/time_travel/bookmark", "", "bookmark", ret),
+                     200);
+}
+
+/* Restore, which must go well; its own bookmark. What was before must be `expected`. */
+static void restore(uint16_t port, const char *to, const char *expected,
+                    char ret[PS_BOOKMARK_SIZE + 1])
+{
+    char target[256];
+    char previous[PS_BOOKMARK_SIZE + 1];
+    static const char token[] = "popsim-token: %032x\r\n";
+    static unsigned count;
+    char headers[64];
+    (void)snprintf(headers, sizeof headers, token, ++count);
+    (void)snprintf(target, sizeof target, REST "/DB/time_travel/restore?bookmark=%s", to);
+    assert_int_equal(rest_text(port, "POST", target, headers, "bookmark", ret), 200);
+    /* The same token again gets the same answer, and is one restore. */
+    assert_int_equal(rest_text(port, "POST", target, headers, "previous_bookmark", previous), 200);
+    assert_string_equal(previous, expected);
+    assert_true(strcmp(ret, expected) > 0);
+    newest_bookmark(port, previous);
+    assert_string_equal(previous, ret);
+}
+
+static void test_restore(void **state)
+{
+    struct cluster *cluster = *state;
+    uint16_t *ports = cluster->ports;
+
+    enum { LENGTH = PS_BOOKMARK_SIZE + 1 };
+
+    char first[LENGTH];
+    char second[LENGTH];
+    char last[LENGTH];
+    char restored[LENGTH];
+    char undone[LENGTH];
+    (void)run_for_bookmark(ports[1], "DB", "CREATE TABLE t (a)", first);
+    (void)run_for_bookmark(ports[0], "DB", "INSERT INTO t VALUES ('first')", first);
+    (void)run_for_bookmark(ports[2], "DB", "INSERT INTO t VALUES ('second')", second);
+    (void)run_for_bookmark(ports[2], "DB", "ALTER TABLE t ADD COLUMN b", last);
+    (void)run_for_bookmark(ports[2], "DB", "CREATE TABLE u (c)", last);
+    newest_bookmark(ports[1], restored);
+    assert_string_equal(restored, last);
+    for (size_t i = 0; i < POPS; i++) { /* so that each has the schema in its cache */
+        assert_true(runs(ports[i], "DB", "SELECT a, b FROM t, u", last, "\"rows\":[]"));
+    }
+
+    restore(ports[2], first, last, restored);
+    for (size_t i = 0; i < POPS; i++) {
+        assert_true(runs(ports[i], "DB", "SELECT * FROM t", restored, "\"rows\":[[\"first\"]]"));
+        assert_true(fails(ports[i], "DB", "SELECT * FROM u", restored, "no such table: u"));
+        assert_true(runs(ports[i], "DB", "PRAGMA quick_check", restored, "[[\"ok\"]]"));
+        /* A session of before goes on. */
+        assert_true(runs(ports[i], "DB", "SELECT count(*) FROM t", second, "\"rows\":[[1]]"));
+    }
+
+    kill_node(cluster, HOME);
+    kill_node(cluster, 2);
+    start_node(cluster, HOME);
+    start_node(cluster, 2);
+    wait_for_node(cluster, HOME);
+    wait_for_node(cluster, 2);
+    newest_bookmark(ports[2], undone);
+    assert_string_equal(undone, restored);
+    assert_true(runs(ports[2], "DB", "SELECT * FROM t", restored, "\"rows\":[[\"first\"]]"));
+    char written[LENGTH];
+    (void)run_for_bookmark(ports[1], "DB", "INSERT INTO t VALUES ('third')", written);
+    assert_true(strcmp(written, restored) > 0);
+
+    restore(ports[1], last, written, undone);
+    assert_true(strcmp(undone, written) > 0);
+    for (size_t i = 0; i < POPS; i++) {
+        assert_true(runs(ports[i], "DB", "SELECT count(*), count(b) FROM t LEFT JOIN u", undone,
+                         "\"rows\":[[2,0]]"));
+    }
+    /* A restore whose answer is lost with home is known to it still. */
+    kill_node(cluster, HOME);
+    start_node(cluster, HOME);
+    wait_for_node(cluster, HOME);
+    char target[256];
+    (void)snprintf(target, sizeof target, REST "/DB/time_travel/restore?bookmark=%s", last);
+    assert_int_equal(rest_text(ports[1], "POST", target,
+                               "popsim-token: 00000000000000000000000000000002\r\n",
+                               "previous_bookmark", restored),
+                     200);
+    assert_string_equal(restored, written);
+    newest_bookmark(ports[1], restored);
+    assert_string_equal(restored, undone);
+    check_pages(cluster, undone);
+}
+
+/* ".../time_travel/<what>?timestamp=" and a cluster time. */
+static void put_time(char ret[256], const char *what, int64_t ns)
+{
+    const int64_t second = (int64_t)PS_SECOND;
+    assert_in_range(ns, 0, 3600 * second - 1);
+    (void)snprintf(ret, 256, REST "/DB/time_travel/%s?timestamp=2026-01-01T00%%3A%02d:%02d.%09dZ",
+                   what, (int)(ns / second / 60), (int)(ns / second % 60), (int)(ns % second));
+}
+
+static void test_times(void **state)
+{
+    enum { WRITES = 6 };
+
+    const struct cluster *cluster = *state;
+    char bookmarks[WRITES][PS_BOOKMARK_SIZE + 1];
+    char found[PS_BOOKMARK_SIZE + 1];
+    char target[256];
+    int64_t commits[WRITES];
+    assert_true(runs(cluster->ports[1], "DB", "CREATE TABLE t (a INTEGER PRIMARY KEY)", NULL, ""));
+    for (int i = 0; i < WRITES; i++) {
+        struct reply reply =
+            run(cluster->ports[i % POPS], "DB", "INSERT INTO t VALUES (NULL)", NULL);
+        commits[i] = header_number(&reply, "popsim-time");
+        reply_fini(&reply);
+        newest_bookmark(cluster->ports[i % POPS], bookmarks[i]);
+        assert_true(i == 0 || strcmp(bookmarks[i], bookmarks[i - 1]) > 0);
+    }
+    for (int i = 0; i < WRITES; i++) {
+        put_time(target, "bookmark", commits[i]);
+        assert_int_equal(rest_text(cluster->ports[i % POPS], "GET", target, "", "bookmark", found),
+                         200);
+        assert_string_equal(found, bookmarks[i]);
+        put_time(target, "bookmark", commits[i] - 1);
+        assert_int_equal(rest_text(cluster->ports[i % POPS], "GET", target, "", "bookmark", found),
+                         200);
+        assert_true(i == 0 || strcmp(found, bookmarks[i - 1]) == 0);
+    }
+    uint16_t port = cluster->ports[2];
+    put_time(target, "restore", commits[2]);
+    assert_int_equal(rest_text(port, "POST", target, "", "previous_bookmark", found), 200);
+    assert_string_equal(found, bookmarks[WRITES - 1]);
+    assert_true(runs(port, "DB", "SELECT max(a) FROM t", NULL, "\"rows\":[[3]]"));
+    put_time(target, "restore", 0); /* before its first commit: empty */
+    assert_int_equal(rest_text(port, "POST", target, "", "previous_bookmark", found), 200);
+    assert_true(fails(port, "DB", "SELECT max(a) FROM t", NULL, "no such table: t"));
+    put_time(target, "bookmark", commits[4]); /* an instant's bookmark is for ever */
+    assert_int_equal(rest_text(port, "GET", target, "", "bookmark", found), 200);
+    assert_string_equal(found, bookmarks[4]);
+
+    static const struct {
+        const char *method;
+        const char *rest;
+        int status;
+        const char *says;
+    } refused[] = {
+        {"GET", "bookmark?timestamp=1767225599", 400, "before this database was created"},
+        {"GET", "bookmark?timestamp=2100-01-01T00:00:00Z", 400, "in the future"},
+        {"GET", "bookmark?timestamp=yesterday", 400, "Invalid timestamp"},
+        {"POST", "restore?timestamp=2100-01-01T00:00:00Z", 400, "in the future"},
+        {"POST", "restore", 400, "either bookmark or timestamp"},
+        {"POST", "restore?bookmark=a&timestamp=1", 400, "either bookmark or timestamp"},
+        {"POST", "restore?bookmark=a", 400, "Invalid bookmark"},
+        {"POST", "restore?bookmark=00001000-00000002-00005000-00000000000000000000000000000000",
+         400, "not of this database"},
+        {"GET", "restore?bookmark=a", 405, "method"},
+        {"POST", "bookmark", 405, "method"},
+        {"GET", "forks", 404, "route"},
+    };
+
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        (void)snprintf(target, sizeof target, REST "/DB/time_travel/%s", refused[i].rest);
+        for (size_t at = 0; at < POPS; at++) {
+            assert_true(rest_says(cluster->ports[at], refused[i].method, target, "",
+                                  refused[i].status, refused[i].says));
+        }
+    }
+    struct ps_bookmark other;
+    assert_int_equal(ps_bookmark_read(ps_slice_of(found), &other), PS_OK);
+    other.lsn = 99;
+    ps_bookmark_write(found, &other);
+    (void)snprintf(target, sizeof target, REST "/DB/time_travel/restore?bookmark=%s", found);
+    assert_true(rest_says(port, "POST", target, "", 400, "that there is not yet"));
+    other.lsn = 2;
+    other.epoch = 7;
+    ps_bookmark_write(found, &other);
+    (void)snprintf(target, sizeof target, REST "/DB/time_travel/restore?bookmark=%s", found);
+    assert_true(rest_says(port, "POST", target, "", 400, "never gave it"));
 }
 
 int main(int argc, char **argv)
@@ -1066,6 +1267,8 @@ int main(int argc, char **argv)
         TEST(test_home_killed_while_it_commits),
         TEST(test_same_token_runs_once),
         TEST(test_rest),
+        TEST(test_restore),
+        TEST(test_times),
     };
     return cmocka_run_group_tests_name("node_d1", tests, NULL, NULL);
 }
