@@ -47,6 +47,8 @@ const char *ps_http_phrase(int status)
                    {200, "OK"},
                    {201, "Created"},
                    {204, "No Content"},
+                   {206, "Partial Content"},
+                   {304, "Not Modified"},
                    {400, "Bad Request"},
                    {401, "Unauthorized"},
                    {403, "Forbidden"},
@@ -54,14 +56,18 @@ const char *ps_http_phrase(int status)
                    {405, "Method Not Allowed"},
                    {408, "Request Timeout"},
                    {409, "Conflict"},
+                   {411, "Length Required"},
+                   {412, "Precondition Failed"},
                    {413, "Payload Too Large"},
                    {414, "URI Too Long"},
+                   {416, "Range Not Satisfiable"},
                    {429, "Too Many Requests"},
                    {431, "Request Header Fields Too Large"},
                    {500, "Internal Server Error"},
                    {501, "Not Implemented"},
                    {503, "Service Unavailable"},
-                   {504, "Gateway Timeout"}};
+                   {504, "Gateway Timeout"},
+                   {507, "Insufficient Storage"}};
 
     for (size_t i = 0; i < sizeof phrases / sizeof phrases[0]; i++) {
         if (phrases[i].status == status) {

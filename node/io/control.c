@@ -417,6 +417,10 @@ void ps_control_start(struct ps_exchange *exchange)
         serve_state(exchange);
     } else if (ps_slice_eq(path, PS_LIT("/popsim/log")) && get) {
         serve_log(exchange, query);
+    } else if (ps_slice_starts(path, PS_LIT("/popsim/blobs/"))) {
+        path.data += strlen("/popsim/blobs/");
+        path.size -= strlen("/popsim/blobs/");
+        ps_blob_route_start(exchange, path, query);
     } else if (ps_slice_eq(path, PS_LIT("/popsim/link")) && get) {
         serve_link(exchange);
     } else if (ps_slice_eq(path, PS_LIT("/popsim/link")) && post) {

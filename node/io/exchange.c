@@ -82,6 +82,9 @@ void ps_exchange_destroy(struct ps_exchange *exchange)
     if (exchange->all_next != NULL) {
         exchange->all_next->all_prev = exchange->all_prev;
     }
+    if (exchange->free_transfer != NULL) {
+        exchange->free_transfer(exchange->transfer);
+    }
     if (exchange->free_calls != NULL) {
         exchange->free_calls(exchange->calls);
     }

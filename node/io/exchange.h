@@ -47,6 +47,8 @@ struct ps_exchange {
     uint64_t body_size;              /* and it is this */
     void *calls;                     /* what is under way for it; released by free_calls */
     void (*free_calls)(void *calls);
+    void *transfer; /* ... of bodies; released by free_transfer, before calls */
+    void (*free_transfer)(void *transfer);
 };
 
 /** Find out what the request asks for and begin it; ps_exchange_complete is called then or later.
@@ -73,6 +75,8 @@ void ps_exchange_json(struct ps_exchange *exchange, int status);
 void ps_exchange_fail(struct ps_exchange *exchange, int status, const char *format, ...)
     PS_PRINTF(3, 4);
 
+/** Serve /popsim/blobs/<store>/<id>; `path` is what is behind the first two. */
+void ps_blob_route_start(struct ps_exchange *exchange, struct ps_slice path, struct ps_slice query);
 /** Serve /popsim/..., /metrics, /healthz. */
 void ps_control_start(struct ps_exchange *exchange);
 

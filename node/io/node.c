@@ -1,7 +1,9 @@
 /* The node's life: start, the loop's turn, stop. */
 #include "node/io/node.h"
 
+#include "node/io/blobs.h"
 #include "node/io/d1_thread.h"
+#include "node/io/peer.h"
 #include "node/io/server.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -132,7 +134,8 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
     }
     const struct ps_heap_item *first = ps_heap_first(&node->alarms);
     set_timer(node, first == NULL ? next_ns : ps_time_min(next_ns, first->key));
-    if (node->stopping && !ps_server_busy(node->server) && !ps_worker_busy(node->worker)) {
+    if (node->stopping && !ps_server_busy(node->server) && !ps_worker_busy(node->worker) &&
+        (node->blobs == NULL || !ps_blobs_busy(node->blobs))) {
         ev_break(node->loop, EVBREAK_ALL);
         set_timer(node, 0);
     }
@@ -426,6 +429,7 @@ static enum ps_status start(struct ps_node *node, const struct ps_node_options *
         status = open_loop(node, err);
     }
     if (status == PS_OK) {
+        node->peers = ps_peers_create(node);
         status = open_feed(node, err);
     }
     if (status == PS_OK) {
@@ -500,12 +504,15 @@ static void serve(struct ps_node *node)
 static void close_node(struct ps_node *node)
 {
     ps_worker_destroy(node->worker);
+    ps_blobs_stop(node->blobs);
     unwatch_feed(node);
     ps_transport_destroy(node->transport);
     ps_writes_fini(node);
     ps_stores_close(node);
     ps_heap_fini(&node->alarms); /* before the calls that wait in it */
     ps_server_destroy(node->server);
+    ps_peers_destroy(node->peers);
+    ps_blobs_close(node->blobs);
     ps_map_close(node->map);
     ps_link_fini(&node->link);
     if (node->loop != NULL) {

@@ -8,10 +8,14 @@
  *   execute.c          a KV request of any number of keys, as one call with one result
  *   reads.c            reads: decided, waiting for the log or for the time, resolved
  *   writes.c           writes: at home into the primary, elsewhere forwarded; their answers' time
- *   queries.c          requests to D1 databases: here or at home, and when their clients learn of
- * it d1_thread.c        the thread that runs the SQL of one D1 database home.c             home's
- * part: group commit, publishing, heartbeats, others' requests feed_glue.c        a follower's
- * part: batches and snapshots into the map, what to ask next control.c          /popsim/...
+ *   queries.c          requests to D1 databases: here or at home, and when clients learn of it
+ *   d1_thread.c        the thread that runs the SQL of one D1 database
+ *   home.c             home's part: group commit, publishing, heartbeats, others' requests
+ *   feed_glue.c        a follower's part: batches and snapshots into the map, what to ask next
+ *   blobs.c            large bodies as files, at home
+ *   transfer.c         bodies on their way: into files and out of them, here or at home
+ *   peer.c             HTTP to another node
+ *   control.c          /popsim/..., of it /popsim/blobs/... in blob_routes.c
  *   travel.c           Time Travel: bookmarks of instants, restores
  *   metrics.c          /metrics
  *   house.c            sweeping and forgetting
@@ -60,7 +64,9 @@ struct ps_intake;
 struct ps_forward;
 struct ps_parked_sync;
 struct ps_write_call;
+struct ps_blobs;
 struct ps_d1_thread;
+struct ps_peers;
 struct ps_query;
 struct ps_remote_query;
 
@@ -125,9 +131,11 @@ struct ps_node {
     struct ps_worker *worker;
     struct ps_transport *transport;
     struct ps_server *server;
-    uint64_t boot;         /* how often its caches were emptied: at each start, and between */
-    uint64_t boot_saved;   /* the newest one that was given to the disk */
-    uint64_t process_boot; /* boot at start: what peers are told */
+    struct ps_peers *peers; /* HTTP to other nodes */
+    struct ps_blobs *blobs; /* NULL: no bucket has its home here */
+    uint64_t boot;          /* how often its caches were emptied: at each start, and between */
+    uint64_t boot_saved;    /* the newest one that was given to the disk */
+    uint64_t process_boot;  /* boot at start: what peers are told */
     struct ps_eval_clock eval;
     struct ps_link link;     /* only its outages and slows: the same for all stores */
     ps_time_ns fetch_end_ns; /* the latest end of a round trip that was decided to succeed */

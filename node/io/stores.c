@@ -3,6 +3,7 @@
  * A store that is dropped takes no more requests. It goes when nothing of it is under way, and what
  * the map holds of it is thrown away; the little that is left stays until the process ends, since
  * calls that wait for their emulated latency still look at it. */
+#include "node/io/blobs.h"
 #include "node/io/d1_thread.h"
 #include "node/io/node_internal.h"
 #include "replication/base/assert.h"
@@ -118,6 +119,18 @@ static enum ps_status open_in_map(struct ps_node_store *store, struct ps_log_sta
     return status == PS_OK ? ps_map_log_state(map, store->map_store, ret_log) : status;
 }
 
+/* A bucket has its home here: so have its blobs. */
+static enum ps_status open_blobs(struct ps_node *node, struct ps_error *err)
+{
+    if (node->blobs != NULL) {
+        return PS_OK;
+    }
+    char path[4224];
+    (void)snprintf(path, sizeof path, "%s/blobs", node->folder);
+    bool sync = node->state.cluster.durability == PS_DURABILITY_SYNC;
+    return ps_blobs_open(node->loop, path, sync, &node->blobs, err);
+}
+
 /* The store is in the map: the loop's part. */
 static enum ps_status attach(struct ps_node_store *store, const struct ps_log_state *log,
                              struct ps_error *err)
@@ -142,6 +155,9 @@ static enum ps_status attach(struct ps_node_store *store, const struct ps_log_st
     }
     ps_feed_init(store);
     status = status == PS_OK ? replay(store, log) : status;
+    if (status == PS_OK && config->type == PS_STORE_R2 && config->home == node->pop) {
+        status = open_blobs(node, err);
+    }
     if (status == PS_OK && config->type == PS_STORE_D1) {
         status = ps_d1_thread_create(store, &store->d1, err);
     }

@@ -75,13 +75,8 @@ enum ps_status cluster_options_store(struct ps_cluster *cluster, const char *tex
     const char *profile = type_text[type_size] == ':' ? type_text + type_size + 1 : "";
     enum ps_store_type type;
     if (!store_type_of((struct ps_slice){type_text, type_size}, &type)) {
-        return ps_fail(err, PS_INVALID, "--store %s: unknown type \"%.*s\"; available: kv, d1",
+        return ps_fail(err, PS_INVALID, "--store %s: unknown type \"%.*s\"; available: kv, d1, r2",
                        text, (int)type_size, type_text);
-    }
-    if (type == PS_STORE_R2) {
-        return ps_fail(err, PS_UNSUPPORTED,
-                       "--store %s: type %s is not available in this version; available: kv, d1",
-                       text, ps_store_type_name(type));
     }
     struct ps_store *store;
     enum ps_status status = ps_cluster_add_store(cluster, (struct ps_slice){text, name_size}, type,
