@@ -1,7 +1,8 @@
-/* popsim d1: SQL at a PoP, as a Worker's binding would run it, and migrations as wrangler applies
- * them. */
+/* popsim d1: SQL at a PoP, as a Worker's binding would run it; migrations and Time Travel as with
+ * wrangler. */
 #include "replication/base/memory.h"
 #include "tools/popsim/cli.h"
+#include "tools/popsim/d1_travel.h"
 #include "tools/popsim/http_client.h"
 #include "tools/popsim/tables.h"
 
@@ -20,6 +21,8 @@ enum {
     OPTION_JSON,
     OPTION_SESSION,
     OPTION_DIR,
+    OPTION_BOOKMARK,
+    OPTION_TIMESTAMP,
     WORDS_MAX = 3,
     MS_PER_S = 1000,
     CHUNK = 65536
@@ -32,6 +35,8 @@ struct d1_options {
     const char *file;
     const char *session;
     const char *dir;
+    const char *bookmark;
+    const char *timestamp;
     bool json;
     const char *words[WORDS_MAX];
     size_t word_count;
@@ -59,6 +64,12 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
     case OPTION_DIR:
         options->dir = argument;
         break;
+    case OPTION_BOOKMARK:
+        options->bookmark = argument;
+        break;
+    case OPTION_TIMESTAMP:
+        options->timestamp = argument;
+        break;
     case CLI_OPTION_STATE:
         options->state = argument;
         break;
@@ -80,23 +91,31 @@ static const struct argp_option argp_options[] = {
     {"file", OPTION_FILE, "FILE", 0, "execute: take the statements from FILE", 0},
     {"session", OPTION_SESSION, "TEXT", 0,
      "execute: first-primary, first-unconstrained or a bookmark", 0},
-    {"json", OPTION_JSON, NULL, 0, "execute: print the results as JSON", 0},
+    {"json", OPTION_JSON, NULL, 0, "execute, time-travel: print JSON", 0},
     {"dir", OPTION_DIR, "DIR", 0, "migrations apply: the folder of NNNN_name.sql files", 0},
+    {"bookmark", OPTION_BOOKMARK, "TEXT", 0, "time-travel restore: the state to bring back", 0},
+    {"timestamp", OPTION_TIMESTAMP, "TIME", 0,
+     "time-travel: the state at that instant (Unix seconds, or RFC 3339: 2026-11-25T19:00:00Z)", 0},
     CLI_STATE_OPTION,
     {0},
 };
 
 static const struct argp argp = {argp_options,
                                  parse_option,
-                                 "execute DATABASE\nmigrations apply DATABASE",
-                                 "Run SQL on a D1 database at a PoP, or apply migrations.\v"
+                                 "execute DATABASE\nmigrations apply DATABASE\n"
+                                 "time-travel info DATABASE\ntime-travel restore DATABASE",
+                                 "Run SQL on a D1 database at a PoP, apply migrations, or travel "
+                                 "in time.\v"
                                  "Without --session each statement goes to home, as in D1; with "
                                  "one, what only reads is run by the "
                                  "PoP's replica, which may be behind. Rows go to stdout; the LSN, "
                                  "how stale it is and the bookmark "
                                  "to stderr. A file of migrations is applied once, all of it or "
                                  "nothing; the table d1_migrations "
-                                 "tells which were.",
+                                 "tells which were. time-travel info "
+                                 "prints the bookmark of now or of an instant of the cluster's "
+                                 "time, time-travel restore makes the database what it was then, "
+                                 "as one more commit.",
                                  NULL,
                                  NULL,
                                  NULL};
@@ -427,11 +446,48 @@ static int apply_migrations(const struct d1_options *options, const struct call 
 
 /* ---- the command ---- */
 
-static int run(const struct d1_options *options, bool migrations,
+enum verb { VERB_NONE, VERB_EXECUTE, VERB_MIGRATE, VERB_INFO, VERB_RESTORE };
+
+static enum verb verb_of(const struct d1_options *options)
+{
+    static const struct {
+        const char *words[2];
+        enum verb verb;
+    } known[] = {{{"execute", NULL}, VERB_EXECUTE},
+                 {{"migrations", "apply"}, VERB_MIGRATE},
+                 {{"time-travel", "info"}, VERB_INFO},
+                 {{"time-travel", "restore"}, VERB_RESTORE}};
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        size_t count = known[i].words[1] == NULL ? 1 : 2;
+        bool same = options->word_count == count + 1; /* and the database */
+        for (size_t word = 0; word < count && same; word++) {
+            same = strcmp(options->words[word], known[i].words[word]) == 0;
+        }
+        if (same) {
+            return known[i].verb;
+        }
+    }
+    return VERB_NONE;
+}
+
+static int travel(const struct d1_options *options, const struct call *call, bool restore)
+{
+    const struct d1_travel travel = {.state = call->state,
+                                     .pop = call->pop,
+                                     .database = call->database,
+                                     .bookmark = options->bookmark,
+                                     .timestamp = options->timestamp,
+                                     .restore = restore,
+                                     .json = options->json};
+    return d1_travel_run(&travel);
+}
+
+static int run(const struct d1_options *options, enum verb verb,
                const struct ps_cluster_state *state)
 {
     const struct ps_cluster *cluster = &state->cluster;
-    const char *name = options->words[migrations ? 2 : 1];
+    const char *name = options->words[options->word_count - 1];
     int pop = options->pop == NULL ? 0 : ps_cluster_find_pop(cluster, ps_slice_of(options->pop));
     int store = ps_cluster_find_store(cluster, ps_slice_of(name));
     if (pop < 0) {
@@ -441,7 +497,9 @@ static int run(const struct d1_options *options, bool migrations,
         return cli_usage("the cluster has no D1 database \"%s\"; see popsim status", name);
     }
     struct call call = {.state = state, .pop = (size_t)pop, .database = name};
-    return migrations ? apply_migrations(options, &call) : execute(options, &call);
+    return verb == VERB_EXECUTE   ? execute(options, &call)
+           : verb == VERB_MIGRATE ? apply_migrations(options, &call)
+                                  : travel(options, &call, verb == VERB_RESTORE);
 }
 
 int cmd_d1(int argc, char **argv)
@@ -450,19 +508,17 @@ int cmd_d1(int argc, char **argv)
     if (cli_parse(&argp, argc, argv, &options) != 0) {
         return CLI_BAD_INPUT;
     }
-    bool executes = options.word_count == 2 && strcmp(options.words[0], "execute") == 0;
-    bool migrations = options.word_count == 3 && strcmp(options.words[0], "migrations") == 0 &&
-                      strcmp(options.words[1], "apply") == 0;
-    if (!executes && !migrations) {
-        return cli_usage("d1: execute DATABASE or migrations apply DATABASE is expected; see "
-                         "popsim d1 --help");
+    enum verb verb = verb_of(&options);
+    if (verb == VERB_NONE) {
+        return cli_usage("d1: execute, migrations apply, time-travel info or time-travel restore, "
+                         "and a DATABASE are expected; see popsim d1 --help");
     }
     struct ps_error err = {0};
     struct ps_cluster_state state;
     if (cli_running(cli_state_folder(options.state), &state, &err) != PS_OK) {
         return cli_fail(&err);
     }
-    int code = run(&options, migrations, &state);
+    int code = run(&options, verb, &state);
     ps_cluster_state_fini(&state);
     return code;
 }

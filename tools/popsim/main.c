@@ -12,7 +12,7 @@ const struct cli_command cli_commands[] = {
     {"logs", "Print the log of one PoP or of all", cmd_logs, false},
     {"down", "Stop the cluster", cmd_down, false},
     {"kv", "Put, get, delete and list keys of a KV store at a PoP", cmd_kv, false},
-    {"d1", "Run SQL on a D1 database at a PoP, or apply migrations", cmd_d1, false},
+    {"d1", "Run SQL on a D1 database at a PoP, migrations, Time Travel", cmd_d1, false},
     {"fault", "Cut, heal, slow or crash a PoP of the running cluster", cmd_fault, false},
     {"run", "Replay a scenario, virtually or against live nodes, and measure it", cmd_run, false},
     {"verify", "Compute again what every read of a history had to return", cmd_verify, false},
