@@ -60,7 +60,7 @@ struct sqlite3 *ps_pages_db(struct ps_pages *pages);
 void ps_pages_set_view(struct ps_pages *pages, const struct ps_pages_view *view);
 
 /** Time Travel: make the database what it was at `lsn`, as one more commit, between transactions.
- *  Every page is what it was but for page 1's change counter and schema cookie, which go on
+ *  Every page is what it was but for page 1's schema cookie, which like its change counter goes on
  *  ascending, so that no connection anywhere trusts what it has cached; and the head counts one
  *  more restore. LSN 0 gives an empty database. Errors: PS_TOO_OLD (that state is forgotten),
  *  PS_BEHIND (there is no such LSN yet), PS_LIMIT (more pages differ than a record holds),

@@ -7,12 +7,10 @@
 /* Fields of page 1 (SQLite's file format, section 1.3). */
 enum {
     HEADER_SIZE = 100,
-    AT_CHANGE_COUNTER = 24,
     AT_SIZE = 28,
     AT_SCHEMA_COOKIE = 40,
     AT_SCHEMA_FORMAT = 44,
     AT_ENCODING = 56,
-    AT_VALID_FOR = 92,
     AT_VERSION = 96
 };
 
@@ -33,7 +31,7 @@ static uint32_t get_be32(const char *in)
 }
 
 /* The first page of a database without a table: at LSN 0 there was not even that, but a file of no
- * pages has no place for the two numbers that must go on ascending. */
+ * pages has no place for the schema cookie and the change counter, which must go on ascending. */
 static void write_empty(char *page)
 {
     static const char magic[] = "SQLite format 3";
@@ -99,8 +97,9 @@ static enum ps_status restore_page(struct ps_pages *pages, uint32_t page, uint64
     return PS_OK;
 }
 
-/* Page 1 comes out as it was, but with numbers above all that there were: the newest ones plus one,
- * since each commit raised the first, and each change of the schema the second. */
+/* Page 1 comes out as it was, but with a schema cookie above all that there were: the newest plus
+ * one, since each change of the schema raised it. (Its change counter is the LSN, whoever reads.)
+ */
 static enum ps_status restore_first(struct ps_pages *pages, uint64_t lsn)
 {
     struct ps_version now;
@@ -112,7 +111,6 @@ static enum ps_status restore_first(struct ps_pages *pages, uint64_t lsn)
     if (status != PS_OK) {
         return status;
     }
-    uint32_t counter = is ? get_be32(now.value.data + AT_CHANGE_COUNTER) : 0;
     uint32_t cookie = is ? get_be32(now.value.data + AT_SCHEMA_COOKIE) : 0;
     char *page = ps_pages_dirty(pages, 1)->data;
     if (was) {
@@ -120,8 +118,6 @@ static enum ps_status restore_first(struct ps_pages *pages, uint64_t lsn)
     } else {
         write_empty(page);
     }
-    put_be(page + AT_CHANGE_COUNTER, 4, counter + 1);
-    put_be(page + AT_VALID_FOR, 4, counter + 1);
     put_be(page + AT_SCHEMA_COOKIE, 4, cookie + 1);
     return PS_OK;
 }

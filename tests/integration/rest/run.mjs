@@ -1,4 +1,4 @@
-// The official SDK of the v4 REST API, unmodified, against a live cluster: each KV call, at two PoPs, and fails on the
+// The official SDK of the v4 REST API, unmodified, against a live cluster: each KV call and Time Travel, and fails on the
 // first thing that is not as the service's own answers are.
 //   node run.mjs POPSIM_BINARY
 import { execFile } from "node:child_process";
@@ -133,9 +133,31 @@ async function bulk(sin) {
   same("what is left", await collect(api.keys.list(id, { account_id })), [{ name: "base64" }]);
 }
 
+// Time Travel of the database DB, whose id is asked for by its name.
+async function travel(sin, fra) {
+  const db = sin.d1.database;
+  const { uuid } = await db.get("DB", { account_id });
+  const ask = async (sql) => (await collect(db.query(uuid, { account_id, sql })))[0].results;
+  await ask("CREATE TABLE t (a)");
+  await ask("INSERT INTO t VALUES (1)");
+  const { bookmark } = await fra.d1.database.timeTravel.getBookmark(uuid, { account_id });
+  same("bookmark", /^[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{32}$/.test(bookmark), true);
+  await ask("DROP TABLE t");
+  const dropped = await db.timeTravel.getBookmark(uuid, { account_id });
+  same("a later bookmark sorts behind", bookmark < dropped.bookmark, true);
+  const restored = await fra.d1.database.timeTravel.restore(uuid, { account_id, bookmark });
+  same("restore", Object.keys(restored).sort(), ["bookmark", "message", "previous_bookmark"]);
+  same("the bookmark before", restored.previous_bookmark, dropped.bookmark);
+  same("the bookmark of a restore sorts behind", restored.bookmark > dropped.bookmark, true);
+  same("restored rows", await ask("SELECT a FROM t"), [{ a: 1 }]);
+  same("an instant before it was", await refusal(() => db.timeTravel.getBookmark(uuid, { account_id, timestamp: "2020-01-01T00:00:00Z" })), {
+    type: "BadRequestError", status: 400, code: 7500, message: "Invalid timestamp: it is before this database was created." });
+  same("no instant", (await refusal(() => db.timeTravel.restore(uuid, { account_id, timestamp: "noon" }))).code, 7400);
+}
+
 const folder = await mkdtemp(path.join(tmpdir(), "popsim-rest-"));
 const state = path.join(folder, "state");
-await run(popsim, ["up", "--detach", "--quiet", "--state", state, "--port", "0", "--pops", "ams,fra,sin", "--store", "KV=kv", "--token", token]);
+await run(popsim, ["up", "--detach", "--quiet", "--state", state, "--port", "0", "--pops", "ams,fra,sin", "--store", "KV=kv", "--store", "DB=d1", "--token", token]);
 try {
   const status = JSON.parse((await run(popsim, ["status", "--json", "--state", state])).stdout);
   const client = (pop, apiToken) =>
@@ -147,6 +169,7 @@ try {
   await namespaces(sin, fra);
   await values(sin, fra);
   await bulk(sin);
+  await travel(sin, fra);
 } catch (error) {
   failed += 1;
   console.log(error.stack);
