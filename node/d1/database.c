@@ -73,6 +73,7 @@ enum ps_status ps_d1_database_open(const struct ps_pages_config *config,
 void ps_d1_database_close(struct ps_d1_database *database)
 {
     if (database != NULL) {
+        ps_d1_cache_clear(database);
         sqlite3_finalize(database->begin);
         sqlite3_finalize(database->commit);
         sqlite3_finalize(database->rollback);
@@ -286,20 +287,15 @@ static struct ps_slice skip_blanks(struct ps_slice text)
     return text;
 }
 
-/* The next statement of *text, which moves behind it. False: an error. *ret NULL: only comments. */
-static bool prepare_next(struct run *run, struct ps_slice *text, struct sqlite3_stmt **ret)
+/* The next statement of *text, which moves behind it; it is given back, whatever becomes of it.
+ * False: an error. A statement of NULL: only comments. */
+static bool prepare_next(struct run *run, struct ps_slice *text, struct ps_d1_prepared *ret)
 {
-    struct ps_d1_database *database = run->database;
-    const char *tail = NULL;
-    *ret = NULL;
-    database->transaction_refused = false;
-    /* A NUL ends what SQLite reads, so that the text needs none. */
-    int rc = sqlite3_prepare_v2(database->db, text->data, (int)text->size, ret, &tail);
-    if (rc != SQLITE_OK) {
+    run->database->transaction_refused = false;
+    if (ps_d1_prepare(run->database, *text, ret) != SQLITE_OK) {
         return fail_sqlite(run);
     }
-    size_t used = (size_t)(tail - text->data);
-    *text = skip_blanks((struct ps_slice){tail, text->size - used});
+    *text = skip_blanks((struct ps_slice){text->data + ret->used, text->size - ret->used});
     return true;
 }
 
@@ -325,17 +321,17 @@ static bool run_text(struct run *run, const struct ps_d1_statement *text)
     struct ps_slice left = text->sql;
     bool any = false;
     do {
-        struct sqlite3_stmt *statement;
-        if (!prepare_next(run, &left, &statement)) {
+        struct ps_d1_prepared prepared;
+        if (!prepare_next(run, &left, &prepared)) {
             return false;
         }
-        if (statement == NULL) {
+        if (prepared.statement == NULL) {
             /* Comments alone, which are no statement; behind others where each counts they are. */
             return (any && run->request->each) ||
                    fail(run, "SQL code did not contain a statement.");
         }
-        bool done = run_statement(run, text, left, statement, &since);
-        sqlite3_finalize(statement);
+        bool done = run_statement(run, text, left, prepared.statement, &since);
+        ps_d1_give_back(run->database, &prepared);
         if (!done) {
             return false;
         }
@@ -350,10 +346,11 @@ static bool run_text(struct run *run, const struct ps_d1_statement *text)
 static bool run_one_of_script(struct run *run, struct ps_slice text, struct ps_d1_meta *sum)
 {
     while (text.size > 0) {
-        struct sqlite3_stmt *statement;
-        if (!prepare_next(run, &text, &statement)) {
+        struct ps_d1_prepared prepared;
+        if (!prepare_next(run, &text, &prepared)) {
             return false;
         }
+        struct sqlite3_stmt *statement = prepared.statement;
         if (statement == NULL) {
             return true;
         }
@@ -367,7 +364,7 @@ static bool run_one_of_script(struct run *run, struct ps_slice text, struct ps_d
         sum->rows_read += (uint64_t)sqlite3_stmt_status(statement, PS_STATUS_ROWS_READ, 0);
         sum->rows_written += (uint64_t)sqlite3_stmt_status(statement, PS_STATUS_ROWS_WRITTEN, 0);
         run->answer->statement_count++;
-        sqlite3_finalize(statement);
+        ps_d1_give_back(run->database, &prepared);
         if (!done) {
             return false;
         }
@@ -404,6 +401,34 @@ static bool run_script(struct run *run, struct ps_slice text)
     return true;
 }
 
+/* --- what writes --- */
+
+static bool text_writes(struct ps_d1_database *database, struct ps_slice text)
+{
+    bool writes = false;
+    while (!writes && text.size > 0) {
+        struct ps_d1_prepared prepared;
+        if (ps_d1_prepare(database, text, &prepared) != SQLITE_OK || prepared.statement == NULL) {
+            break;
+        }
+        writes = !sqlite3_stmt_readonly(prepared.statement) &&
+                 !sqlite3_stmt_isexplain(prepared.statement);
+        text = skip_blanks((struct ps_slice){text.data + prepared.used, text.size - prepared.used});
+        ps_d1_give_back(database, &prepared);
+    }
+    return writes;
+}
+
+static bool request_writes(struct ps_d1_database *database, const struct ps_d1_request *request)
+{
+    for (size_t i = 0; i < request->count; i++) {
+        if (text_writes(database, request->statements[i].sql)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- a request --- */
 
 static int look_at_time(void *context)
@@ -426,6 +451,13 @@ static bool run_all(struct run *run)
         return fail_sqlite(run);
     }
     if (!read_size(run)) {
+        return false;
+    }
+    if (!request->script) {
+        ps_d1_cache_begin(database); /* a script's statements hardly come again */
+    }
+    if (!database->writes && request_writes(database, request)) {
+        run->answer->outcome = PS_D1_TO_PRIMARY;
         return false;
     }
     size_t texts = 0;
@@ -473,6 +505,7 @@ void ps_d1_call_end(struct ps_d1_database *database)
         (void)ps_d1_run_own(database, database->rollback);
     }
     PS_ASSERT(sqlite3_get_autocommit(database->db));
+    ps_d1_cache_end(database);
     database->call = NULL;
 }
 
@@ -541,11 +574,7 @@ void ps_d1_database_run(struct ps_d1_database *database, const struct ps_d1_requ
         run_export(&run, call);
         return;
     }
-    if (!database->writes && ps_d1_database_writes(database, request)) {
-        ret->outcome = PS_D1_TO_PRIMARY;
-    } else {
-        (void)run_all(&run);
-    }
+    (void)run_all(&run);
     ps_d1_call_end(database);
     if (ret->outcome != PS_D1_DONE) {
         drop_results(ret);
@@ -560,31 +589,17 @@ void ps_d1_answer_fini(struct ps_d1_answer *answer)
     *answer = (struct ps_d1_answer){.outcome = PS_D1_FAILED};
 }
 
-static bool text_writes(struct ps_d1_database *database, struct ps_slice text)
-{
-    bool writes = false;
-    const char *tail = text.data;
-    while (!writes && text.size > 0) {
-        struct sqlite3_stmt *statement = NULL;
-        int rc = sqlite3_prepare_v2(database->db, text.data, (int)text.size, &statement, &tail);
-        writes = rc == SQLITE_OK && statement != NULL && !sqlite3_stmt_readonly(statement) &&
-                 !sqlite3_stmt_isexplain(statement);
-        sqlite3_finalize(statement);
-        if (rc != SQLITE_OK || statement == NULL) {
-            break;
-        }
-        size_t used = (size_t)(tail - text.data);
-        text = skip_blanks((struct ps_slice){tail, text.size - used});
-    }
-    return writes;
-}
-
+/* In a transaction, so that all of its texts are held against one schema. */
 bool ps_d1_database_writes(struct ps_d1_database *database, const struct ps_d1_request *request)
 {
-    for (size_t i = 0; i < request->count; i++) {
-        if (text_writes(database, request->statements[i].sql)) {
-            return true;
-        }
+    if (ps_d1_run_own(database, database->begin) == SQLITE_OK &&
+        ps_d1_run_own(database, database->page_count) == SQLITE_OK) {
+        ps_d1_cache_begin(database);
     }
-    return false;
+    bool writes = request_writes(database, request);
+    ps_d1_cache_end(database);
+    if (!sqlite3_get_autocommit(database->db)) {
+        (void)ps_d1_run_own(database, database->rollback);
+    }
+    return writes;
 }

@@ -3,6 +3,7 @@
  *   database.c         opening, a request from its begin to its end
  *   database_policy.c  what a user may say: authorizer, limits; the functions that draw chance
  *   database_error.c   D1's words for SQLite's errors
+ *   database_cache.c   statements that were prepared before
  *   database_rows.c    rows and answers as JSON
  *   dump.c             a database as SQL */
 #ifndef PS_NODE_D1_DATABASE_INTERNAL_H
@@ -21,10 +22,15 @@ struct ps_d1_database {
     bool writes;              /* it is home's */
     bool trusted;             /* the statement that is prepared is ours */
     bool transaction_refused; /* the user's last statement was BEGIN or the like */
+    bool only_rows;           /* the statement that is prepared reads and writes rows, no more */
 
     const struct ps_d1_call *call; /* while a request runs */
     uint64_t drawn;                /* random words in this call */
     bool expired;
+
+    struct ps_d1_kept *kept; /* statements, the least lately used first */
+    uint32_t kept_schema;    /* the schema cookie that they belong to */
+    bool keeps;              /* in a transaction, and the schema is that one */
 
     /* Ours, prepared once. */
     struct sqlite3_stmt *begin;
@@ -49,6 +55,27 @@ void ps_d1_fail_sqlite(struct ps_d1_database *database, struct ps_d1_answer *ans
 
 /** Put the policy on a fresh connection. Errors: PS_IO. */
 PS_MUST_CHECK enum ps_status ps_d1_policy_set(struct ps_d1_database *database);
+
+/* database_cache.c */
+
+/** A statement to run once. */
+struct ps_d1_prepared {
+    struct sqlite3_stmt *statement; /* NULL: the text holds comments alone */
+    size_t used;                    /* bytes of the text that it took */
+    struct ps_d1_kept *kept;        /* whose it is; NULL: nobody's */
+};
+
+/** Prepare the first statement of a text, or take what was prepared before, with its counters at
+ *  zero. The caller gives it back, whatever becomes of it. Gives SQLite's code. */
+int ps_d1_prepare(struct ps_d1_database *database, struct ps_slice text,
+                  struct ps_d1_prepared *ret);
+void ps_d1_give_back(struct ps_d1_database *database, struct ps_d1_prepared *prepared);
+/** Within a transaction that has read something: from here on statements are kept, and those of
+ *  another schema are not. Until _end. */
+void ps_d1_cache_begin(struct ps_d1_database *database);
+void ps_d1_cache_end(struct ps_d1_database *database);
+void ps_d1_cache_clear(struct ps_d1_database *database);
+size_t ps_d1_cache_count(const struct ps_d1_database *database);
 
 /* database_error.c */
 

@@ -286,6 +286,23 @@ static bool may_in_main(int action, const char *one, const char *two)
     }
 }
 
+/* What neither changes the schema nor how statements are prepared. */
+static bool is_of_rows(int action)
+{
+    switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_READ:
+    case SQLITE_INSERT:
+    case SQLITE_UPDATE:
+    case SQLITE_DELETE:
+    case SQLITE_FUNCTION:
+    case SQLITE_RECURSIVE:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static int authorize(void *context, int action, const char *one, const char *two,
                      const char *schema, const char *trigger)
 {
@@ -294,6 +311,7 @@ static int authorize(void *context, int action, const char *one, const char *two
     if (database->trusted) {
         return SQLITE_OK;
     }
+    database->only_rows = database->only_rows && is_of_rows(action);
     if (action == SQLITE_TRANSACTION || action == SQLITE_SAVEPOINT) {
         database->transaction_refused = true;
         return SQLITE_DENY;

@@ -127,6 +127,28 @@ enum ps_status ps_pages_load(struct ps_pages *pages, uint32_t page, char *out)
     return status;
 }
 
+enum ps_status ps_pages_schema(struct ps_pages *pages, uint32_t *ret)
+{
+    enum { COOKIE_AT = 40 };
+
+    PS_ASSERT(pages->lock != SQLITE_LOCK_NONE);
+    *ret = 0;
+    if (pages->head.page_count == 0) {
+        return PS_OK;
+    }
+    char page[PS_PAGE_KEPT];
+    if (!pages->first_known) {
+        enum ps_status status = ps_pages_load(pages, 1, page);
+        if (status != PS_OK) {
+            return status;
+        }
+    }
+    for (size_t i = 0; i < sizeof *ret; i++) {
+        *ret = *ret << 8 | (uint8_t)pages->first[COOKIE_AT + i];
+    }
+    return PS_OK;
+}
+
 struct ps_dirty_page *ps_pages_dirty(struct ps_pages *pages, uint32_t page)
 {
     struct ps_dirty_page *dirty;

@@ -73,6 +73,9 @@ uint64_t ps_pages_lsn(const struct ps_pages *pages);
 uint32_t ps_pages_count(const struct ps_pages *pages);
 /** How often it had been restored then. */
 uint32_t ps_pages_restores(const struct ps_pages *pages);
+/** SQLite's count of schema changes there; 0 where the database is empty. Within a transaction that
+ *  has read something. Errors: the map's. */
+PS_MUST_CHECK enum ps_status ps_pages_schema(struct ps_pages *pages, uint32_t *ret);
 /** Why the map or `commit` last failed under SQLite's SQLITE_IOERR; PS_OK if they did not. Cleared
  *  by ps_pages_set_view. */
 enum ps_status ps_pages_status(const struct ps_pages *pages);
