@@ -69,6 +69,8 @@ enum ps_status ps_pages_snapshot(struct ps_pages *pages)
                 ps_map_read_end(pages->config.map);
             }
         }
+        pages->emptied +=
+            pages->known && pages->head.page_count > 0 && head.page_count == 0 ? 1 : 0;
         pages->known = status == PS_OK;
         pages->lsn = lsn;
         pages->head = head;
@@ -99,8 +101,10 @@ static enum ps_status load(struct ps_pages *pages, uint32_t page, char *out)
 
 static void put_changes(struct ps_pages *pages, char *page)
 {
+    /* Two values of `emptied` that follow each other are a thousand million LSNs apart. */
+    uint32_t count = (uint32_t)pages->lsn + (pages->emptied << 30);
     for (size_t i = 0; i < PS_CHANGES_SIZE; i++) {
-        char byte = (char)(pages->lsn >> (8 * (PS_CHANGES_SIZE - 1 - i)));
+        char byte = (char)(count >> (8 * (PS_CHANGES_SIZE - 1 - i)));
         page[PS_CHANGES_AT + i] = byte;
         page[PS_CHANGES_VALID_AT + i] = byte;
     }

@@ -14,8 +14,8 @@
 
 /* The fields of page 1 by which SQLite notices that others have written: a count of changes, and
  * the count up to which another field holds. Read, they are the LSN, so that what is cached of one
- * LSN is never taken for what is there at another; as they are kept, they mean nothing, and a
- * record does without page 1 where nothing else of it has changed. */
+ * LSN is never taken for what is there at another (and `emptied` besides); as they are kept, they
+ * mean nothing, and a record does without page 1 where nothing else of it has changed. */
 enum { PS_CHANGES_AT = 24, PS_CHANGES_VALID_AT = 92, PS_CHANGES_SIZE = 4 };
 
 /** A page that the transaction has written. */
@@ -38,6 +38,10 @@ struct ps_pages {
     uint64_t lsn;
     struct ps_page_head head; /* at lsn */
     bool known;               /* lsn and head are set */
+    /* How often the view went back to before the first record. An empty file has no such field, and
+     * SQLite, which then reads nothing, still remembers the one of before: at the same LSN again it
+     * would trust the empty page that it has cached meanwhile. */
+    uint32_t emptied;
 
     char first[PS_PAGE_KEPT]; /* page 1 at lsn: SQLite asks for it at each begin */
     bool first_known;

@@ -514,6 +514,44 @@ static void test_size_limit(void **state)
     ps_map_close(home.map);
 }
 
+/* A replica's connection that has seen a record (to find out what a statement does) is asked for
+ * the state before it, and then for it again: every order of the LSNs gives each its own answer. */
+static void test_views_in_any_order(void **state)
+{
+    (void)state;
+    static const char *const expected[] = {"no such table: t: SQLITE_ERROR", "[{\"n\":1}]",
+                                           "[{\"n\":2}]", "[{\"n\":3}]"};
+
+    enum { STATES = sizeof expected / sizeof expected[0], STEPS = 5 };
+    struct d1_store home;
+    d1_store_open(&home, ps_map_create_memory());
+    struct ps_d1_database *primary = d1_database_open(&home, true);
+    EXPECT(d1_sql(primary, "CREATE TABLE t(x); INSERT INTO t VALUES(1)"), "[]");
+    EXPECT(d1_sql(primary, "INSERT INTO t VALUES(2)"), "[]");
+    EXPECT(d1_sql(primary, "INSERT INTO t VALUES(3)"), "[]");
+    unsigned orders = 1;
+    for (int i = 0; i < STEPS; i++) {
+        orders *= STATES;
+    }
+    for (unsigned order = 0; order < orders; order++) {
+        struct ps_d1_database *reader = d1_database_open(&home, false);
+        unsigned left = order;
+        for (int i = 0; i < STEPS; i++) {
+            struct ps_d1_call call = d1_call();
+            call.view.lsn = left % STATES;
+            left /= STATES;
+            struct ps_d1_answer answer =
+                d1_body_with(reader, "{\"sql\":\"SELECT count(*) n FROM t\"}",
+                             PS_D1_ARRAY_OF_OBJECTS, false, &call);
+            assert_int_equal(answer.lsn, call.view.lsn);
+            EXPECT(answer, expected[call.view.lsn]);
+        }
+        ps_d1_database_close(reader);
+    }
+    ps_d1_database_close(primary);
+    ps_map_close(home.map);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -532,6 +570,7 @@ int main(void)
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_size_limit),
+        cmocka_unit_test(test_views_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
