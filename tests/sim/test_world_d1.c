@@ -506,8 +506,9 @@ static void test_a_wrong_schema(void **state)
     struct ps_history *history = NULL;
     struct ps_error err = {0};
     assert_int_equal(ps_world_run(scenario, NULL, &history, &err), PS_INVALID);
-    assert_string_equal(err.text, "scenario: the schema of store DB: near \"TABEL\": syntax error: "
-                                  "SQLITE_ERROR");
+    assert_string_equal(
+        err.text, "scenario: the schema of store DB: near \"TABEL\": syntax error at offset 7: "
+                  "SQLITE_ERROR");
     ps_scenario_destroy(scenario);
 }
 
