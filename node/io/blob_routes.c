@@ -249,7 +249,7 @@ static bool find(struct ps_node *node, struct ps_slice path, struct route *route
     struct ps_slice id = {slash + 1, path.size - size - 1};
     route->store = ps_node_store_find(node, (struct ps_slice){path.data, size});
     return route->store != NULL && route->store->config->type == PS_STORE_R2 &&
-           ps_r2_unhex(id, route->id.bytes, sizeof route->id.bytes);
+           ps_r2_id_parse(id, &route->id);
 }
 
 void ps_blob_route_start(struct ps_exchange *exchange, struct ps_slice path, struct ps_slice query)

@@ -94,11 +94,9 @@ static char *path_of(const char *format, ...)
 
 char *ps_blob_path(const struct ps_blobs *blobs, const char *store, const struct ps_r2_id *id)
 {
-    struct ps_buf hex = {0};
-    ps_r2_hex(&hex, (struct ps_slice){(const char *)id->bytes, sizeof id->bytes});
-    char *path = path_of("%s/%s/%s", blobs->path, store, ps_buf_text(&hex));
-    ps_buf_fini(&hex);
-    return path;
+    char hex[PS_R2_HEX_SIZE];
+    ps_r2_id_hex(id, hex);
+    return path_of("%s/%s/%s", blobs->path, store, hex);
 }
 
 static bool is_temporary(const char *name)
@@ -656,7 +654,7 @@ static bool is_held(struct ps_blobs *blobs, const struct ps_r2_id *id)
 static void look_at(struct ps_blobs *blobs, const char *name)
 {
     struct ps_r2_id id;
-    if (!ps_r2_unhex(ps_slice_of(name), id.bytes, sizeof id.bytes) || is_held(blobs, &id)) {
+    if (!ps_r2_id_parse(ps_slice_of(name), &id) || is_held(blobs, &id)) {
         return;
     }
     struct candidate *candidate;

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -119,12 +120,34 @@ static void keep(struct wire *wire)
 
 static void on_event(struct ev_loop *loop, ev_io *watcher, int events);
 
+/* Where it was left to the system to choose, the node has said which one it got. */
+static uint16_t port_of(const struct ps_node *node, uint16_t pop)
+{
+    uint16_t port = node->state.nodes[pop].api_port;
+    if (port != 0) {
+        return port;
+    }
+    char path[4224];
+    size_t root_size = strlen(node->folder) - strlen(node->code);
+    (void)snprintf(path, sizeof path, "%.*s%s/node.json", (int)root_size, node->folder,
+                   node->state.cluster.pops[pop]->code);
+    FILE *file = fopen(path, "re");
+    if (file != NULL) {
+        int pid;
+        if (fscanf(file, "{\"pid\":%d,\"port\":%" SCNu16, &pid, &port) != 2) {
+            port = 0;
+        }
+        (void)fclose(file);
+    }
+    return port;
+}
+
 static struct wire *dial(struct ps_peers *peers, uint16_t pop)
 {
     const struct ps_cluster_state *state = &peers->node->state;
     bool any = state->bind[0] == '\0' || strcmp(state->bind, "0.0.0.0") == 0;
     struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons(state->nodes[pop].api_port)};
+                                  .sin_port = htons(port_of(peers->node, pop))};
     int on = 1;
     if (inet_pton(AF_INET, any ? PS_LOOPBACK : state->bind, &address.sin_addr) != 1) {
         return NULL;

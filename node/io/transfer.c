@@ -20,12 +20,10 @@ enum {
 static void put_target(char ret[TARGET_SIZE], const struct ps_node_store *store,
                        const struct ps_r2_id *id, const char *query)
 {
-    struct ps_buf hex = {0};
-    ps_r2_hex(&hex, (struct ps_slice){(const char *)id->bytes, sizeof id->bytes});
-    int size = snprintf(ret, TARGET_SIZE, "/popsim/blobs/%s/%s%s", store->config->name,
-                        ps_buf_text(&hex), query);
+    char hex[PS_R2_HEX_SIZE];
+    ps_r2_id_hex(id, hex);
+    int size = snprintf(ret, TARGET_SIZE, "/popsim/blobs/%s/%s%s", store->config->name, hex, query);
     PS_ASSERT(size > 0 && size < TARGET_SIZE);
-    ps_buf_fini(&hex);
 }
 
 static enum ps_status status_of(int http)
