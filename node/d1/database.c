@@ -6,6 +6,7 @@
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
+#include <limits.h>
 #include <string.h>
 
 /* Steps of SQLite's machine between two looks at the time: some tens of microseconds. */
@@ -382,6 +383,9 @@ static bool run_script(struct run *run, struct ps_slice text)
     }
     for (text = skip_blanks(text); text.size > 0; text = skip_blanks(text)) {
         size_t size = ps_d1_statement_size(text);
+        if (size > INT_MAX) {
+            return fail(run, "statement too long: SQLITE_TOOBIG");
+        }
         if (!run_one_of_script(run, (struct ps_slice){text.data, size}, &sum)) {
             return false;
         }

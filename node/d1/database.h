@@ -90,6 +90,9 @@ struct ps_d1_served {
     unsigned attempts;
 };
 
+/** Append `meta` alone. */
+void ps_d1_meta_write(struct ps_buf *buf, const struct ps_d1_meta *meta,
+                      const struct ps_d1_served *served);
 /** Append D1's JSON for the answer: one object for a failure; for a success an array of
  *  {"success":true,"results":...,"meta":{...}}, or, where `array` is false, the one object. */
 void ps_d1_answer_write(struct ps_buf *buf, const struct ps_d1_answer *answer, bool array,

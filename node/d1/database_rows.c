@@ -199,8 +199,8 @@ static void put_bool(struct ps_buf *buf, bool value)
     ps_buf_append_text(buf, value ? "true" : "false");
 }
 
-static void put_meta(struct ps_buf *buf, const struct ps_d1_meta *meta,
-                     const struct ps_d1_served *served)
+void ps_d1_meta_write(struct ps_buf *buf, const struct ps_d1_meta *meta,
+                      const struct ps_d1_served *served)
 {
     ps_buf_append_text(buf, "{\"served_by\":");
     ps_buf_append_json(buf, ps_slice_of(served->by));
@@ -253,7 +253,7 @@ void ps_d1_answer_write(struct ps_buf *buf, const struct ps_d1_answer *answer, b
         ps_buf_append_text(buf, "{\"success\":true,\"results\":");
         ps_buf_append_slice(buf, ps_buf_slice(&result->rows));
         ps_buf_append_text(buf, ",\"meta\":");
-        put_meta(buf, &result->meta, served);
+        ps_d1_meta_write(buf, &result->meta, served);
         ps_buf_append_char(buf, '}');
     }
     ps_buf_append_text(buf, one ? "" : "]");

@@ -549,11 +549,20 @@ static bool is_blob(const struct ps_http_request *head)
            ps_http_header(head, "popsim-store") == NULL && ps_http_header(head, "mf-url") == NULL;
 }
 
+static bool is_file(const struct ps_http_request *head)
+{
+    return head->method == PS_HTTP_PUT && ps_slice_starts(head->target, PS_LIT(PS_API_FILES)) &&
+           ps_http_header(head, "popsim-store") == NULL && ps_http_header(head, "mf-url") == NULL;
+}
+
 struct ps_http_intake ps_api_intake(const struct ps_http_request *head)
 {
     const struct ps_slice target = head->target;
     if (is_blob(head)) {
         return (struct ps_http_intake){PS_API_BLOB_SIZE_MAX, true};
+    }
+    if (is_file(head)) {
+        return (struct ps_http_intake){PS_API_IMPORT_SIZE_MAX, true};
     }
     if (!ps_slice_starts(target, PS_LIT(V4))) {
         return (struct ps_http_intake){PS_KV_VALUE_SIZE_MAX, false};
@@ -611,6 +620,11 @@ static void parse_route(struct ps_api_parser *parser)
     struct ps_api_call *call = parser->call;
     if (parser->hook || ps_http_header(parser->request, "popsim-store") != NULL) {
         parse_binding(parser);
+    } else if (ps_slice_starts(call->path, PS_LIT(PS_API_FILES))) {
+        /* Who has the address was given it with the token: its key is one. */
+        size_t size = sizeof PS_API_FILES - 1;
+        call->kind = PS_API_FILE;
+        call->title = (struct ps_slice){call->path.data + size, call->path.size - size};
     } else if (ps_slice_starts(call->path, PS_LIT("/popsim/"))) {
         call->kind = authorized(parser) ? PS_API_CONTROL : PS_API_ANSWERED;
     } else if (ps_slice_eq(call->path, PS_LIT("/healthz"))) {
@@ -653,4 +667,5 @@ void ps_api_call_fini(struct ps_api_call *call)
     free(call->keys);
     json_decref(call->json);
     ps_buf_fini(&call->text);
+    ps_buf_fini(&call->d1.dump);
 }

@@ -21,6 +21,12 @@ enum ps_api_kind {
     PS_API_D1,          /* call->body on database call->ns; answered by ps_api_answer_d1 */
     PS_API_D1_LIST,     /* ps_api_answer_databases */
     PS_API_D1_GET,      /* ps_api_answer_database */
+    PS_API_D1_CREATE,   /* with call->title and d1; ps_api_answer_database, or _d1_change */
+    PS_API_D1_UPDATE,   /* as database call->ns, with d1.unreplicated; the same */
+    PS_API_D1_DELETE,   /* ps_api_answer_d1_change */
+    PS_API_D1_EXPORT,   /* ps_api_answer_d1_transfer */
+    PS_API_D1_IMPORT,   /* ps_api_answer_d1_upload, _d1_transfer */
+    PS_API_FILE,        /* the export or import file call->title, GET or PUT */
     PS_API_CONTROL,     /* /popsim/..., path and query in call */
     PS_API_HEALTHZ,
     PS_API_METRICS
@@ -35,6 +41,8 @@ struct ps_api_namespace {
     const char *id; /* 32 hex digits */
     bool is_kv;
     bool is_d1;
+    int64_t created_unix_s;
+    bool unreplicated; /* D1: no replica serves it */
 };
 
 /** A value with more bytes is not copied into the answer to a get of one key: response->tail_size
@@ -49,7 +57,19 @@ struct ps_api_config {
     const char *token; /* a bearer token; NULL or empty = none needed */
     const char *pop;   /* for the popsim-pop header */
     bool token_for_all;
-    int64_t created_unix_s; /* of the cluster */
+};
+
+enum ps_api_import { PS_API_IMPORT_INIT, PS_API_IMPORT_INGEST, PS_API_IMPORT_POLL };
+
+/** What D1's administrative routes are given. */
+struct ps_api_d1_admin {
+    char region[8];            /* create: "weur"; empty = none */
+    bool unreplicated;         /* create, update */
+    struct ps_slice bookmark;  /* export, import's poll: current_bookmark; empty = none */
+    struct ps_buf dump;        /* export: members of a JSON object, no_schema, no_data, tables */
+    enum ps_api_import action; /* import, as all that follows */
+    struct ps_slice etag;      /* init, ingest: an MD5, in hexadecimal */
+    struct ps_slice filename;  /* ingest */
 };
 
 /** One parsed request. Zero it first. Slices borrow from the request and from the call. */
@@ -72,8 +92,9 @@ struct ps_api_call {
     size_t per_page;
     bool order_by_id;
     bool descending;
-    struct ps_slice title;   /* NS_CREATE, NS_RENAME; D1_LIST: only of that name, if not empty */
-    unsigned d1_flags;       /* enum ps_query_flag */
+    struct ps_slice title; /* NS_CREATE, NS_RENAME; D1_LIST: only of that name, if not empty */
+    unsigned d1_flags;     /* enum ps_query_flag */
+    struct ps_api_d1_admin d1;
     struct ps_slice session; /* D1: the session's constraint or bookmark; empty = none */
     /* its own */
     struct ps_slice *keys;
@@ -99,6 +120,12 @@ struct ps_api_result {
     bool list_complete;
     struct ps_slice last_name; /* of a list that is not complete: the next page begins behind it */
 };
+
+/** The largest file of an import, in bytes (D1's limit). */
+#define PS_API_IMPORT_SIZE_MAX ((uint64_t)5 << 30)
+
+/** Begin of the paths of export's and import's files; what follows is their key. */
+#define PS_API_FILES "/popsim/files/"
 
 /** The largest blob: an object's or a part's body, in bytes (R2's limit). */
 #define PS_API_BLOB_SIZE_MAX ((uint64_t)5 << 30)
@@ -144,6 +171,32 @@ void ps_api_answer_databases(const struct ps_api_config *config, const struct ps
 void ps_api_answer_database(const struct ps_api_config *config, const struct ps_api_call *call,
                             const char *region, uint64_t file_size,
                             struct ps_http_response *response);
+/** What became of a database's creation, change or deletion; PS_OK: of a deletion. */
+void ps_api_answer_d1_change(const struct ps_api_call *call, enum ps_status status,
+                             struct ps_http_response *response);
+
+enum ps_api_transfer_state {
+    PS_API_TRANSFER_ACTIVE,
+    PS_API_TRANSFER_COMPLETE,
+    PS_API_TRANSFER_FAILED
+};
+
+/** How an export or import stands. Borrowed for the call. */
+struct ps_api_transfer {
+    bool import;
+    enum ps_api_transfer_state state;
+    const char *bookmark; /* what the next question names it by */
+    const char *message;  /* for a person; NULL = none */
+    struct ps_slice text; /* complete: members of the result, as JSON; failed: why */
+};
+
+void ps_api_answer_d1_transfer(const struct ps_api_transfer *transfer,
+                               struct ps_http_response *response);
+/** Where the file of an import is to be put. */
+void ps_api_answer_d1_upload(const char *url, const char *filename,
+                             struct ps_http_response *response);
+/** A failure with D1's code for all that has none of its own. */
+void ps_api_answer_d1_failed(int http_status, const char *words, struct ps_http_response *response);
 /** An error in the call's dialect: the binding's reason phrase, or the REST API's envelope. */
 void ps_api_answer_error(enum ps_api_dialect dialect, const struct ps_kv_error *error,
                          struct ps_http_response *response);

@@ -43,7 +43,7 @@ void ps_api_parse_d1_binding(struct ps_api_parser *parser)
     }
 }
 
-/* By its name, or its id with or without dashes. */
+/* By its title or name, or its id with or without dashes. */
 static bool find_database(struct ps_api_parser *parser, struct ps_slice wanted)
 {
     char id[ID_SIZE + 1] = {0};
@@ -55,7 +55,8 @@ static bool find_database(struct ps_api_parser *parser, struct ps_slice wanted)
     }
     for (size_t i = 0; i < parser->config->namespace_count; i++) {
         const struct ps_api_namespace *ns = &parser->config->namespaces[i];
-        if (ns->is_d1 && (ps_slice_eq(ps_slice_of(ns->name), wanted) || strcmp(ns->id, id) == 0)) {
+        if (ns->is_d1 && (ps_slice_eq(ps_slice_of(ns->name), wanted) ||
+                          ps_slice_eq(ps_slice_of(ns->title), wanted) || strcmp(ns->id, id) == 0)) {
             parser->call->ns = i;
             return true;
         }
@@ -63,16 +64,24 @@ static bool find_database(struct ps_api_parser *parser, struct ps_slice wanted)
     return false;
 }
 
-static void refuse_for_now(struct ps_api_parser *parser)
+static void parse_database(struct ps_api_parser *parser)
 {
-    ps_api_fail(parser, 501, FAILED_CODE,
-                "popsim does not do this in this version; databases are made with popsim up "
-                "--store NAME=d1");
-}
-
-static bool is_later(struct ps_slice rest)
-{
-    return ps_slice_eq(rest, PS_LIT("/export")) || ps_slice_eq(rest, PS_LIT("/import"));
+    struct ps_api_call *call = parser->call;
+    switch ((int)call->method) {
+    case PS_HTTP_GET:
+        call->kind = PS_API_D1_GET;
+        return;
+    case PS_HTTP_DELETE:
+        call->kind = PS_API_D1_DELETE;
+        return;
+    case PS_HTTP_PUT:
+    case PS_HTTP_PATCH:
+        ps_api_parse_d1_update(parser);
+        return;
+    default:
+        ps_api_fail(parser, 405, 10405, "method not allowed");
+        return;
+    }
 }
 
 static void parse_in_database(struct ps_api_parser *parser, struct ps_slice rest)
@@ -80,10 +89,7 @@ static void parse_in_database(struct ps_api_parser *parser, struct ps_slice rest
     struct ps_api_call *call = parser->call;
     bool raw = ps_slice_eq(rest, PS_LIT("/raw"));
     if (rest.size == 0) {
-        call->kind = PS_API_D1_GET;
-        if (call->method != PS_HTTP_GET) {
-            refuse_for_now(parser);
-        }
+        parse_database(parser);
     } else if (raw || ps_slice_eq(rest, PS_LIT("/query"))) {
         if (call->method != PS_HTTP_POST) {
             ps_api_fail(parser, 405, 10405, "method not allowed");
@@ -93,9 +99,7 @@ static void parse_in_database(struct ps_api_parser *parser, struct ps_slice rest
         }
     } else if (ps_slice_starts(rest, PS_LIT("/time_travel/"))) {
         ps_api_parse_d1_travel(parser, (struct ps_slice){rest.data + 12, rest.size - 12});
-    } else if (is_later(rest)) {
-        refuse_for_now(parser);
-    } else {
+    } else if (!ps_api_parse_d1_transfer(parser, rest)) {
         ps_api_fail(parser, 404, 7003, "Could not route to this path");
     }
 }
@@ -104,16 +108,21 @@ static void parse_databases(struct ps_api_parser *parser)
 {
     struct ps_api_call *call = parser->call;
     struct ps_slice text;
+    if (call->method == PS_HTTP_POST) {
+        ps_api_parse_d1_create(parser);
+        return;
+    }
     int64_t page = ps_api_query(call, "page", &text) ? ps_api_number(text) : 1;
     int64_t per_page = ps_api_query(call, "per_page", &text) ? ps_api_number(text) : 100;
     call->kind = PS_API_D1_LIST;
     call->page = page < 1 ? 1 : (size_t)page;
     call->per_page = per_page < 1 || per_page > 1000 ? 1000 : (size_t)per_page;
-    if (ps_api_query(call, "name", &text)) {
-        call->title = text;
+    if (ps_api_query(call, "name", &text) && !ps_api_decode(call, text, true, &call->title)) {
+        ps_api_fail(parser, 400, MALFORMED_CODE, "The request is malformed: name");
+        return;
     }
     if (call->method != PS_HTTP_GET) {
-        refuse_for_now(parser);
+        ps_api_fail(parser, 405, 10405, "method not allowed");
     }
 }
 
@@ -127,8 +136,10 @@ void ps_api_parse_d1_rest(struct ps_api_parser *parser, struct ps_slice rest)
     const char *end = rest.data + rest.size;
     const char *stop = memchr(id, '/', (size_t)(end - id));
     stop = stop == NULL ? end : stop;
-    struct ps_slice wanted = {id, (size_t)(stop - id)};
-    if (rest.data[0] == '/' && find_database(parser, wanted)) {
+    struct ps_slice raw = {id, (size_t)(stop - id)};
+    struct ps_slice wanted = raw;
+    if (rest.data[0] == '/' && ps_api_decode(parser->call, raw, false, &wanted) &&
+        find_database(parser, wanted)) {
         parse_in_database(parser, (struct ps_slice){stop, (size_t)(end - stop)});
         return;
     }
@@ -159,14 +170,13 @@ static void put_date(struct ps_buf *buf, int64_t unix_s)
                   (unsigned)(second / 60 % 60), (unsigned)(second % 60));
 }
 
-static void put_database(struct ps_buf *body, const struct ps_api_config *config,
-                         const struct ps_api_namespace *ns)
+static void put_database(struct ps_buf *body, const struct ps_api_namespace *ns)
 {
     ps_buf_printf(body, "{\"uuid\":\"%.8s-%.4s-%.4s-%.4s-%.12s\",\"name\":", ns->id, ns->id + 8,
                   ns->id + 12, ns->id + 16, ns->id + 20);
-    ps_buf_append_json(body, ps_slice_of(ns->name));
+    ps_buf_append_json(body, ps_slice_of(ns->title));
     ps_buf_append_text(body, ",\"version\":\"production\",\"created_at\":");
-    put_date(body, config->created_unix_s);
+    put_date(body, ns->created_unix_s);
 }
 
 void ps_api_answer_databases(const struct ps_api_config *config, const struct ps_api_call *call,
@@ -178,13 +188,13 @@ void ps_api_answer_databases(const struct ps_api_config *config, const struct ps
     ps_buf_append_char(&response->body, '[');
     for (size_t i = 0; i < config->namespace_count; i++) {
         const struct ps_api_namespace *ns = &config->namespaces[i];
-        bool named = call->title.size == 0 || ps_slice_eq(ps_slice_of(ns->name), call->title);
+        bool named = call->title.size == 0 || ps_slice_eq(ps_slice_of(ns->title), call->title);
         if (!ns->is_d1 || !named) {
             continue;
         }
         if (total++ / call->per_page == call->page - 1) {
             ps_buf_append_text(&response->body, count++ > 0 ? "," : "");
-            put_database(&response->body, config, ns);
+            put_database(&response->body, ns);
             ps_buf_append_char(&response->body, '}');
         }
     }
@@ -199,12 +209,13 @@ void ps_api_answer_database(const struct ps_api_config *config, const struct ps_
                             struct ps_http_response *response)
 {
     ps_api_answer_begin(response);
-    put_database(&response->body, config, &config->namespaces[call->ns]);
+    const struct ps_api_namespace *ns = &config->namespaces[call->ns];
+    put_database(&response->body, ns);
     ps_buf_printf(&response->body,
                   ",\"file_size\":%" PRIu64
                   ",\"created_in_region\":\"%s\",\"running_in_region\":\"%s\","
-                  "\"read_replication\":{\"mode\":\"auto\"}}}",
-                  file_size, region, region);
+                  "\"read_replication\":{\"mode\":\"%s\"}}}",
+                  file_size, region, region, ns->unreplicated ? "disabled" : "auto");
 }
 
 static int status_of(const struct ps_api_d1_result *result)

@@ -40,6 +40,11 @@ void ps_api_parse_d1_travel(struct ps_api_parser *parser, struct ps_slice rest);
 /** An instant as Time Travel's users write it: Unix seconds (or milliseconds, of 12 digits and
  *  more), or RFC 3339 with an offset, in nanoseconds since 1970. */
 bool ps_api_read_instant(struct ps_slice text, int64_t *ret_unix_ns);
+/** POST /d1/database; PUT and PATCH of one. */
+void ps_api_parse_d1_create(struct ps_api_parser *parser);
+void ps_api_parse_d1_update(struct ps_api_parser *parser);
+/** Export and import of a database; false: `rest` is another route. */
+bool ps_api_parse_d1_transfer(struct ps_api_parser *parser, struct ps_slice rest);
 
 /** Begin a REST answer: what follows is the result, and "}". */
 void ps_api_answer_begin(struct ps_http_response *response);

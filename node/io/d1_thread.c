@@ -1,6 +1,7 @@
 #include "node/io/d1_thread.h"
 
 #include "node/d1/database.h"
+#include "node/io/d1_files.h"
 #include "node/io/travel.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -162,6 +163,16 @@ static bool is_made_already(struct ps_d1_thread *thread, struct ps_d1_job *job)
     return made;
 }
 
+static struct ps_d1_served served_by(const struct ps_d1_thread *thread)
+{
+    return (struct ps_d1_served){.by = "popsim",
+                                 .region = thread->region,
+                                 .colo = thread->colo,
+                                 .primary = thread->store->primary != NULL,
+                                 .attempts = 1};
+}
+
+/* A transfer's text is there already. */
 static void take_answer(struct ps_d1_thread *thread, struct ps_d1_job *job,
                         struct ps_d1_answer *answer, bool array)
 {
@@ -178,12 +189,8 @@ static void take_answer(struct ps_d1_thread *thread, struct ps_d1_job *job,
     }
     if (job->failed) {
         ps_buf_append_slice(&job->text, ps_buf_slice(&answer->error));
-    } else if (!job->to_primary) {
-        const struct ps_d1_served served = {.by = "popsim",
-                                            .region = thread->region,
-                                            .colo = thread->colo,
-                                            .primary = store->primary != NULL,
-                                            .attempts = 1};
+    } else if (!job->to_primary && !ps_d1_files_is(job)) {
+        const struct ps_d1_served served = served_by(thread);
         ps_d1_answer_write(&job->text, answer, array, &served);
     }
 }
@@ -194,20 +201,37 @@ static uint64_t seed_of(const struct ps_token *token)
     return ps_slice_hash((struct ps_slice){(const char *)token->bytes, PS_TOKEN_SIZE});
 }
 
-static void run_request(struct ps_d1_thread *thread, struct ps_d1_job *job,
-                        struct ps_d1_request *request)
+static struct ps_d1_call call_of(struct ps_d1_thread *thread, struct ps_d1_job *job)
 {
     const struct ps_node *node = thread->store->node;
     if (job->now_ns == 0) {
         job->now_ns = ps_node_now(node);
     }
-    struct ps_d1_call call = {.view = {.lsn = job->lsn,
-                                       .unix_ms = node->state.cluster.epoch_unix_s * 1000 +
-                                                  (int64_t)(job->now_ns / (ps_time_ns)PS_MS)},
-                              .seed = seed_of(&job->token),
-                              .expired = expired,
-                              .now_ns = now_ns,
-                              .context = thread};
+    return (struct ps_d1_call){.view = {.lsn = job->lsn,
+                                        .unix_ms = node->state.cluster.epoch_unix_s * 1000 +
+                                                   (int64_t)(job->now_ns / (ps_time_ns)PS_MS)},
+                               .seed = seed_of(&job->token),
+                               .expired = expired,
+                               .now_ns = now_ns,
+                               .context = thread};
+}
+
+static void run_transfer(struct ps_d1_thread *thread, struct ps_d1_job *job)
+{
+    const struct ps_d1_call call = call_of(thread, job);
+    const struct ps_d1_served served = served_by(thread);
+    struct ps_d1_answer answer;
+    thread->deadline_mono_ns = ps_mono_ns() + PS_D1_FILES_S * PS_SECOND;
+    ps_d1_files_run(thread->store->node, thread->database, job, &call, &served, &job->text,
+                    &answer);
+    take_answer(thread, job, &answer, false);
+    ps_d1_answer_fini(&answer);
+}
+
+static void run_request(struct ps_d1_thread *thread, struct ps_d1_job *job,
+                        struct ps_d1_request *request)
+{
+    const struct ps_d1_call call = call_of(thread, job);
     if (job->classify) {
         ps_pages_set_view(ps_d1_database_pages(thread->database), &call.view);
         job->to_primary = ps_d1_database_writes(thread->database, request);
@@ -232,6 +256,8 @@ static void run_on_open(struct ps_d1_thread *thread, struct ps_d1_job *job)
         ps_travel_run(thread->store, ps_d1_database_pages(thread->database), job, made);
     } else if (made) {
         job->status = PS_EXISTS;
+    } else if (ps_d1_files_is(job)) {
+        run_transfer(thread, job);
     } else if (ps_d1_request_read(job->body, &request, &err) != PS_OK) {
         job->failed = true;
         ps_buf_append_text(&job->text, err.text);

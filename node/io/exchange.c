@@ -4,6 +4,7 @@
 #include "node/d1/pages.h"
 #include "node/http/api.h"
 #include "node/io/conn.h"
+#include "node/io/databases.h"
 #include "node/io/execute.h"
 #include "node/io/queries.h"
 #include "replication/base/assert.h"
@@ -167,12 +168,52 @@ static void start_kv(struct ps_exchange *exchange, struct kv_call *call)
     ps_execution_start(execution);
 }
 
+static void answer_database(struct ps_exchange *exchange, const struct kv_call *call);
+
+/* A database is shown as it is now. */
+static void answer_changed_database(struct ps_exchange *exchange, struct kv_call *call,
+                                    enum ps_status status)
+{
+    const struct ps_api_config *config = &exchange->node->server->api;
+    bool found = false;
+    for (size_t i = 0; i < config->namespace_count && !found; i++) {
+        found = strcmp(config->namespaces[i].id, call->change.id) == 0;
+        call->api.ns = found ? i : call->api.ns;
+    }
+    if (status == PS_OK && call->api.kind != PS_API_D1_DELETE && found) {
+        answer_database(exchange, call);
+        return;
+    }
+    bool gone = status == PS_OK && call->api.kind != PS_API_D1_DELETE;
+    ps_api_answer_d1_change(&call->api, gone ? PS_NOT_FOUND : status, &exchange->response);
+    ps_exchange_complete(exchange);
+}
+
 static void on_changed(struct ps_namespace_call *change, enum ps_status status)
 {
     struct ps_exchange *exchange = change->context;
-    const struct kv_call *call = exchange->calls;
+    struct kv_call *call = exchange->calls;
+    if (call->api.kind >= PS_API_D1_CREATE && call->api.kind <= PS_API_D1_DELETE) {
+        answer_changed_database(exchange, call, status);
+        return;
+    }
     ps_api_answer_change(&call->api, status, change->id, &exchange->response);
     ps_exchange_complete(exchange);
+}
+
+static enum ps_namespace_op op_of(enum ps_api_kind kind)
+{
+    switch ((int)kind) {
+    case PS_API_NS_CREATE:
+    case PS_API_D1_CREATE:
+        return PS_NAMESPACE_CREATE;
+    case PS_API_NS_RENAME:
+        return PS_NAMESPACE_RENAME;
+    case PS_API_D1_UPDATE:
+        return PS_NAMESPACE_REPLICATION;
+    default:
+        return PS_NAMESPACE_DELETE;
+    }
 }
 
 static void start_change(struct ps_exchange *exchange, struct kv_call *call)
@@ -183,9 +224,10 @@ static void start_change(struct ps_exchange *exchange, struct kv_call *call)
     change->context = exchange;
     change->done = on_changed;
     change->title = call->api.title;
-    change->op = call->api.kind == PS_API_NS_CREATE   ? PS_NAMESPACE_CREATE
-                 : call->api.kind == PS_API_NS_RENAME ? PS_NAMESPACE_RENAME
-                                                      : PS_NAMESPACE_DELETE;
+    change->op = op_of(call->api.kind);
+    change->type = call->api.kind == PS_API_D1_CREATE ? PS_STORE_D1 : PS_STORE_KV;
+    change->unreplicated = call->api.d1.unreplicated;
+    memcpy(change->region, call->api.d1.region, sizeof change->region);
     if (change->op != PS_NAMESPACE_CREATE) {
         memcpy(change->id, config->namespaces[call->api.ns].id, sizeof change->id);
     }
@@ -274,6 +316,9 @@ void ps_exchange_start(struct ps_exchange *exchange)
     case PS_API_NS_CREATE:
     case PS_API_NS_RENAME:
     case PS_API_NS_DELETE:
+    case PS_API_D1_CREATE:
+    case PS_API_D1_UPDATE:
+    case PS_API_D1_DELETE:
         start_change(exchange, call);
         return;
     case PS_API_D1:
@@ -285,6 +330,11 @@ void ps_exchange_start(struct ps_exchange *exchange)
         return;
     case PS_API_D1_GET:
         answer_database(exchange, call);
+        return;
+    case PS_API_D1_EXPORT:
+    case PS_API_D1_IMPORT:
+    case PS_API_FILE:
+        ps_databases_start(exchange, &call->api);
         return;
     case PS_API_CONTROL:
     case PS_API_HEALTHZ:

@@ -3,6 +3,7 @@
 
 #include "node/io/blobs.h"
 #include "node/io/d1_thread.h"
+#include "node/io/databases.h"
 #include "node/io/peer.h"
 #include "node/io/server.h"
 #include "replication/base/assert.h"
@@ -433,6 +434,9 @@ static enum ps_status start(struct ps_node *node, const struct ps_node_options *
         status = open_feed(node, err);
     }
     if (status == PS_OK) {
+        status = ps_databases_open(node, err);
+    }
+    if (status == PS_OK) {
         status = ps_namespaces_open(node, err);
     }
     if (status == PS_OK) {
@@ -513,6 +517,7 @@ static void close_node(struct ps_node *node)
     ps_server_destroy(node->server);
     ps_peers_destroy(node->peers);
     ps_blobs_close(node->blobs);
+    ps_databases_fini(node);
     ps_map_close(node->map);
     ps_link_fini(&node->link);
     if (node->loop != NULL) {

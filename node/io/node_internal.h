@@ -18,10 +18,10 @@
  *   control.c          /popsim/..., of it /popsim/blobs/... in blob_routes.c
  *   travel.c           Time Travel: bookmarks of instants, restores
  *   metrics.c          /metrics
- *   house.c            sweeping and forgetting
- *   stores.c           stores: opened, dropped, closed
- *   namespaces.c       the hidden store that says which namespaces there are
- *   node.c             start, the loop's turn, stop */
+ *   databases.c        exports and imports of D1 databases, and their files; transfer.c: home's
+ * part house.c            sweeping and forgetting stores.c           stores: opened, dropped,
+ * closed namespaces.c       the hidden store that says which namespaces there are node.c start, the
+ * loop's turn, stop */
 #ifndef PS_NODE_IO_NODE_INTERNAL_H
 #define PS_NODE_IO_NODE_INTERNAL_H
 
@@ -69,6 +69,7 @@ struct ps_d1_thread;
 struct ps_peers;
 struct ps_query;
 struct ps_remote_query;
+struct ps_d1_transfer;
 
 struct ps_node_store {
     struct ps_node *node;
@@ -146,6 +147,7 @@ struct ps_node {
     struct ps_node_store *gone;    /* those that were dropped */
     struct ps_node_store *names;   /* the hidden one */
     struct ps_namespace_call *namespace_calls;
+    struct ps_d1_transfer *transfers; /* exports and imports that were begun here */
     struct ps_heap alarms;
     int timer_fd;
     ev_io timer;

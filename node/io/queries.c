@@ -1,5 +1,6 @@
 #include "node/io/queries.h"
 
+#include "node/io/d1_files.h"
 #include "node/io/travel.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -10,7 +11,8 @@
 enum {
     RETRY_MS_MAX = 2000,   /* a question without an answer is asked again after this, at last */
     QUERY_WALL_MS = 90000, /* ... and this is the longest that home may take */
-    NS_PER_BYTE = 40       /* a large message takes its time on a busy machine */
+    TRANSFER_WALL_MS = (PS_D1_FILES_S + 60) * 1000,
+    NS_PER_BYTE = 40 /* a large message takes its time on a busy machine */
 };
 
 static struct ps_query *of_job(struct ps_d1_job *job)
@@ -180,7 +182,8 @@ static void forward(struct ps_query *query)
     query->alarm.ring = on_retry;
     query->retry_ns = PS_WRITE_RETRY_MS * PS_MS;
     query->deadline_mono_ns = deadline_of(query);
-    query->give_up_mono_ns = ps_mono_ns() + QUERY_WALL_MS * PS_MS;
+    query->give_up_mono_ns =
+        ps_mono_ns() + (ps_d1_files_is(&query->job) ? TRANSFER_WALL_MS : QUERY_WALL_MS) * PS_MS;
     store->metrics.forwards++;
     send(query);
 }

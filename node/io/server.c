@@ -114,6 +114,8 @@ void ps_server_describe(struct ps_server *server)
             (struct ps_api_namespace){.name = store->config->name,
                                       .title = store->title,
                                       .id = store->config->id,
+                                      .created_unix_s = store->created_unix_s,
+                                      .unreplicated = store->unreplicated,
                                       .is_kv = store->config->type == PS_STORE_KV,
                                       .is_d1 = store->config->type == PS_STORE_D1};
     }
@@ -121,8 +123,7 @@ void ps_server_describe(struct ps_server *server)
                                          .namespace_count = count,
                                          .token = node->state.token,
                                          .token_for_all = ps_cluster_is_exposed(&node->state),
-                                         .pop = node->code,
-                                         .created_unix_s = node->state.cluster.epoch_unix_s};
+                                         .pop = node->code};
 }
 
 enum ps_status ps_server_create(struct ps_node *node, struct ps_server **ret, struct ps_error *err)

@@ -350,10 +350,14 @@ static const struct ps_api_namespace namespaces[] = {
     {.name = "CACHE", .title = "cache", .id = ID, .is_kv = true},
     {.name = "DB", .title = "db", .id = "00000000000000000000000000000002"},
     {.name = "MORE", .title = "more", .id = "00000000000000000000000000000003", .is_kv = true},
-    {.name = "SQL", .title = "SQL", .id = "0123456789abcdef0123456789abcdef", .is_d1 = true}};
+    {.name = "SQL",
+     .title = "SQL",
+     .id = "0123456789abcdef0123456789abcdef",
+     .is_d1 = true,
+     .created_unix_s = 951827696}};
 
 static const struct ps_api_config usual = {
-    .namespaces = namespaces, .namespace_count = 4, .pop = "fra", .created_unix_s = 951827696};
+    .namespaces = namespaces, .namespace_count = 4, .pop = "fra"};
 static struct ps_api_config config;
 
 struct asked {
