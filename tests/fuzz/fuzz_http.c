@@ -111,6 +111,41 @@ static void answer_d1(const struct ps_api_call *call, uint64_t chance,
     ps_api_answer_d1(&config, call, &result, response);
 }
 
+static const enum ps_status changes[] = {PS_OK, PS_EXISTS, PS_NOT_FOUND, PS_LIMIT, PS_TIMEOUT};
+
+/* What home is told of an export are members of a JSON object. */
+static void check_dump(const struct ps_api_call *call)
+{
+    struct ps_buf text = {0};
+    ps_buf_append_char(&text, '{');
+    ps_buf_append_slice(&text, ps_buf_slice(&call->d1.dump));
+    ps_buf_append_char(&text, '}');
+    json_t *parsed = json_loadb(text.data, text.size, JSON_ALLOW_NUL, NULL);
+    require(json_is_object(parsed) && json_is_array(json_object_get(parsed, "tables")));
+    json_decref(parsed);
+    ps_buf_fini(&text);
+}
+
+static void answer_transfer(const struct ps_api_call *call, uint64_t chance,
+                            struct ps_http_response *response)
+{
+    bool import = call->kind == PS_API_D1_IMPORT;
+    if (!import) {
+        check_dump(call);
+    }
+    if (import && call->d1.action == PS_API_IMPORT_INIT) {
+        require(call->d1.etag.size == 32);
+        ps_api_answer_d1_upload("http://x/", "file", response);
+        return;
+    }
+    const struct ps_api_transfer transfer = {.import = import,
+                                             .state = (enum ps_api_transfer_state)(chance % 3),
+                                             .bookmark = "b",
+                                             .message = chance % 2 == 0 ? NULL : "m",
+                                             .text = chance % 3 == 2 ? call->body : PS_LIT("")};
+    ps_api_answer_d1_transfer(&transfer, response);
+}
+
 static void route(const struct ps_http_request *request, uint64_t chance)
 {
     struct ps_api_call call = {0};
@@ -144,6 +179,16 @@ static void route(const struct ps_http_request *request, uint64_t chance)
     case PS_API_D1_GET:
         ps_api_answer_database(&config, &call, "WEUR", chance % (10ULL << 30), &response);
         break;
+    case PS_API_D1_CREATE:
+    case PS_API_D1_UPDATE:
+    case PS_API_D1_DELETE:
+        ps_api_answer_d1_change(&call, changes[chance % 5], &response);
+        break;
+    case PS_API_D1_EXPORT:
+    case PS_API_D1_IMPORT:
+        answer_transfer(&call, chance, &response);
+        break;
+    case PS_API_FILE:
     case PS_API_ANSWERED:
     case PS_API_CONTROL:
     case PS_API_HEALTHZ:
