@@ -1032,13 +1032,104 @@ static void test_rest(void **state)
     assert_true(rest_says(port, "POST", REST "/DB/query", "no", 400, "\"success\":false"));
     WAIT_FOR(rest_says(port, "GET", REST "/DB", "", 200, "\"file_size\":8192"));
     assert_true(rest_says(port, "GET", REST "/NONE", "", 404, "\"code\":7404"));
-    assert_true(rest_says(port, "POST", REST, "{\"name\":\"x\"}", 501, "\"success\":false"));
-    assert_true(rest_says(port, "DELETE", REST "/DB", "", 501, "\"success\":false"));
     /* Keys and databases are not taken for each other. */
     assert_true(rest_says(port, "GET", "/client/v4/accounts/a/storage/kv/namespaces", "", 200,
                           "\"total_count\":1}"));
     assert_int_equal(call_status(port, "PUT", "/key?urlencoded=true", "DB", "v"), 404);
     assert_int_equal(call_status(port, "POST", "/query", "KV", "{}"), 405);
+}
+
+/* ---- databases made at run time ---- */
+
+static bool is_listed(const struct cluster *cluster, const char *name, bool expected)
+{
+    char target[160];
+    bool as_expected = true;
+    (void)snprintf(target, sizeof target, REST "/%s", name);
+    for (size_t i = 0; i < POPS; i++) {
+        struct reply reply = call(cluster->ports[i], "GET", target, NULL, "", PS_LIT(""));
+        as_expected = as_expected && reply.status == (expected ? 200 : 404);
+        reply_fini(&reply);
+    }
+    return as_expected;
+}
+
+/* Its home is a PoP that had none, and keeps what it has acknowledged when it is killed. */
+static void test_made_at_run_time(void **state)
+{
+    struct cluster *cluster = *state;
+    assert_true(rest_says(cluster->ports[1], "POST", REST,
+                          "{\"name\":\"made ü\",\"primary_location_hint\":\"apac\"}", 200,
+                          "\"created_in_region\":\"APAC\""));
+    assert_true(
+        runs(cluster->ports[1], "made ü",
+             "CREATE TABLE t(x INTEGER PRIMARY KEY); INSERT INTO t VALUES(1); SELECT * FROM t",
+             NULL, "[[1]]"));
+    WAIT_FOR(is_listed(cluster, "made%20%C3%BC", true));
+    assert_true(rest_says(cluster->ports[0], "POST", REST, "{\"name\":\"made ü\"}", 400, "7502"));
+    for (int round = 2; round < 5; round++) {
+        char sql[80];
+        (void)snprintf(sql, sizeof sql, "INSERT OR IGNORE INTO t VALUES(%d)", round);
+        WAIT_FOR(runs(cluster->ports[round % POPS], "made ü", sql, NULL, ""));
+        kill_node(cluster, 2);
+        start_node(cluster, 2);
+        wait_for_node(cluster, 2);
+        char expected[16];
+        (void)snprintf(expected, sizeof expected, "[[%d]]", round);
+        WAIT_FOR(runs(cluster->ports[0], "made ü", "SELECT count(*) FROM t", NULL, expected));
+    }
+    WAIT_FOR(runs(cluster->ports[0], "made ü", "SELECT count(*) FROM t", ANYWHERE, "[[4]]"));
+    assert_true(rest_says(cluster->ports[0], "PATCH", REST "/made%20%C3%BC",
+                          "{\"read_replication\":{\"mode\":\"disabled\"}}", 200, "\"disabled\""));
+    struct reply reply = run(cluster->ports[0], "made ü", "SELECT 1", ANYWHERE);
+    assert_non_null(strstr(reply.body, "\"served_by_primary\":true"));
+    reply_fini(&reply);
+    for (size_t i = 0; i < POPS; i++) {
+        kill_node(cluster, i);
+    }
+    for (size_t i = 0; i < POPS; i++) {
+        start_node(cluster, i);
+    }
+    for (size_t i = 0; i < POPS; i++) {
+        wait_for_node(cluster, i);
+    }
+    assert_true(is_listed(cluster, "made%20%C3%BC", true));
+    assert_true(
+        rest_says(cluster->ports[2], "GET", REST "/made%20%C3%BC", "", 200, "\"disabled\""));
+    WAIT_FOR(runs(cluster->ports[1], "made ü", "SELECT count(*) FROM t", NULL, "[[4]]"));
+    assert_true(
+        rest_says(cluster->ports[1], "DELETE", REST "/made%20%C3%BC", "", 200, "\"result\":null"));
+    WAIT_FOR(is_listed(cluster, "made%20%C3%BC", false));
+}
+
+/* Deleted while it works: who waits for an answer gets one, and the node goes on. */
+static void test_deleted_under_way(void **state)
+{
+    const struct cluster *cluster = *state;
+    assert_true(rest_says(cluster->ports[1], "POST", REST, "{\"name\":\"gone\"}", 200, "\"gone\""));
+    assert_true(runs(cluster->ports[1], "gone", "CREATE TABLE t(x); SELECT 1", NULL, "[[1]]"));
+    int waits[POPS];
+    for (size_t i = 0; i < POPS; i++) {
+        WAIT_FOR(runs(cluster->ports[i], "gone", "SELECT 1", NULL, "[[1]]"));
+    }
+    for (size_t i = 0; i < POPS; i++) {
+        waits[i] = ask(cluster->ports[i], "gone",
+                       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) "
+                       "SELECT count(*) FROM n",
+                       NULL);
+    }
+    assert_true(rest_says(cluster->ports[2], "DELETE", REST "/gone", "", 200, "\"result\":null"));
+    for (size_t i = 0; i < POPS; i++) {
+        struct ps_buf bytes = {0};
+        read_to_end(waits[i], &bytes);
+        assert_non_null(strstr(ps_buf_text(&bytes), "HTTP/1.1 "));
+        assert_null(strstr(ps_buf_text(&bytes), "\"success\":true"));
+        ps_buf_fini(&bytes);
+        (void)close(waits[i]);
+    }
+    assert_true(rest_says(cluster->ports[1], "POST", REST, "{\"name\":\"gone\"}", 200, "\"gone\""));
+    assert_true(runs(cluster->ports[1], "gone", "CREATE TABLE t(x); SELECT 1", NULL, "[[1]]"));
+    assert_true(rest_says(cluster->ports[1], "DELETE", REST "/gone", "", 200, "\"result\":null"));
 }
 
 /* ---- Time Travel ---- */
@@ -1267,6 +1358,8 @@ int main(int argc, char **argv)
         TEST(test_home_killed_while_it_commits),
         TEST(test_same_token_runs_once),
         TEST(test_rest),
+        TEST(test_made_at_run_time),
+        TEST(test_deleted_under_way),
         TEST(test_restore),
         TEST(test_times),
     };

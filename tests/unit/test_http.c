@@ -1119,9 +1119,9 @@ static void d1_routes(void **state)
         {PS_HTTP_POST, DATABASES "/CACHE/query", NULL, 404, 0, ""},
         {PS_HTTP_GET, DATABASES "/", NULL, 0, 0, ""},
         {PS_HTTP_GET, DATABASES "x", NULL, 404, 0, ""},
-        {PS_HTTP_POST, DATABASES, NULL, 501, 0, ""},
-        {PS_HTTP_DELETE, DATABASES "/SQL", NULL, 501, 0, ""},
-        {PS_HTTP_POST, DATABASES "/SQL/import", NULL, 501, 0, ""},
+        {PS_HTTP_PUT, DATABASES, NULL, 405, 0, ""},
+        {PS_HTTP_POST, DATABASES "/SQL", NULL, 405, 0, ""},
+        {PS_HTTP_GET, DATABASES "/SQL/import", NULL, 405, 0, ""},
         {PS_HTTP_POST, DATABASES "/SQL/elsewhere", NULL, 404, 0, ""},
         {PS_HTTP_GET, REST "/0123456789abcdef0123456789abcdef/keys", NULL, 404, 0, ""},
     };
@@ -1137,6 +1137,143 @@ static void d1_routes(void **state)
             assert_true(ps_slice_eq(asked.call.session, ps_slice_of(cases[i].session)));
         }
         asked_fini(&asked);
+    }
+}
+
+/* What administrative calls are taken for; NULL words: they are taken. */
+static void d1_admin_routes(void **state)
+{
+    (void)state;
+
+    static const struct {
+        enum ps_http_method method;
+        const char *rest;
+        const char *body;
+        enum ps_api_kind kind;
+        const char *words; /* NULL, or in the refusal */
+    } cases[] = {
+        {PS_HTTP_POST, "", "{\"name\":\"n\"}", PS_API_D1_CREATE, NULL},
+        {PS_HTTP_POST, "", "{\"name\":\"n\",\"primary_location_hint\":\"oc\"}", PS_API_D1_CREATE,
+         NULL},
+        {PS_HTTP_POST, "", "{\"name\":\"n\",\"primary_location_hint\":\"mars\"}", 0,
+         "primary_location_hint"},
+        {PS_HTTP_POST, "", "{\"name\":\"\"}", 0, "name is missing"},
+        {PS_HTTP_POST, "", "{\"name\":7}", 0, "name is missing"},
+        {PS_HTTP_POST, "", "[]", 0, "no JSON object"},
+        {PS_HTTP_POST, "", "", 0, "no JSON object"},
+        {PS_HTTP_POST, "", "{\"name\":\"n\",\"read_replication\":{\"mode\":\"x\"}}", 0, "mode"},
+        {PS_HTTP_PUT, "/SQL", "{\"read_replication\":{\"mode\":\"auto\"}}", PS_API_D1_UPDATE, NULL},
+        {PS_HTTP_PATCH, "/SQL", "{\"read_replication\":{\"mode\":\"disabled\"}}", PS_API_D1_UPDATE,
+         NULL},
+        {PS_HTTP_PATCH, "/SQL", "{}", 0, "mode"},
+        {PS_HTTP_DELETE, "/SQL", "", PS_API_D1_DELETE, NULL},
+        {PS_HTTP_DELETE, "/NONE", "", 0, "could not be found"},
+        {PS_HTTP_POST, "/SQL/export", "{\"output_format\":\"polling\"}", PS_API_D1_EXPORT, NULL},
+        {PS_HTTP_POST, "/SQL/export",
+         "{\"output_format\":\"polling\",\"dump_options\":{\"no_data\":true,\"tables\":[\"a\"]}}",
+         PS_API_D1_EXPORT, NULL},
+        {PS_HTTP_POST, "/SQL/export", "{}", 0, "output_format"},
+        {PS_HTTP_POST, "/SQL/export", "{\"output_format\":\"polling\",\"dump_options\":[]}", 0,
+         "dump_options"},
+        {PS_HTTP_POST, "/SQL/export",
+         "{\"output_format\":\"polling\",\"dump_options\":{\"tables\":[1]}}", 0, "dump_options"},
+        {PS_HTTP_POST, "/SQL/import",
+         "{\"action\":\"init\",\"etag\":\"0123456789abcdef0123456789abcdef\"}", PS_API_D1_IMPORT,
+         NULL},
+        {PS_HTTP_POST, "/SQL/import",
+         "{\"action\":\"init\",\"etag\":\"0123456789ABCDEF0123456789abcdef\"}", 0, "etag"},
+        {PS_HTTP_POST, "/SQL/import", "{\"action\":\"ingest\"}", 0, "etag"},
+        {PS_HTTP_POST, "/SQL/import", "{\"action\":\"poll\",\"current_bookmark\":\"b\"}",
+         PS_API_D1_IMPORT, NULL},
+        {PS_HTTP_POST, "/SQL/import", "{\"action\":\"x\"}", 0, "action"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct asked asked;
+        char target[160];
+        (void)snprintf(target, sizeof target, DATABASES "%s", cases[i].rest);
+        ask(&asked, cases[i].method, target, NULL, cases[i].body);
+        if (cases[i].words == NULL) {
+            assert_int_equal(asked.response.status, 0);
+            assert_int_equal(asked.call.kind, cases[i].kind);
+        } else {
+            assert_int_equal(asked.call.kind, PS_API_ANSWERED);
+            assert_int_equal(asked.response.status,
+                             strcmp(cases[i].rest, "/NONE") == 0 ? 404 : 400);
+            assert_non_null(strstr(ps_buf_text(&asked.response.body), cases[i].words));
+        }
+        asked_fini(&asked);
+    }
+}
+
+static void d1_admin_values(void **state)
+{
+    (void)state;
+    struct asked asked;
+    ask(&asked, PS_HTTP_POST, DATABASES, NULL,
+        "{\"name\":\"n\",\"primary_location_hint\":\"apac\",\"read_replication\":{\"mode\":"
+        "\"disabled\"}}");
+    assert_true(ps_slice_eq(asked.call.title, PS_LIT("n")));
+    assert_string_equal(asked.call.d1.region, "apac");
+    assert_true(asked.call.d1.unreplicated);
+    asked_fini(&asked);
+    ask(&asked, PS_HTTP_POST, DATABASES "/SQL/export", NULL,
+        "{\"output_format\":\"polling\",\"current_bookmark\":\"b\",\"dump_options\":{\"no_schema\":"
+        "true,\"tables\":[\"a\\\"\",\"b\"]}}");
+    assert_string_equal(ps_buf_text(&asked.call.d1.dump),
+                        "\"no_schema\":true,\"no_data\":false,\"tables\":[\"a\\\"\",\"b\"]");
+    assert_true(ps_slice_eq(asked.call.d1.bookmark, PS_LIT("b")));
+    asked_fini(&asked);
+    ask(&asked, PS_HTTP_PUT, "/popsim/files/0123?x", NULL, "");
+    assert_int_equal(asked.call.kind, PS_API_FILE);
+    assert_true(ps_slice_eq(asked.call.title, PS_LIT("0123")));
+    asked_fini(&asked);
+}
+
+static void d1_admin_answers(void **state)
+{
+    (void)state;
+
+    static const struct {
+        struct ps_api_transfer transfer;
+        const char *result;
+    } cases[] = {
+        {{true, PS_API_TRANSFER_ACTIVE, "b", "m", {"", 0}},
+         "{\"success\":true,\"type\":\"import\",\"at_bookmark\":\"b\",\"messages\":[\"m\"],"
+         "\"status\":\"active\"}"},
+        {{false, PS_API_TRANSFER_COMPLETE, "b", NULL, {"\"a\":1", 5}},
+         "{\"success\":true,\"type\":\"export\",\"at_bookmark\":\"b\",\"messages\":[],"
+         "\"status\":\"complete\",\"result\":{\"a\":1}}"},
+        {{false, PS_API_TRANSFER_FAILED, "b", NULL, {"n\"o", 3}},
+         "{\"success\":false,\"type\":\"export\",\"at_bookmark\":\"b\",\"messages\":[],"
+         "\"status\":\"error\",\"error\":\"n\\\"o\",\"errors\":[\"n\\\"o\"]}"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ps_http_response response = {0};
+        ps_api_answer_d1_transfer(&cases[i].transfer, &response);
+        assert_int_equal(response.status, 200);
+        assert_non_null(strstr(ps_buf_text(&response.body), cases[i].result));
+        ps_http_response_fini(&response);
+    }
+
+    static const struct {
+        enum ps_status status;
+        int http_status;
+        const char *says;
+    } changes[] = {
+        {PS_OK, 200, "\"result\":null"},      {PS_EXISTS, 400, "\"code\":7502"},
+        {PS_NOT_FOUND, 404, "\"code\":7404"}, {PS_LIMIT, 400, "\"code\":7406"},
+        {PS_TIMEOUT, 503, "\"code\":7500"},
+    };
+
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        struct ps_http_response response = {0};
+        const struct ps_api_call call = {.title = PS_LIT("n")};
+        ps_api_answer_d1_change(&call, changes[i].status, &response);
+        assert_int_equal(response.status, changes[i].http_status);
+        assert_non_null(strstr(ps_buf_text(&response.body), changes[i].says));
+        ps_http_response_fini(&response);
     }
 }
 
@@ -1289,6 +1426,9 @@ int main(void)
 {
     config = usual;
     const struct CMUnitTest tests[] = {cmocka_unit_test(d1_routes),
+                                       cmocka_unit_test(d1_admin_routes),
+                                       cmocka_unit_test(d1_admin_values),
+                                       cmocka_unit_test(d1_admin_answers),
                                        cmocka_unit_test(d1_time_travel),
                                        cmocka_unit_test(d1_answers),
                                        cmocka_unit_test(every_split),
