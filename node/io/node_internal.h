@@ -18,10 +18,12 @@
  *   control.c          /popsim/..., of it /popsim/blobs/... in blob_routes.c
  *   travel.c           Time Travel: bookmarks of instants, restores
  *   metrics.c          /metrics
- *   databases.c        exports and imports of D1 databases, and their files; transfer.c: home's
- * part house.c            sweeping and forgetting stores.c           stores: opened, dropped,
- * closed namespaces.c       the hidden store that says which namespaces there are node.c start, the
- * loop's turn, stop */
+ *   databases.c        exports and imports of D1 databases that were begun here
+ *   d1_files.c         ... home's part: between a database and a file
+ *   house.c            sweeping and forgetting
+ *   stores.c           stores: opened, dropped, closed
+ *   namespaces.c       the hidden store that says which stores there are
+ *   node.c             start, the loop's turn, stop */
 #ifndef PS_NODE_IO_NODE_INTERNAL_H
 #define PS_NODE_IO_NODE_INTERNAL_H
 
