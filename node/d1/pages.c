@@ -251,6 +251,11 @@ struct sqlite3 *ps_pages_db(struct ps_pages *pages)
 
 void ps_pages_set_view(struct ps_pages *pages, const struct ps_pages_view *view)
 {
+    if (pages->known && pages->lsn == 0) {
+        /* Of a file without pages SQLite keeps no change counter, but a page 1 of zeros: it would
+         * take that for the one of a counter it saw before. */
+        (void)sqlite3_db_release_memory(pages->db);
+    }
     pages->view = *view;
     pages->status = PS_OK;
 }

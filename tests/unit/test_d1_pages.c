@@ -108,6 +108,23 @@ static void test_replica_reads_at_one_lsn(void **state)
     tear_down(&f);
 }
 
+/* A slow replica: its map is ahead of what it may show when it is opened, which is nothing yet. */
+static void test_nothing_between_two_looks(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f);
+    d1_exec(f.writer, "CREATE TABLE t(x)");
+    struct ps_pages *reader = d1_connect(&f.home, false);
+    d1_expect(reader, "SELECT count(*) FROM t", "i:0|\n");
+    d1_view(reader, 0);
+    assert_int_equal(d1_try(reader, "SELECT * FROM t"), SQLITE_ERROR);
+    d1_view(reader, 1);
+    d1_expect(reader, "SELECT count(*) FROM t", "i:0|\n");
+    ps_pages_close(reader);
+    tear_down(&f);
+}
+
 /* A statement that was prepared before the schema changed under it. */
 static void test_prepared_statement_sees_a_new_schema(void **state)
 {
@@ -519,6 +536,7 @@ int main(void)
         cmocka_unit_test(test_one_record_a_commit),
         cmocka_unit_test(test_spill_and_savepoints),
         cmocka_unit_test(test_replica_reads_at_one_lsn),
+        cmocka_unit_test(test_nothing_between_two_looks),
         cmocka_unit_test(test_prepared_statement_sees_a_new_schema),
         cmocka_unit_test(test_replica_refuses_writes),
         cmocka_unit_test(test_two_writers),
