@@ -1,12 +1,17 @@
 #include "node/cluster/cluster_file.h"
 #include "replication/base/memory.h"
+#include "sim/live/d1_answer.h"
 #include "sim/live/live_internal.h"
 
 #include <inttypes.h>
 
 #define ANSWER_LIMIT_NS (30 * PS_SECOND)
 #define READY_LIMIT_NS (60 * PS_SECOND)
+#define SCHEMA_LIMIT_NS (120 * PS_SECOND)
 #define PAUSE_S 0.02
+
+/* The tokens of schemas are none that an operation can have. */
+#define SCHEMA_ID (UINT64_MAX - 1)
 
 /* ---- one question, waited for ---- */
 
@@ -15,6 +20,7 @@ struct question {
     bool done;
     enum ps_status status;
     int http_status;
+    struct ps_live_response told; /* without its body */
     struct ps_buf body;
 };
 
@@ -26,6 +32,8 @@ static void on_answered(struct ps_live_call *call, enum ps_status status,
     question->status = status;
     if (status == PS_OK) {
         question->http_status = response->status;
+        question->told = *response;
+        question->told.body = (struct ps_buf){0};
         ps_buf_append_slice(&question->body, ps_buf_slice(&response->body));
     }
 }
@@ -44,19 +52,25 @@ static void put_request(const struct ps_live *live, struct ps_buf *out, const ch
     ps_buf_append_slice(out, body);
 }
 
+static void ask_and_wait(struct ps_live *live, struct question *question, uint64_t limit_ns)
+{
+    question->call.done = on_answered;
+    question->call.deadline_mono_ns = ps_live_mono_ns() + limit_ns;
+    ps_live_client_start(live->client, &question->call);
+    while (!question->done) {
+        (void)ev_run(live->loop, EVRUN_ONCE);
+    }
+    ps_buf_fini(&question->call.request);
+}
+
 /* Give *ret_body (the caller's) what the node says with status 200. */
 static enum ps_status ask(struct ps_live *live, uint16_t pop, const char *method,
                           const char *target, struct ps_slice body, struct ps_buf *ret_body,
                           struct ps_error *err)
 {
-    struct question question = {.call = {.pop = pop, .done = on_answered}};
-    question.call.deadline_mono_ns = ps_live_mono_ns() + ANSWER_LIMIT_NS;
+    struct question question = {.call = {.pop = pop}};
     put_request(live, &question.call.request, method, target, body);
-    ps_live_client_start(live->client, &question.call);
-    while (!question.done) {
-        (void)ev_run(live->loop, EVRUN_ONCE);
-    }
-    ps_buf_fini(&question.call.request);
+    ask_and_wait(live, &question, ANSWER_LIMIT_NS);
     const char *code = live->state->cluster.pops[pop]->code;
     if (question.status == PS_OK && question.http_status == 200) {
         *ret_body = question.body;
@@ -192,6 +206,124 @@ enum ps_status ps_live_count_late(struct ps_live *live, uint64_t *ret_count, ps_
     *ret_count = count.sum;
     *ret_most_ns = most.most;
     return status;
+}
+
+/* ---- schemas ---- */
+
+/* Ask a database, as a client of no scenario: give what the node said of it, and the answer. */
+static enum ps_status ask_database(struct ps_live *live, uint16_t pop, const struct ps_drawn *drawn,
+                                   const struct ps_live_asked *asked,
+                                   struct ps_live_response *ret_told, struct ps_live_d1_answer *ret,
+                                   struct ps_error *err)
+{
+    struct question question = {.call = {.pop = pop}};
+    *ret = (struct ps_live_d1_answer){0};
+    ps_live_request(&question.call.request, live->state, drawn, asked);
+    ask_and_wait(live, &question, ANSWER_LIMIT_NS + PS_LIVE_QUERY_NS);
+    *ret_told = question.told;
+    enum ps_status status =
+        question.status == PS_OK
+            ? ps_live_d1_answer_read(ps_buf_slice(&question.body), ret, err)
+            : ps_fail(err, question.status, "%s", ps_status_text(question.status));
+    ps_buf_fini(&question.body);
+    return status == PS_OK ? PS_OK
+                           : ps_error_wrap(err, "database %s at %s",
+                                           live->state->cluster.stores[drawn->action->store].name,
+                                           live->state->cluster.pops[pop]->code);
+}
+
+/* The first operations are to meet it everywhere, as in the virtual world, where it is there before
+ * time begins. */
+static enum ps_status wait_for_schema(struct ps_live *live, uint16_t store, uint16_t pop,
+                                      const char *bookmark, struct ps_error *err)
+{
+    const struct ps_action action = {.verb = PS_VERB_D1_QUERY, .store = store};
+    const struct ps_drawn drawn = {.action = &action,
+                                   .pop = pop,
+                                   .value = PS_LIT("{\"sql\":\"SELECT 1\",\"params\":[]}"),
+                                   .session = PS_D1_SESSION_BOOKMARK};
+    const struct ps_live_asked asked = {.token = ps_live_token(live->run, 0), .bookmark = bookmark};
+    uint64_t limit_mono_ns = ps_live_mono_ns() + SCHEMA_LIMIT_NS;
+    for (;;) {
+        struct ps_live_response told;
+        struct ps_live_d1_answer answer;
+        enum ps_status status = ask_database(live, pop, &drawn, &asked, &told, &answer, err);
+        bool seen = status == PS_OK && !answer.failed;
+        ps_live_d1_answer_fini(&answer);
+        if (live->error.status != PS_OK) {
+            return ps_fail(err, live->error.status, "%s", live->error.text);
+        }
+        if (status != PS_OK || seen) {
+            return status;
+        }
+        if (ps_live_mono_ns() > limit_mono_ns) {
+            return ps_fail(err, PS_TIMEOUT, "%s does not see the schema of store %s",
+                           live->state->cluster.pops[pop]->code,
+                           live->state->cluster.stores[store].name);
+        }
+        pause_a_little(live);
+    }
+}
+
+static enum ps_status run_schema(struct ps_live *live, uint16_t store, struct ps_error *err)
+{
+    const struct ps_cluster *cluster = &live->state->cluster;
+    const char *name = cluster->stores[store].name;
+    const struct ps_action action = {.verb = PS_VERB_D1_QUERY, .store = store};
+    const struct ps_live_asked asked = {.token = ps_live_token(live->run, SCHEMA_ID - store)};
+    struct ps_buf request = {0};
+    struct ps_live_response told;
+    struct ps_live_d1_answer answer;
+    ps_buf_append_text(&request, "{\"sql\":");
+    ps_buf_append_json(&request, ps_slice_of(live->scenario->schemas[store]));
+    ps_buf_append_text(&request, ",\"params\":[]}");
+    const struct ps_drawn drawn = {
+        .action = &action, .pop = cluster->stores[store].home, .value = ps_buf_slice(&request)};
+    enum ps_status status = ask_database(live, drawn.pop, &drawn, &asked, &told, &answer, err);
+    if (status == PS_OK && answer.failed) {
+        status = ps_fail(err, PS_INVALID, "the schema of store %s: %s", name,
+                         ps_buf_text(&answer.error));
+    }
+    if (status == PS_OK && told.wrote != 0) {
+        live->schemas[store] = (struct ps_foreign){
+            .store = store,
+            .lsn = told.lsn,
+            .request = ps_intern_put(live->history->requests, ps_buf_slice(&request)) + 1,
+            .run_ns = told.run_ns,
+            .seed = ps_live_seed(&asked.token)};
+    }
+    for (uint16_t p = 0; p < cluster->pop_count && status == PS_OK; p++) {
+        status = wait_for_schema(live, store, p, told.bookmark, err);
+    }
+    ps_live_d1_answer_fini(&answer);
+    ps_buf_fini(&request);
+    return status;
+}
+
+enum ps_status ps_live_run_schemas(struct ps_live *live, struct ps_error *err)
+{
+    enum ps_status status = PS_OK;
+    size_t count = live->scenario->schemas == NULL ? 0 : live->state->cluster.store_count;
+    for (uint16_t s = 0; s < count && status == PS_OK; s++) {
+        if (live->scenario->schemas[s] != NULL) {
+            status = run_schema(live, s, err);
+        }
+    }
+    return status;
+}
+
+void ps_live_name_schemas(struct ps_live *live)
+{
+    struct ps_history *history = live->history;
+    for (size_t i = 0; i < history->foreign_count; i++) {
+        struct ps_foreign *record = &history->foreign[i];
+        const struct ps_foreign *schema = &live->schemas[record->store];
+        if (schema->lsn != 0 && schema->lsn == record->lsn) {
+            record->request = schema->request;
+            record->run_ns = schema->run_ns;
+            record->seed = schema->seed;
+        }
+    }
 }
 
 /* ---- logs ---- */

@@ -61,8 +61,11 @@ static void plan_longest(struct ps_live *live)
     for (size_t s = 0; s < cluster->store_count; s++) {
         const struct ps_store *store = &cluster->stores[s];
         for (uint16_t p = 0; p < cluster->pop_count; p++) {
+            ps_dur_ns trip_ns = longest_round_trip(live, store, p);
+            ps_dur_ns wait_ns = store->policy.timeout_ns;
             live->longest_ns[s * cluster->pop_count + p] =
-                ps_time_max(store->policy.timeout_ns, longest_round_trip(live, store, p));
+                store->type == PS_STORE_D1 ? ps_time_add(wait_ns, trip_ns) /* one after the other */
+                                           : ps_time_max(wait_ns, trip_ns);
         }
     }
 }

@@ -207,6 +207,9 @@ static enum ps_status prepare(struct ps_live *live, uint64_t *ret_late, struct p
 {
     enum ps_status status = ps_live_wait_ready(live, err);
     if (status == PS_OK) {
+        status = ps_live_run_schemas(live, err);
+    }
+    if (status == PS_OK) {
         status = ps_live_take_logs(live, err);
     }
     if (status == PS_OK) {
@@ -229,6 +232,8 @@ static enum ps_status prepare(struct ps_live *live, uint64_t *ret_late, struct p
 static enum ps_status open_run(struct ps_live *live, uint64_t *ret_late, struct ps_error *err)
 {
     live->fetches = PS_NEW_ARRAY(struct ps_live_fetch, live->state->cluster.store_count + 1);
+    live->schemas = PS_NEW_ARRAY(struct ps_foreign, live->state->cluster.store_count + 1);
+    live->bookmarks = PS_NEW_ARRAY(struct ps_bookmark, live->state->cluster.store_count + 1);
     if (!same_names(&live->scenario->cluster, &live->state->cluster)) {
         return ps_fail(err, PS_INVALID, "the running cluster is not the scenario's");
     }
@@ -282,6 +287,7 @@ static enum ps_status finish(struct ps_live *live, uint64_t late_before, struct 
     for (size_t s = 0; s < live->state->cluster.store_count; s++) {
         ps_live_log_merge(&live->fetches[s].log, (uint16_t)s, live->run, live->history, &lost);
     }
+    ps_live_name_schemas(live);
     ps_history_sort(live->history);
     name_lost(live, &lost, ret);
     /* A node that was started again counts from 0. */
@@ -299,6 +305,7 @@ static void close_run(struct ps_live *live)
     ps_live_faults_fini(live);
     ps_live_fetches_fini(live);
     ps_live_operate_fini(live);
+    free(live->schemas);
     ps_history_destroy(live->history);
 }
 

@@ -7,14 +7,17 @@
 #ifndef PS_SIM_LIVE_LIVE_INTERNAL_H
 #define PS_SIM_LIVE_LIVE_INTERNAL_H
 
+#include "node/d1/bookmark.h"
 #include "sim/live/agenda.h"
 #include "sim/live/client.h"
 #include "sim/live/live.h"
 #include "sim/live/log.h"
 #include "sim/live/translate.h"
 
-/* How long the driver waits, on the wall, beyond what cluster time says. */
+/* How long the driver waits, on the wall, beyond what cluster time says; and how much longer for a
+ * database, whose home may take its time as long as it is heard. */
 #define PS_LIVE_MARGIN_NS (30 * PS_SECOND)
+#define PS_LIVE_QUERY_NS (90 * PS_SECOND)
 
 struct ps_live;
 
@@ -23,6 +26,7 @@ struct ps_live_op {
     struct ps_live_call call; /* first member */
     struct ps_live *live;
     struct ps_op op;
+    const struct ps_action *action; /* borrowed from the scenario */
     uint32_t session;
     struct ps_live_op *next_free;
     struct ps_live_op *next; /* of all */
@@ -66,9 +70,10 @@ struct ps_live {
 
     /* operations */
     struct ps_sessions_plan plan;
-    struct ps_live_agenda agenda; /* times from the run's begin */
-    struct ps_link *planned;      /* per PoP: the faults as planned, in cluster time */
-    ps_dur_ns *longest_ns;        /* per store and PoP: what an operation may take at most */
+    struct ps_live_agenda agenda;  /* times from the run's begin */
+    struct ps_link *planned;       /* per PoP: the faults as planned, in cluster time */
+    ps_dur_ns *longest_ns;         /* per store and PoP: what an operation may take at most */
+    struct ps_bookmark *bookmarks; /* per store: the one that was given last */
     struct ps_live_op *free_ops;
     struct ps_live_op *all_ops;
     struct ps_buf text;
@@ -82,6 +87,7 @@ struct ps_live {
     size_t downtime_capacity;
 
     struct ps_live_fetch *fetches; /* per store */
+    struct ps_foreign *schemas;    /* per store: how its schema was run; LSN 0: it made nothing */
     ev_timer fetch_timer;
 
     /* the loop */
@@ -137,6 +143,11 @@ void ps_live_faults_fini(struct ps_live *live);
 PS_MUST_CHECK enum ps_status ps_live_wait_ready(struct ps_live *live, struct ps_error *err);
 /** Empty the caches of all PoPs. */
 PS_MUST_CHECK enum ps_status ps_live_reset(struct ps_live *live, struct ps_error *err);
+/** Run the scenario's schemas, and wait until every PoP sees them. Errors: PS_INVALID (one is
+ * refused), PS_TIMEOUT, PS_CORRUPT, PS_UNREACHABLE. */
+PS_MUST_CHECK enum ps_status ps_live_run_schemas(struct ps_live *live, struct ps_error *err);
+/** Say in the history's records what the schemas were. */
+void ps_live_name_schemas(struct ps_live *live);
 /** Give each node the cuts and slow times planned for it. */
 PS_MUST_CHECK enum ps_status ps_live_give_links(struct ps_live *live, struct ps_error *err);
 /** Take each node's link as it was into the history. */

@@ -59,6 +59,9 @@ static bool read_record(const json_t *line, struct ps_intern *keys, struct ps_li
     if (!whole) {
         return false;
     }
+    if (json_object_get(line, "unix_ms") != NULL && !read_number(line, "unix_ms", &ret->unix_ms)) {
+        return false;
+    }
     ret->deleted = json_is_true(deleted);
     for (size_t i = 0; i < sizeof digest && !ret->deleted; i++) {
         ret->digest = ret->digest << 8 | digest[i];
@@ -94,6 +97,14 @@ enum ps_status ps_live_log_take(struct ps_live_log *log, struct ps_slice page,
     return PS_OK;
 }
 
+/* The cluster time of a database's 'now'. */
+static ps_time_ns run_time(const struct ps_history *history, const struct ps_live_record *record)
+{
+    uint64_t epoch_ms = (uint64_t)history->cluster->epoch_unix_s * 1000;
+    uint64_t ms = record->unix_ms > epoch_ms ? record->unix_ms - epoch_ms : 0;
+    return ms < PS_NEVER / PS_MS ? ms * PS_MS : 0;
+}
+
 static void add_foreign(struct ps_history *history, uint16_t store, size_t *capacity,
                         const struct ps_live_record *record)
 {
@@ -106,19 +117,23 @@ static void add_foreign(struct ps_history *history, uint16_t store, size_t *capa
                             .key = record->key,
                             .deleted = record->deleted,
                             .expires_unix_s = record->expires_unix_s,
-                            .digest = record->digest};
+                            .digest = record->digest,
+                            .run_ns = run_time(history, record)};
 }
 
-static bool is_write_of(const struct ps_op *op, uint16_t store)
+/* A request to a database may have written though its client was not told so. */
+static bool may_write(const struct ps_op *op, uint16_t store)
 {
-    return op->store == store && (op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE);
+    bool unknown = ps_op_is_d1(op) && op->error != PS_OK && op->error != PS_INVALID;
+    return op->store == store && (ps_op_is_write(op) || unknown);
 }
 
 /* Is the record what this operation asked for, and, as far as it was told, what it was told? */
 static bool is_made_by(const struct ps_live_record *record, const struct ps_op *op, uint16_t store)
 {
-    return is_write_of(op, store) && record->key == op->key && record->digest == op->digest &&
-           record->deleted == (op->kind == PS_OP_KV_DELETE) &&
+    bool same = ps_op_is_d1(op) || (record->key == op->key && record->digest == op->digest &&
+                                    record->deleted == (op->kind == PS_OP_KV_DELETE));
+    return may_write(op, store) && same &&
            (op->lsn == 0 || (op->lsn == record->lsn && op->eval_ns == record->commit_ns));
 }
 
@@ -147,10 +162,16 @@ void ps_live_log_merge(const struct ps_live_log *log, uint16_t store, uint64_t r
         op->lsn = record->lsn;
         op->eval_ns = record->commit_ns;
         op->expires_unix_s = record->expires_unix_s;
+        if (ps_op_is_d1(op)) {
+            op->wrote = true;
+            op->at_home = true;
+            op->run_ns = op->run_ns == 0 ? run_time(history, record) : op->run_ns;
+        }
     }
     for (uint64_t id = 1; id <= op_count; id++) {
         const struct ps_op *op = by_id[id];
-        if (op != NULL && is_write_of(op, store) && op->error == PS_OK && !found[id]) {
+        bool wrote = op != NULL && op->error == PS_OK && may_write(op, store);
+        if (wrote && !found[id]) {
             lost->id = lost->count++ == 0 ? id : lost->id;
         }
     }

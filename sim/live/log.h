@@ -11,7 +11,8 @@ struct ps_live_record {
     uint64_t lsn;
     ps_time_ns commit_ns;
     uint64_t expires_unix_s;
-    uint64_t digest; /* of the value, 0 = deleted */
+    uint64_t digest;  /* of the value, 0 = deleted */
+    uint64_t unix_ms; /* d1: what 'now' was; 0 = not known */
     struct ps_token token;
     uint32_t key; /* in the history's keys */
     bool deleted;

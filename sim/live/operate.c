@@ -25,6 +25,27 @@ static void plan_next(struct ps_live *live, uint32_t number)
     }
 }
 
+/* What a client carries on is an LSN; all else of a bookmark is the database's. */
+static void take_bookmark(struct ps_live *live, struct ps_live_op *it,
+                          const struct ps_live_response *response)
+{
+    struct ps_bookmark bookmark;
+    if (ps_bookmark_read(ps_slice_of(response->bookmark), &bookmark) == PS_OK) {
+        live->bookmarks[it->op.store] = bookmark;
+        ps_session_bookmark(&live->plan.sessions[it->session], it->action, bookmark.lsn);
+    }
+}
+
+/* A client that carries an LSN was given it in a bookmark. */
+static void put_bookmark(const struct ps_live *live, uint16_t store, uint64_t lsn,
+                         char ret[PS_BOOKMARK_SIZE + 1])
+{
+    struct ps_bookmark bookmark = live->bookmarks[store];
+    bookmark.lsn = lsn;
+    ps_bookmark_write(ret, &bookmark);
+    ret[PS_BOOKMARK_SIZE] = '\0';
+}
+
 static void on_done(struct ps_live_call *call, enum ps_status status,
                     const struct ps_live_response *response)
 {
@@ -36,6 +57,7 @@ static void on_done(struct ps_live_call *call, enum ps_status status,
     struct ps_error err = {0};
     if (status == PS_OK) {
         status = ps_live_op_answer(op, response, &err);
+        take_bookmark(live, it, response);
     } else if (status == PS_CORRUPT) {
         (void)ps_fail(&err, PS_CORRUPT, "an answer that is no HTTP");
     }
@@ -61,23 +83,32 @@ static void invoke(struct ps_live *live, uint32_t number)
     struct ps_live_op *it = take_op(live);
     struct ps_drawn drawn;
     ps_session_draw(session, &live->text, &drawn);
-    ps_live_op_init(&it->op, &drawn);
+    struct ps_live_asked asked = {.token = ps_live_token(live->run, live->operations + 1),
+                                  .unix_shift_s = live->unix_shift_s};
+    ps_live_op_init(&it->op, &drawn, &asked.token);
     it->live = live;
+    it->action = drawn.action;
     it->session = number;
     it->op.id = ++live->operations;
     it->op.session = number;
     it->op.key = ps_intern_put(live->history->keys, drawn.key);
-    struct ps_token token = ps_live_token(live->run, it->op.id);
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    if (ps_op_is_d1(&it->op)) {
+        it->op.request = ps_intern_put(live->history->requests, drawn.value) + 1;
+        put_bookmark(live, it->op.store, drawn.bookmark_lsn, bookmark);
+        asked.bookmark = bookmark;
+    }
     it->call.request.size = 0;
-    ps_live_request(&it->call.request, live->state, &drawn, &token, live->unix_shift_s);
+    ps_live_request(&it->call.request, live->state, &drawn, &asked);
     it->call.pop = drawn.pop;
     it->call.done = on_done;
     it->op.invoke_ns = ps_live_now(live);
     PS_ASSERT(it->op.invoke_ns >= live->begin_ns + session->at_ns);
     ps_dur_ns longest_ns =
         live->longest_ns[it->op.store * live->state->cluster.pop_count + drawn.pop];
-    it->call.deadline_mono_ns = ps_time_add(
-        ps_live_when(live, ps_time_add(it->op.invoke_ns, longest_ns)), PS_LIVE_MARGIN_NS);
+    ps_dur_ns margin_ns = PS_LIVE_MARGIN_NS + (ps_op_is_d1(&it->op) ? PS_LIVE_QUERY_NS : 0);
+    it->call.deadline_mono_ns =
+        ps_time_add(ps_live_when(live, ps_time_add(it->op.invoke_ns, longest_ns)), margin_ns);
     live->under_way++;
     ps_live_client_start(live->client, &it->call);
     if (!ps_session_waits(session)) {
@@ -113,4 +144,5 @@ void ps_live_operate_fini(struct ps_live *live)
     ps_sessions_close(&live->plan);
     ps_buf_fini(&live->text);
     free(live->longest_ns);
+    free(live->bookmarks);
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { TEXT_MAX = 31, BODY_KEPT_MAX = 1 << 20, STATUS_INFORMAL_MAX = 199 };
+enum { TEXT_MAX = PS_LIVE_TEXT_SIZE_MAX, BODY_KEPT_MAX = 1 << 20, STATUS_INFORMAL_MAX = 199 };
 
 /* A header name or value, cut at TEXT_MAX: those that count are shorter. */
 struct text {
@@ -71,6 +71,14 @@ static bool read_u64(const struct text *text, uint64_t *ret)
     return text->size > 0 && text->size <= TEXT_MAX;
 }
 
+/* One that is too long is no value of ours. */
+static void keep_text(const struct text *text, char ret[TEXT_MAX + 1])
+{
+    size_t size = text->size <= TEXT_MAX ? text->size : 0;
+    memcpy(ret, text->bytes, size);
+    ret[size] = '\0';
+}
+
 static int on_value_complete(llhttp_t *llhttp)
 {
     struct ps_live_parser *parser = llhttp->data;
@@ -85,7 +93,10 @@ static int on_value_complete(llhttp_t *llhttp)
                  {PS_LIT("popsim-lsn"), &response->lsn},
                  {PS_LIT("popsim-boot"), &response->boot},
                  {PS_LIT("popsim-refresh-time"), &response->refresh_ns},
-                 {PS_LIT("popsim-have-lsn"), &response->have_lsn}};
+                 {PS_LIT("popsim-have-lsn"), &response->have_lsn},
+                 {PS_LIT("popsim-run-time"), &response->run_ns},
+                 {PS_LIT("popsim-home"), &response->at_home},
+                 {PS_LIT("popsim-wrote"), &response->wrote}};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (ps_slice_eq(name, known[i].name)) {
@@ -94,6 +105,11 @@ static int on_value_complete(llhttp_t *llhttp)
         }
     }
     response->late = response->late || ps_slice_eq(name, PS_LIT("popsim-late"));
+    if (ps_slice_eq(name, PS_LIT("x-cf-d1-session-commit-token"))) {
+        keep_text(&parser->value, response->bookmark);
+    } else if (ps_slice_eq(name, PS_LIT("popsim-status"))) {
+        keep_text(&parser->value, response->error);
+    }
     return HPE_OK;
 }
 

@@ -7,7 +7,8 @@
 
 enum {
     PS_LIVE_HEAD_SIZE_MAX = 64 << 10, /* header names and values of one response */
-    PS_LIVE_BODY_SIZE_MAX = 64 << 20  /* the largest: a page of a log, a value */
+    PS_LIVE_BODY_SIZE_MAX = 64 << 20, /* the largest: a page of a log, a value */
+    PS_LIVE_TEXT_SIZE_MAX = 63        /* of a header's value that is kept: a bookmark has 59 */
 };
 
 /** One whole response. */
@@ -21,6 +22,12 @@ struct ps_live_response {
     uint64_t boot;
     uint64_t refresh_ns;
     uint64_t have_lsn;
+    /* of a database */
+    uint64_t run_ns;
+    uint64_t at_home;
+    uint64_t wrote;
+    char bookmark[PS_LIVE_TEXT_SIZE_MAX + 1];
+    char error[PS_LIVE_TEXT_SIZE_MAX + 1]; /* popsim-status */
     struct ps_buf body;
 };
 

@@ -1,6 +1,7 @@
 #include "sim/live/translate.h"
 
 #include "replication/base/assert.h"
+#include "sim/live/d1_answer.h"
 
 #include <jansson.h>
 
@@ -38,6 +39,11 @@ uint64_t ps_live_token_id(uint64_t run, const struct ps_token *token)
     return get_u64(token->bytes) == run ? get_u64(token->bytes + 8) : 0;
 }
 
+uint64_t ps_live_seed(const struct ps_token *token)
+{
+    return ps_slice_hash((struct ps_slice){(const char *)token->bytes, PS_TOKEN_SIZE});
+}
+
 /* ---- requests ---- */
 
 void ps_live_percent_encode(struct ps_buf *out, struct ps_slice text)
@@ -61,6 +67,10 @@ void ps_live_percent_encode(struct ps_buf *out, struct ps_slice text)
 static void put_target(struct ps_buf *out, const struct ps_drawn *drawn, int64_t unix_shift_s)
 {
     const struct ps_action *action = drawn->action;
+    if (ps_verb_is_d1(action->verb)) {
+        ps_buf_append_text(out, "/query?resultsFormat=ROWS_AND_COLUMNS");
+        return;
+    }
     if (action->verb == PS_VERB_KV_LIST) {
         ps_buf_append_text(out, "/?prefix=");
         ps_live_percent_encode(out, drawn->key);
@@ -82,50 +92,67 @@ static void put_target(struct ps_buf *out, const struct ps_drawn *drawn, int64_t
     }
 }
 
-void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
-                     const struct ps_drawn *drawn, const struct ps_token *token,
-                     int64_t unix_shift_s)
+static void put_session(struct ps_buf *out, const struct ps_drawn *drawn, const char *bookmark)
 {
-    static const char *const methods[] = {[PS_VERB_KV_GET] = "GET ",
-                                          [PS_VERB_KV_PUT] = "PUT ",
-                                          [PS_VERB_KV_DELETE] = "DELETE ",
-                                          [PS_VERB_KV_LIST] = "GET "};
+    const char *session =
+        drawn->session == PS_D1_SESSION_BOOKMARK ? bookmark : ps_d1_session_name(drawn->session);
+    if (session != NULL && session[0] != '\0') {
+        ps_buf_printf(out, "\r\nx-cf-d1-session-commit-token: %s", session);
+    }
+}
+
+/* Any request to a database may write, so each has a token. */
+static bool has_token(enum ps_verb verb)
+{
+    return verb == PS_VERB_KV_PUT || verb == PS_VERB_KV_DELETE || ps_verb_is_d1(verb);
+}
+
+void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
+                     const struct ps_drawn *drawn, const struct ps_live_asked *asked)
+{
+    static const char *const methods[PS_VERBS] = {
+        [PS_VERB_KV_GET] = "GET ",  [PS_VERB_KV_PUT] = "PUT ",    [PS_VERB_KV_DELETE] = "DELETE ",
+        [PS_VERB_KV_LIST] = "GET ", [PS_VERB_D1_QUERY] = "POST ", [PS_VERB_D1_BATCH] = "POST "};
     enum ps_verb verb = drawn->action->verb;
+    bool has_body = verb == PS_VERB_KV_PUT || ps_verb_is_d1(verb);
     ps_buf_append_text(out, methods[verb]);
-    put_target(out, drawn, unix_shift_s);
+    put_target(out, drawn, asked->unix_shift_s);
     ps_buf_append_text(out, " HTTP/1.1\r\nHost: popsim\r\npopsim-store: ");
     ps_buf_append_text(out, state->cluster.stores[drawn->action->store].name);
     if (ps_cluster_is_exposed(state)) {
         ps_buf_append_text(out, "\r\nAuthorization: Bearer ");
         ps_buf_append_text(out, state->token);
     }
-    if (verb == PS_VERB_KV_PUT || verb == PS_VERB_KV_DELETE) {
+    if (has_token(verb)) {
         ps_buf_append_text(out, "\r\npopsim-token: ");
         for (size_t i = 0; i < PS_TOKEN_SIZE; i++) {
-            ps_buf_printf(out, "%02x", token->bytes[i]);
+            ps_buf_printf(out, "%02x", asked->token.bytes[i]);
         }
     }
-    if (verb == PS_VERB_KV_PUT) {
-        if (drawn->metadata.size > 0) {
-            ps_buf_append_text(out, "\r\nCF-KV-Metadata: ");
-            ps_buf_append_slice(out, drawn->metadata);
-        }
+    if (ps_verb_is_d1(verb)) {
+        put_session(out, drawn, asked->bookmark);
+    }
+    if (verb == PS_VERB_KV_PUT && drawn->metadata.size > 0) {
+        ps_buf_append_text(out, "\r\nCF-KV-Metadata: ");
+        ps_buf_append_slice(out, drawn->metadata);
+    }
+    if (has_body) {
         ps_buf_printf(out, "\r\nContent-Length: %zu", drawn->value.size);
     }
     ps_buf_append_text(out, "\r\n\r\n");
-    if (verb == PS_VERB_KV_PUT) {
+    if (has_body) {
         ps_buf_append_slice(out, drawn->value);
     }
 }
 
 /* ---- operations ---- */
 
-void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn)
+void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn, const struct ps_token *token)
 {
-    static const enum ps_op_kind kinds[] = {[PS_VERB_KV_GET] = PS_OP_KV_GET,
-                                            [PS_VERB_KV_PUT] = PS_OP_KV_PUT,
-                                            [PS_VERB_KV_DELETE] = PS_OP_KV_DELETE,
-                                            [PS_VERB_KV_LIST] = PS_OP_KV_LIST};
+    static const enum ps_op_kind kinds[PS_VERBS] = {
+        [PS_VERB_KV_GET] = PS_OP_KV_GET,       [PS_VERB_KV_PUT] = PS_OP_KV_PUT,
+        [PS_VERB_KV_DELETE] = PS_OP_KV_DELETE, [PS_VERB_KV_LIST] = PS_OP_KV_LIST,
+        [PS_VERB_D1_QUERY] = PS_OP_D1_QUERY,   [PS_VERB_D1_BATCH] = PS_OP_D1_BATCH};
     const struct ps_action *action = drawn->action;
     bool read = action->verb == PS_VERB_KV_GET || action->verb == PS_VERB_KV_LIST;
     *op = (struct ps_op){
@@ -136,6 +163,11 @@ void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn)
         .cache_ttl_ns = read ? action->cache_ttl_ns : 0,
         .list_limit = action->verb == PS_VERB_KV_LIST ? action->limit : 0,
     };
+    if (ps_verb_is_d1(action->verb)) {
+        op->with_session = (uint8_t)drawn->session;
+        op->bookmark_lsn = drawn->session == PS_D1_SESSION_BOOKMARK ? drawn->bookmark_lsn : 0;
+        op->seed = ps_live_seed(token);
+    }
 }
 
 static enum ps_status list_digest(struct ps_slice json, uint64_t *ret, struct ps_error *err)
@@ -205,6 +237,52 @@ static enum ps_status error_of(int http_status)
     }
 }
 
+static enum ps_status status_of(const char *name)
+{
+#define PS_STATUS_CODE(code, text) PS_##code,
+
+    static const enum ps_status all[] = {PS_STATUS_LIST(PS_STATUS_CODE)};
+
+#undef PS_STATUS_CODE
+    for (size_t i = 1; i < sizeof all / sizeof all[0]; i++) {
+        if (strcmp(ps_status_name(all[i]), name) == 0) {
+            return all[i];
+        }
+    }
+    return PS_CORRUPT;
+}
+
+/* The binding's protocol says in the body how it went. What the cluster could not run it says in a
+ * header besides; all else that failed D1 has refused, at the LSN that it says. */
+static enum ps_status take_d1(struct ps_op *op, const struct ps_live_response *response,
+                              struct ps_error *err)
+{
+    struct ps_live_d1_answer answer;
+    op->boot = (uint32_t)response->boot;
+    op->late = response->late;
+    op->have_lsn = response->have_lsn;
+    op->eval_ns = response->eval_ns;
+    op->at_home = response->at_home != 0;
+    enum ps_status status = ps_live_d1_answer_read(ps_buf_slice(&response->body), &answer, err);
+    if (status == PS_OK && response->error[0] != '\0') {
+        status = answer.failed ? PS_OK : ps_fail(err, PS_CORRUPT, "a failure with results");
+        op->error = (uint8_t)status_of(response->error);
+    } else if (status == PS_OK) {
+        op->error = answer.failed ? PS_INVALID : PS_OK;
+        op->lsn = response->lsn;
+        op->wrote = response->wrote != 0;
+        op->run_ns = response->run_ns;
+        op->digest = answer.digest;
+        op->rows_read = answer.rows_read;
+        op->rows_written = answer.rows_written;
+    }
+    if (status != PS_OK) {
+        op->error = (uint8_t)status;
+    }
+    ps_live_d1_answer_fini(&answer);
+    return status;
+}
+
 enum ps_status ps_live_op_answer(struct ps_op *op, const struct ps_live_response *response,
                                  struct ps_error *err)
 {
@@ -214,6 +292,8 @@ enum ps_status ps_live_op_answer(struct ps_op *op, const struct ps_live_response
     enum ps_status status = PS_OK;
     if (response->boot > UINT32_MAX) {
         status = ps_fail(err, PS_CORRUPT, "popsim-boot: %" PRIu64, response->boot);
+    } else if (answered && ps_op_is_d1(op)) {
+        return take_d1(op, response, err);
     } else if (answered) {
         op->boot = (uint32_t)response->boot;
         op->late = response->late;

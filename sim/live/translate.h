@@ -14,19 +14,28 @@ struct ps_token ps_live_token(uint64_t run, uint64_t id);
 /** The operation that made a token; 0: none of this run. */
 uint64_t ps_live_token_id(uint64_t run, const struct ps_token *token);
 
+/** Where a database's chance is drawn from for a request with this token (docs/PROTOCOL.md). */
+uint64_t ps_live_seed(const struct ps_token *token);
+
 /** Append `text` as one segment of a path or one value of a query. */
 void ps_live_percent_encode(struct ps_buf *out, struct ps_slice text);
 
-/** Append the drawn operation as a request of the KV binding, with the token where the cluster asks
- * bindings for it. `unix_shift_s` is added to a put's
- *  `expiration`: a scenario counts it from its own epoch, a cluster from the cluster's. */
-void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
-                     const struct ps_drawn *drawn, const struct ps_token *token,
-                     int64_t unix_shift_s);
+/** What a drawn operation does not know of the run it is part of. */
+struct ps_live_asked {
+    struct ps_token token;
+    int64_t unix_shift_s; /* added to a put's `expiration`: a scenario counts it from its own epoch,
+                             a cluster from the cluster's */
+    const char *bookmark; /* d1: of drawn->bookmark_lsn; NULL where there is none */
+};
 
-/** The parts of an operation that are known before it is answered; id, session, key and invoke_ns
- * are the caller's. */
-void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn);
+/** Append the drawn operation as a request of the KV or D1 binding, with the bearer token where the
+ * cluster asks bindings for it. */
+void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
+                     const struct ps_drawn *drawn, const struct ps_live_asked *asked);
+
+/** The parts of an operation that are known before it is answered; id, session, key, request and
+ * invoke_ns are the caller's. */
+void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn, const struct ps_token *token);
 
 /** Put what the node answered into the operation. Errors: PS_CORRUPT: no node of a cluster answers
  *  so; the operation counts as failed with it. */

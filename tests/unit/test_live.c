@@ -168,11 +168,11 @@ static struct fixture open_fixture(const char *operation)
     struct ps_buf yaml = {0};
     struct fixture fixture = {0};
     struct ps_error err = {0};
-    ps_buf_printf(
-        &yaml,
-        "duration: 60s\ncluster: {home: fra, pops: [fra, iad]}\n"
-        "stores: {CACHE: {type: kv}}\nworkload:\n  - {name: w, every: 1s, pop: iad, %s}\n",
-        operation);
+    ps_buf_printf(&yaml,
+                  "duration: 60s\ncluster: {home: fra, pops: [fra, iad]}\n"
+                  "stores: {CACHE: {type: kv}, DB: {type: d1}}\n"
+                  "workload:\n  - {name: w, every: 1s, pop: iad, %s}\n",
+                  operation);
     assert_int_equal(
         ps_scenario_parse(ps_buf_slice(&yaml), "t.yaml", NULL, 0, &fixture.scenario, &err), PS_OK);
     assert_int_equal(ps_sessions_open(fixture.scenario, &fixture.plan, &err), PS_OK);
@@ -186,27 +186,38 @@ static void close_fixture(struct fixture *fixture)
     ps_scenario_destroy(fixture->scenario);
 }
 
-static void assert_request(const char *operation, const char *expected, struct ps_op *ret_op)
+/* With the bookmark of LSN 9 where the client was given one. */
+static void assert_request_after(bool given, const char *operation, const char *expected,
+                                 struct ps_op *ret_op)
 {
     struct fixture fixture = open_fixture(operation);
+    struct ps_session *session = &fixture.plan.sessions[0];
     struct ps_buf text = {0};
     struct ps_buf request = {0};
     struct ps_drawn drawn;
-    ps_session_draw(&fixture.plan.sessions[0], &text, &drawn);
-    struct ps_token token = ps_live_token(0xabcdef, 17);
+    if (given) {
+        ps_session_bookmark(session, ps_session_action(session, 0), 9);
+    }
+    ps_session_draw(session, &text, &drawn);
+    struct ps_live_asked asked = {
+        .token = ps_live_token(0xabcdef, 17), .unix_shift_s = 1000, .bookmark = "the-bookmark"};
     struct ps_cluster_state cs = {.cluster = fixture.scenario->cluster, .token = "secret"};
-    ps_live_request(&request, &cs, &drawn, &token, 1000);
-    ps_live_op_init(ret_op, &drawn);
+    ps_live_request(&request, &cs, &drawn, &asked);
+    ps_live_op_init(ret_op, &drawn, &asked.token);
     assert_string_equal(ps_buf_text(&request), expected);
     (void)snprintf(cs.bind, sizeof cs.bind, "127.0.0.2");
     request.size = 0;
-    ps_live_request(&request, &cs, &drawn, &token, 1000);
-    assert_non_null(
-        strstr(ps_buf_text(&request), "popsim-store: CACHE\r\nAuthorization: Bearer secret\r\n"));
+    ps_live_request(&request, &cs, &drawn, &asked);
+    assert_non_null(strstr(ps_buf_text(&request), "\r\nAuthorization: Bearer secret\r\n"));
     assert_int_equal(ret_op->pop, 1);
     ps_buf_fini(&text);
     ps_buf_fini(&request);
     close_fixture(&fixture);
+}
+
+static void assert_request(const char *operation, const char *expected, struct ps_op *ret_op)
+{
+    assert_request_after(false, operation, expected, ret_op);
 }
 
 #define TAIL " HTTP/1.1\r\nHost: popsim\r\npopsim-store: CACHE\r\n"
@@ -238,6 +249,40 @@ static void test_requests(void **state)
                    "GET /?prefix=a%3A&key_count_limit=7" TAIL "\r\n", &op);
     assert_int_equal(op.kind, PS_OP_KV_LIST);
     assert_int_equal(op.list_limit, 7);
+}
+
+static void test_d1_requests(void **state)
+{
+    (void)state;
+    static const char head[] = "POST /query?resultsFormat=ROWS_AND_COLUMNS HTTP/1.1\r\n"
+                               "Host: popsim\r\npopsim-store: DB\r\n" TOKEN;
+    struct ps_op op;
+    char expected[512];
+    (void)snprintf(expected, sizeof expected, "%s%s", head,
+                   "Content-Length: 34\r\n\r\n{\"sql\":\"SELECT ?\",\"params\":[\"\xc3\xa4\"]}");
+    assert_request("d1.query: {store: DB, sql: SELECT ?, params: [\"\\u00e4\"]}", expected, &op);
+    assert_int_equal(op.kind, PS_OP_D1_QUERY);
+    assert_int_equal(op.with_session, PS_D1_SESSION_NONE);
+    struct ps_token token = ps_live_token(0xabcdef, 17);
+    assert_true(op.seed ==
+                ps_slice_hash((struct ps_slice){(const char *)token.bytes, sizeof token.bytes}));
+    (void)snprintf(expected, sizeof expected, "%s%s", head,
+                   "x-cf-d1-session-commit-token: first-unconstrained\r\nContent-Length: 68\r\n"
+                   "\r\n[{\"sql\":\"DELETE FROM t\",\"params\":[]},{\"sql\":\"SELECT 1\","
+                   "\"params\":[]}]");
+    static const char batch[] = "d1.batch: {store: DB, withSession: bookmark, statements: "
+                                "[{sql: DELETE FROM t}, {sql: SELECT 1}]}";
+    assert_request(batch, expected, &op);
+    assert_int_equal(op.kind, PS_OP_D1_BATCH);
+    assert_int_equal(op.with_session, PS_D1_SESSION_UNCONSTRAINED);
+    assert_int_equal(op.bookmark_lsn, 0);
+    (void)snprintf(expected, sizeof expected, "%s%s", head,
+                   "x-cf-d1-session-commit-token: the-bookmark\r\nContent-Length: 68\r\n"
+                   "\r\n[{\"sql\":\"DELETE FROM t\",\"params\":[]},{\"sql\":\"SELECT 1\","
+                   "\"params\":[]}]");
+    assert_request_after(true, batch, expected, &op);
+    assert_int_equal(op.with_session, PS_D1_SESSION_BOOKMARK);
+    assert_int_equal(op.bookmark_lsn, 9);
 }
 
 static void test_tokens(void **state)
@@ -322,6 +367,97 @@ static void test_lists(void **state)
     assert_int_equal(op.error, PS_CORRUPT);
     assert_int_equal(answer(&op, 200, true, "[]"), PS_CORRUPT);
     assert_int_equal(answer(&op, 200, true, ""), PS_CORRUPT);
+}
+
+static const struct ps_live_response d1_told = {.status = 200,
+                                                .told = true,
+                                                .eval_ns = 50,
+                                                .run_ns = 40,
+                                                .lsn = 4,
+                                                .boot = 2,
+                                                .at_home = 1,
+                                                .wrote = 1};
+
+static enum ps_status d1_answer(struct ps_op *op, struct ps_live_response response,
+                                const char *body)
+{
+    struct ps_error err = {0};
+    *op = (struct ps_op){.kind = PS_OP_D1_QUERY};
+    ps_buf_append_text(&response.body, body);
+    enum ps_status ret = ps_live_op_answer(op, &response, &err);
+    assert_int_equal(ret, err.status);
+    ps_buf_fini(&response.body);
+    return ret;
+}
+
+#define META(read, wrote)                                                                          \
+    "\"meta\":{\"x\":\"}\",\"rows_read\":" #read ",\"rows_written\":" #wrote "}"
+
+static void test_d1_answers(void **state)
+{
+    (void)state;
+    struct ps_op op;
+    static const char one[] =
+        "{\"columns\":[\"a\"],\"rows\":[[1.50,\"\\\"]}\"]]}"; /* and its NUL */
+    struct ps_buf body = {0};
+    ps_buf_printf(&body, "{\"success\":true,\"results\":%s," META(3, 2) "}", one);
+    assert_int_equal(d1_answer(&op, d1_told, ps_buf_text(&body)), PS_OK);
+    assert_true(op.lsn == 4 && op.eval_ns == 50 && op.run_ns == 40 && op.boot == 2);
+    assert_true(op.at_home && op.wrote && op.error == PS_OK);
+    assert_true(op.rows_read == 3 && op.rows_written == 2);
+    assert_true(op.digest == ps_slice_hash((struct ps_slice){one, sizeof one}));
+    body.size = 0;
+    ps_buf_append_text(&body, "[{\"success\":true,\"results\":[]," META(
+                                  1, 1) "},\n"
+                                        " {\"success\":true, \"results\" : {} ," META(1, 1) "}]");
+    struct ps_live_response told = d1_told;
+    told.at_home = 0;
+    told.wrote = 0;
+    assert_int_equal(d1_answer(&op, told, ps_buf_text(&body)), PS_OK);
+    assert_true(!op.at_home && !op.wrote && op.rows_read == 2 && op.rows_written == 2);
+    assert_true(op.digest == ps_slice_hash((struct ps_slice){"[]\0{}", 6}));
+    /* D1 refused it. */
+    static const char words[] = "{\"success\":false,\"error\":\"no \\\"t\\\"\"}";
+    assert_int_equal(d1_answer(&op, told, words), PS_OK);
+    assert_true(op.error == PS_INVALID && op.lsn == 4 && op.eval_ns == 50);
+    assert_true(op.digest == ps_slice_hash(PS_LIT("no \"t\"")));
+    /* The cluster could not run it. */
+    (void)snprintf(told.error, sizeof told.error, "timeout");
+    assert_int_equal(d1_answer(&op, told, words), PS_OK);
+    assert_true(op.error == PS_TIMEOUT && op.lsn == 0 && op.eval_ns == 50 && op.digest == 0);
+    ps_buf_fini(&body);
+}
+
+static void test_strange_d1_answers(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "",
+        "{",
+        "[",
+        "[{}]",
+        "{\"success\":true,\"results\":[]}",
+        "{\"success\":true," META(1, 1) "}",
+        "{\"success\":true,\"results\":[]," META(1, -1) "}",
+        "{\"success\":true,\"results\":[]," META(18446744073709551616, 1) "}",
+        "{\"success\":true,\"results\":[],\"meta\":{\"rows_read\":1}}",
+        "{\"success\":false,\"results\":[]," META(1, 1) "}",
+        "{\"success\":true,\"error\":\"x\"}",
+        "{\"success\":false,\"error\":3}",
+        "{\"success\":true,\"results\":[[]," META(1, 1) "}",
+        "{\"success\":true,\"results\":[]," META(1, 1) "}}",
+        "{\"success\":true,\"results\":\"\\",
+        "[{\"success\":false,\"error\":\"x\"}]",
+    };
+    struct ps_op op;
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        assert_int_equal(d1_answer(&op, d1_told, bodies[i]), PS_CORRUPT);
+        assert_int_equal(op.error, PS_CORRUPT);
+    }
+    struct ps_live_response told = d1_told;
+    (void)snprintf(told.error, sizeof told.error, "io");
+    assert_int_equal(d1_answer(&op, told, "{\"success\":true,\"results\":[]," META(1, 1) "}"),
+                     PS_CORRUPT);
 }
 
 static void test_strange_answers(void **state)
@@ -453,6 +589,65 @@ static void test_merge(void **state)
     ps_history_destroy(history);
 }
 
+static void add_request(struct ps_history *history, uint64_t id, enum ps_status error, bool wrote,
+                        uint64_t lsn)
+{
+    struct ps_op op = {.id = id,
+                       .kind = PS_OP_D1_QUERY,
+                       .key = ps_intern_put(history->keys, PS_LIT("")),
+                       .digest = id,
+                       .lsn = lsn,
+                       .eval_ns = lsn * 100,
+                       .wrote = wrote,
+                       .error = (uint8_t)error};
+    ps_history_add(history, &op);
+}
+
+/* Who had no answer may have written; who was told that it wrote did; a reader and one whom D1
+ * refused did not. */
+static void test_merge_of_a_database(void **state)
+{
+    (void)state;
+    struct ps_history *history = ps_history_create();
+    add_request(history, 1, PS_OK, true, 1);
+    add_request(history, 2, PS_OK, false, 1);
+    add_request(history, 3, PS_TIMEOUT, false, 0);
+    add_request(history, 4, PS_EXISTS, false, 0);
+    add_request(history, 5, PS_UNREACHABLE, false, 0);
+    add_request(history, 6, PS_INVALID, false, 1);
+    add_request(history, 7, PS_OK, true, 9);
+    struct ps_buf page = {0};
+    for (uint64_t lsn = 1; lsn <= 5; lsn++) {
+        static const uint64_t ids[] = {0, 1, 3, 4, 2, 6};
+        put_line(&page, lsn, RUN, ids[lsn], "", "a head");
+        page.size -= 2; /* "}\n" */
+        ps_buf_printf(&page, ",\"unix_ms\":%llu}\n", 5000 + (unsigned long long)lsn);
+    }
+    history->cluster->epoch_unix_s = 5;
+    history->ops[0].run_ns = 77;
+    struct ps_live_log log = {0};
+    assert_int_equal(ps_live_log_take(&log, ps_buf_slice(&page), history->keys, NULL), PS_OK);
+    struct ps_live_lost lost = {0};
+    ps_live_log_merge(&log, 0, RUN, history, &lost);
+    assert_true(history->ops[0].lsn == 1 && history->ops[0].wrote);
+    assert_int_equal(history->ops[0].digest, 1);
+    assert_true(history->ops[2].lsn == 2 && history->ops[2].wrote && history->ops[2].at_home);
+    assert_int_equal(history->ops[2].eval_ns, 200);
+    assert_int_equal(history->ops[2].error, PS_TIMEOUT);
+    assert_true(history->ops[3].lsn == 3 && history->ops[3].wrote);
+    assert_int_equal(history->ops[0].run_ns, 77); /* as its client was told */
+    assert_int_equal(history->ops[2].run_ns, 2 * PS_MS);
+    assert_int_equal(history->foreign[1].run_ns, 5 * PS_MS);
+    assert_true(history->ops[4].lsn == 0 && !history->ops[4].wrote);
+    assert_true(!history->ops[1].wrote && !history->ops[5].wrote);
+    assert_int_equal(history->foreign_count, 2);
+    assert_int_equal(lost.count, 1);
+    assert_int_equal(lost.id, 7);
+    ps_live_log_fini(&log);
+    ps_buf_fini(&page);
+    ps_history_destroy(history);
+}
+
 /* A record that is not what its writer was told stays foreign, so that verify sees both. */
 static void test_merge_differs(void **state)
 {
@@ -542,13 +737,24 @@ static void test_agenda(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_every_split), cmocka_unit_test(test_odd_responses),
-        cmocka_unit_test(test_large_head),  cmocka_unit_test(test_requests),
-        cmocka_unit_test(test_tokens),      cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_lists),       cmocka_unit_test(test_strange_answers),
-        cmocka_unit_test(test_state),       cmocka_unit_test(test_metric),
-        cmocka_unit_test(test_merge),       cmocka_unit_test(test_merge_differs),
-        cmocka_unit_test(test_wrong_pages), cmocka_unit_test(test_agenda),
+        cmocka_unit_test(test_every_split),
+        cmocka_unit_test(test_odd_responses),
+        cmocka_unit_test(test_large_head),
+        cmocka_unit_test(test_requests),
+        cmocka_unit_test(test_d1_requests),
+        cmocka_unit_test(test_d1_answers),
+        cmocka_unit_test(test_strange_d1_answers),
+        cmocka_unit_test(test_merge_of_a_database),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_lists),
+        cmocka_unit_test(test_strange_answers),
+        cmocka_unit_test(test_state),
+        cmocka_unit_test(test_metric),
+        cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_merge_differs),
+        cmocka_unit_test(test_wrong_pages),
+        cmocka_unit_test(test_agenda),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -171,22 +171,6 @@ static enum ps_status check_expectations(const struct run_options *options,
     return status == PS_OK ? PS_OK : ps_fail(err, status, "%s:%s", scenario->path, reason.text);
 }
 
-static enum ps_status check_stores(const struct run_options *options,
-                                   const struct ps_scenario *scenario, struct ps_error *err)
-{
-    const struct ps_cluster *cluster = &scenario->cluster;
-    for (size_t i = 0; i < cluster->store_count; i++) {
-        if (options->live && cluster->stores[i].type != PS_STORE_KV) {
-            return ps_fail(err, PS_UNSUPPORTED,
-                           "%s: store %s: popsim run --live has no stores of type %s in this "
-                           "version",
-                           options->file, cluster->stores[i].name,
-                           ps_store_type_name(cluster->stores[i].type));
-        }
-    }
-    return PS_OK;
-}
-
 static enum ps_status load(const struct run_options *options, struct ps_scenario **ret,
                            struct ps_error *err)
 {
@@ -195,10 +179,7 @@ static enum ps_status load(const struct run_options *options, struct ps_scenario
     if (status != PS_OK) {
         return status;
     }
-    status = check_stores(options, *ret, err);
-    if (status == PS_OK) {
-        status = check_expectations(options, *ret, err);
-    }
+    status = check_expectations(options, *ret, err);
     if (status == PS_OK && options->speed != NULL) {
         status = cluster_options_speed(&(*ret)->cluster, options->speed, err);
     }
