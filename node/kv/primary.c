@@ -338,7 +338,7 @@ static void take(struct ps_primary *primary, struct pending *pending, ps_time_ns
 {
     uint64_t lsn = primary->durable_lsn + primary->record_count + 1;
     const struct ps_record *whole = pending->record;
-    if (whole != NULL && whole->lsn != lsn) {
+    if (whole != NULL && whole->lsn != 0 && whole->lsn != lsn) {
         pending->result = (struct ps_written){.status = PS_GAP};
         return;
     }

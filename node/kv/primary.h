@@ -32,10 +32,10 @@ void ps_primary_destroy(struct ps_primary *primary); /* NULL accepted; queued wr
 bool ps_primary_write(struct ps_primary *primary, const struct ps_write *write, void *tag,
                       struct ps_written *ret);
 
-/** A record of several entries arrives (a database's commit): it takes its place in the queue as a
- *  write does, under no write limit. Its LSN must come out as it says; else PS_GAP is its result.
- *  Borrowed until `tag` comes back: record and entries. ps_primary_take's record has the commit
- *  time. */
+/** A record of several entries arrives (a database's commit, a bucket's): it takes its place in the
+ *  queue as a write does, under no write limit. Its LSN must come out as it says, unless it is 0;
+ * else PS_GAP is its result. Borrowed until `tag` comes back: record and entries. ps_primary_take's
+ * record has the commit time. */
 void ps_primary_append(struct ps_primary *primary, const struct ps_record *record, void *tag);
 
 /** Make the queue the batch under way, stamped at `now_ns`; only while none is. Gives its records,

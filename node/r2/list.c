@@ -369,14 +369,36 @@ static bool show_upload(struct walk *walk, const struct ps_r2_upload *upload)
     return true;
 }
 
-static void list_uploads(struct walk *walk)
+static void collect_uploads(struct walk *walk)
 {
-    struct ps_r2_page *page = walk->page;
     static const char prefix[] = {(char)(uint8_t)PS_R2_INTERNAL, 'u'};
     enum ps_status status =
         ps_map_list(walk->map, walk->store, (struct ps_slice){prefix, sizeof prefix},
                     (struct ps_slice){NULL, 0}, walk->bound, take_upload, walk);
     walk->status = walk->status == PS_OK ? status : walk->status;
+}
+
+enum ps_status ps_r2_list_old_uploads(struct ps_map *map, ps_map_store store,
+                                      const struct ps_cluster *cluster, int64_t now_unix_ms,
+                                      ps_r2_upload_fn each, void *context)
+{
+    struct ps_r2_page page = {.truncated = false};
+    struct walk walk = {
+        .map = map, .store = store, .cluster = cluster, .bound = &PS_BOUND_NEWEST, .page = &page};
+    collect_uploads(&walk);
+    for (size_t i = 0; walk.status == PS_OK && i < page.upload_count; i++) {
+        if (page.uploads[i].initiated_ms <= now_unix_ms - PS_R2_UPLOAD_AGE_MS) {
+            each(context, &page.uploads[i]);
+        }
+    }
+    ps_r2_page_fini(&page);
+    return walk.status;
+}
+
+static void list_uploads(struct walk *walk)
+{
+    struct ps_r2_page *page = walk->page;
+    collect_uploads(walk);
     if (page->upload_count > 0) {
         qsort(page->uploads, page->upload_count, sizeof *page->uploads, by_key);
     }

@@ -46,6 +46,14 @@ ps_r2_list(struct ps_map *map, ps_map_store store, const struct ps_cluster *clus
            size_t size_max, struct ps_r2_page *ret, struct ps_r2_error *err);
 void ps_r2_page_fini(struct ps_r2_page *page); /* zeroed accepted */
 
+/** Call `each` for the uploads that are too old at `now_unix_ms` (PS_R2_UPLOAD_AGE_MS): home aborts
+ *  them (PS_R2_ABORT). Inside a map read. Errors: PS_IO, PS_CORRUPT. */
+typedef void (*ps_r2_upload_fn)(void *context, const struct ps_r2_upload *upload);
+PS_MUST_CHECK enum ps_status ps_r2_list_old_uploads(struct ps_map *map, ps_map_store store,
+                                                    const struct ps_cluster *cluster,
+                                                    int64_t now_unix_ms, ps_r2_upload_fn each,
+                                                    void *context);
+
 /** Append the opaque cursor of a truncated page of objects. */
 void ps_r2_cursor_encode(struct ps_buf *buf, struct ps_slice last);
 /** Append the name that a cursor holds. Errors: PS_INVALID. */

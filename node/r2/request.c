@@ -174,6 +174,25 @@ bool ps_r2_request_check(const struct ps_r2_request *request, struct ps_r2_error
     return ps_r2_fail(err, PS_R2_CODE_INTERNAL);
 }
 
+bool ps_r2_ssec_check(const struct ps_r2_object *object, const struct ps_r2_ssec *given,
+                      struct ps_r2_error *err)
+{
+    const struct ps_r2_ssec *own = &object->meta.ssec;
+    if (own->given && !given->given) {
+        return ps_r2_fail_with(err, PS_R2_CODE_INVALID_REQUEST,
+                               "The object was stored using a form of Server Side Encryption. The "
+                               "correct parameters must be provided to retrieve the object.");
+    }
+    if (!own->given && given->given) {
+        return ps_r2_fail_with(err, PS_R2_CODE_INVALID_REQUEST,
+                               "The encryption parameters are not applicable to this object.");
+    }
+    if (own->given && memcmp(own->key_md5, given->key_md5, PS_R2_ID_SIZE) != 0) {
+        return ps_r2_fail(err, PS_R2_CODE_ACCESS_DENIED);
+    }
+    return true;
+}
+
 /* ---- a mutation's bytes ---- */
 
 static void pack_etags(msgpack_packer *packer, const struct ps_r2_etag *etags, size_t count)

@@ -92,6 +92,10 @@ const char *ps_r2_op_name(enum ps_r2_op op);
  *  on; else fills *err. Home checks again. */
 bool ps_r2_request_check(const struct ps_r2_request *request, struct ps_r2_error *err);
 
+/** May who knows the key `given` read the object? Else fills *err, with S3's words. */
+bool ps_r2_ssec_check(const struct ps_r2_object *object, const struct ps_r2_ssec *given,
+                      struct ps_r2_error *err);
+
 /** Append a mutation's bytes. */
 void ps_r2_request_encode(struct ps_buf *buf, const struct ps_r2_request *request);
 /** Decode. Slices borrow from `bytes`, arrays are owned. Errors: PS_CORRUPT, PS_UNSUPPORTED,
