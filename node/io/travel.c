@@ -229,7 +229,8 @@ static bool find_by_time(const struct travel *travel, struct ps_slice text,
         return fail_status(travel, PS_INVALID);
     }
     const int64_t epoch_ns = epoch_s * (int64_t)PS_SECOND;
-    if (unix_ns < epoch_ns) {
+    const int64_t created_ns = store->created_unix_s * (int64_t)PS_SECOND;
+    if (unix_ns < epoch_ns || unix_ns < created_ns) {
         return fail(travel, "Invalid timestamp: it is before this database was created.");
     }
     ps_time_ns t = (ps_time_ns)(unix_ns - epoch_ns);
@@ -294,8 +295,62 @@ static bool tell_restored(const struct travel *travel, struct ps_travel_state *r
     return true;
 }
 
+/* The record of the restore with this number, the last one being `newest.restores`: the first
+ * whose head has counted it. */
+static enum ps_status find_restore(const struct ps_node_store *store,
+                                   const struct ps_travel_state *newest, uint32_t number,
+                                   struct ps_travel_state *ret)
+{
+    struct ps_log_state log;
+    enum ps_status status = ps_map_log_state(store->node->map, store->map_store, &log);
+    uint64_t low = log.first_lsn;
+    uint64_t high = newest->lsn; /* has counted it */
+    *ret = *newest;
+    while (status == PS_OK && low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const struct ps_bound bound = {.lsn_max = middle, .commit_max = PS_NEVER};
+        struct ps_travel_state state;
+        status = ps_travel_find(store, &bound, &state);
+        if (status == PS_OK && state.restores >= number) {
+            *ret = state;
+            high = middle;
+        } else if (status == PS_OK || status == PS_NOT_FOUND) { /* forgotten since */
+            status = PS_OK;
+            low = middle + 1;
+        }
+    }
+    return status;
+}
+
+/* Known from the log, so that it outlives a restart. */
+static bool check_rate(const struct travel *travel)
+{
+    struct ps_travel_state newest;
+    struct ps_travel_state tenth;
+    if (!find_newest(travel, &newest)) {
+        return false;
+    }
+    if (newest.restores < PS_TRAVEL_RESTORES) {
+        return true;
+    }
+    enum ps_status status =
+        find_restore(travel->store, &newest, newest.restores + 1 - PS_TRAVEL_RESTORES, &tenth);
+    if (status != PS_OK) {
+        return fail_status(travel, status);
+    }
+    ps_time_ns since_ns = ps_time_sub(travel->job->now_ns, PS_TRAVEL_RESTORES_NS);
+    if (tenth.commit_ns <= since_ns) {
+        return true;
+    }
+    travel->job->status = PS_BUSY;
+    return fail(travel, "Too many restores: D1 makes 10 of a database in 10 minutes at most.");
+}
+
 static bool restore(const struct travel *travel, struct ps_pages *pages, uint64_t lsn)
 {
+    if (!check_rate(travel)) {
+        return false;
+    }
     enum ps_status status = ps_pages_restore(pages, lsn);
     travel->job->at_lsn = ps_pages_lsn(pages);
     if (status == PS_TOO_OLD) {

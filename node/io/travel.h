@@ -19,6 +19,11 @@
 
 enum { PS_TRAVEL_COMMITS = 100000 };
 
+/** D1 restores a database so often in such a time at most. */
+#define PS_TRAVEL_RESTORES_NS (10 * PS_MINUTE)
+
+enum { PS_TRAVEL_RESTORES = 10 };
+
 /** A state of a database. Zeroed = before the first commit. */
 struct ps_travel_state {
     uint64_t lsn;

@@ -199,6 +199,63 @@ static void test_made_already(void **state)
     tear_down(&f);
 }
 
+/* Ten in ten minutes, counted by the log. */
+static void test_rate(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f, 6);
+    f.step_ns = 1;
+    f.node.state.timeline = (struct ps_timeline){.origin_ns = ps_mono_ns() - 5 * PS_SECOND,
+                                                 .speed_milli = 1000}; /* at its fifth second */
+    uint64_t lsn = 0;
+    for (int i = 1; i <= PS_TRAVEL_RESTORES; i++) {
+        d1_exec(f.pages, "CREATE TABLE t(a)");
+        assert_int_equal(ask(&f, PS_QUERY_RESTORE, "", "previous_bookmark"), lsn + 2);
+        d1_exec(f.pages, "DROP TABLE t");
+        lsn += 3;
+    }
+    struct ps_d1_job job = {.flags = PS_QUERY_RESTORE};
+    ps_travel_run(&f.store, f.pages, &job, false);
+    assert_int_equal(job.status, PS_BUSY);
+    assert_non_null(strstr(ps_buf_text(&job.text), "Too many restores"));
+    ps_d1_job_fini(&job);
+    assert_int_equal(d1_log(&f.home).last_lsn, lsn);
+    assert_int_equal(ask(&f, PS_QUERY_BOOKMARK, "", "bookmark"), lsn);
+    /* Ten minutes after the first of them, which was at its second nanosecond. */
+    f.node.state.timeline.origin_ns = ps_mono_ns() - PS_TRAVEL_RESTORES_NS - 2;
+    assert_int_equal(ask(&f, PS_QUERY_RESTORE, "", "previous_bookmark"), lsn + 1);
+    tear_down(&f);
+}
+
+/* Only that of the log which is kept is looked through. */
+static void test_rate_after_forgetting(void **state)
+{
+    (void)state;
+    struct fixture f;
+    set_up(&f, 7);
+    f.step_ns = 1;
+    f.node.state.timeline =
+        (struct ps_timeline){.origin_ns = ps_mono_ns() - PS_HOUR, .speed_milli = 1000};
+    for (int i = 1; i <= 2 * PS_TRAVEL_RESTORES; i++) {
+        assert_int_equal(ask(&f, PS_QUERY_RESTORE, "", "previous_bookmark"), i);
+    }
+    bool more = true;
+    while (more) {
+        assert_int_equal(ps_map_forget(f.home.map, f.home.store, f.commits[15], 1000, &more, NULL),
+                         PS_OK);
+    }
+    assert_int_equal(ask(&f, PS_QUERY_RESTORE, "", "previous_bookmark"),
+                     2 * PS_TRAVEL_RESTORES + 1);
+    f.store.created_unix_s = EPOCH_S + 60;
+    char body[32];
+    (void)snprintf(body, sizeof body, "t%" PRIu64, (EPOCH_S + 60) * PS_SECOND - 1);
+    assert_true(ask(&f, PS_QUERY_BOOKMARK, body, "before this database") == UINT64_MAX);
+    (void)snprintf(body, sizeof body, "t%" PRIu64, (EPOCH_S + 60) * PS_SECOND);
+    assert_int_equal(ask(&f, PS_QUERY_BOOKMARK, body, "bookmark"), 2 * PS_TRAVEL_RESTORES + 1);
+    tear_down(&f);
+}
+
 /* Thirty days, or so many commits, whatever is less. */
 static void test_horizon(void **state)
 {
@@ -230,9 +287,13 @@ static void test_horizon(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_instants),  cmocka_unit_test(test_refused_instants),
-        cmocka_unit_test(test_forgotten), cmocka_unit_test(test_made_already),
+        cmocka_unit_test(test_instants),
+        cmocka_unit_test(test_refused_instants),
+        cmocka_unit_test(test_forgotten),
+        cmocka_unit_test(test_made_already),
         cmocka_unit_test(test_horizon),
+        cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_rate_after_forgetting),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
