@@ -18,6 +18,40 @@ const char *__lsan_default_suppressions(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* D1: each operation's texts are bounded, and numbers are numbers. */
+static void check_requests(const struct ps_workload *workload)
+{
+    struct ps_buf drawn = {0};
+    for (size_t j = 0; j < workload->action_count; j++) {
+        const struct ps_action *action = &workload->actions[j];
+        size_t size = 0;
+        if (ps_verb_is_d1(action->verb) != (action->statement_count > 0)) {
+            abort();
+        }
+        for (size_t s = 0; s < action->statement_count; s++) {
+            const struct ps_statement *statement = &action->statements[s];
+            drawn.size = 0;
+            ps_text_draw(&statement->sql, 1, 2, 3, "fra", &drawn);
+            size += drawn.size;
+            for (size_t k = 0; k < statement->param_count; k++) {
+                char *end;
+                drawn.size = 0;
+                ps_text_draw(&statement->params[k].text, 1, 2, 3, "fra", &drawn);
+                size += drawn.size;
+                const char *text = ps_buf_text(&drawn);
+                if (statement->params[k].kind == PS_PARAM_NUMBER &&
+                    (strtod(text, &end), end == text || *end != '\0')) {
+                    abort();
+                }
+            }
+        }
+        if (size > 128 << 10) {
+            abort();
+        }
+    }
+    ps_buf_fini(&drawn);
+}
+
 static void check_plan(const struct ps_scenario *scenario)
 {
     struct ps_buf plan = {0}, drawn = {0};
@@ -36,6 +70,7 @@ static void check_plan(const struct ps_scenario *scenario)
                 abort();
             }
         }
+        check_requests(workload);
         if (workload->from_ns >= workload->until_ns && workload->timing != PS_TIMING_AT) {
             abort();
         }

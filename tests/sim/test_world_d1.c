@@ -304,6 +304,25 @@ static void test_same_seed_same_bytes(void **state)
     ps_buf_fini(&draw.yaml);
 }
 
+/* As test_world's: these bytes change only with a reason in the changelog. */
+static void test_golden_history(void **state)
+{
+    (void)state;
+    struct ps_scenario *scenario = NULL;
+    struct ps_error err = {0};
+    assert_int_equal(ps_scenario_load(PS_SOURCE_DIR "/scenarios/d1-late-migration.yaml", NULL, 0,
+                                      &scenario, &err),
+                     PS_OK);
+    struct ps_history *history = NULL;
+    assert_int_equal(ps_world_run(scenario, NULL, &history, &err), PS_OK);
+    char hash[65];
+    hash_of(history, hash);
+    assert_string_equal(hash, "31ab8fa68127cdad67448eabf71895dccd4b61cd6b23e0540d3e4e7f9eceff77");
+    assert_verifies(history, "");
+    ps_history_destroy(history);
+    ps_scenario_destroy(scenario);
+}
+
 /* ---- single effects ---- */
 
 static const struct ps_op *op_at(const struct ps_history *history, const char *session_name,
@@ -532,6 +551,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_swarm),
         cmocka_unit_test(test_same_seed_same_bytes),
+        cmocka_unit_test(test_golden_history),
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_a_bookmark_waits),
         cmocka_unit_test(test_a_schema_comes_late),
