@@ -559,7 +559,7 @@ static void turn(struct ps_conn *conn)
     if ((conn->held.size > 0 || conn->receiving != NULL) && takes_input(conn)) {
         struct ps_buf held = conn->held;
         conn->held = (struct ps_buf){0};
-        take_input(conn, held.data, held.size);
+        take_input(conn, held.data == NULL ? "" : held.data, held.size);
         ps_buf_fini(&held);
     }
     if (!flush(conn)) {

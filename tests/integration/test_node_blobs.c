@@ -40,9 +40,15 @@ enum { POPS = 2, HOME = 0, AWAY = 1, DEADLINE_S = 60, PIECE = 64 << 10, KILL_ROU
 #define GROWTH_MAX_KB (64 << 10)
 #define TOKEN "Authorization: Bearer secret\r\n"
 
-#ifdef __SANITIZE_ADDRESS__
-#define MEMORY_IS_MEANINGFUL false /* what was freed is kept, to find its use */
-#else
+/* Under AddressSanitizer what was freed is kept, to find its use. */
+#if defined __SANITIZE_ADDRESS__
+#define MEMORY_IS_MEANINGFUL false
+#elif defined __has_feature
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MEMORY_IS_MEANINGFUL false
+#endif
+#endif
+#ifndef MEMORY_IS_MEANINGFUL
 #define MEMORY_IS_MEANINGFUL true
 #endif
 
