@@ -267,17 +267,28 @@ static void run_on_open(struct ps_d1_thread *thread, struct ps_d1_job *job)
     }
 }
 
+static void refuse(struct ps_d1_job *job, enum ps_status status, const char *text)
+{
+    job->status = status;
+    job->failed = true;
+    ps_buf_append_text(&job->text, text);
+}
+
 static void run(struct ps_d1_thread *thread, struct ps_d1_job *job)
 {
     struct ps_error err = {0};
+    uint64_t mono_ns = ps_mono_ns();
+    if (mono_ns - job->queued_mono_ns > PS_D1_QUEUED_S * PS_SECOND) {
+        refuse(job, PS_BUSY, "D1 DB is overloaded. Requests queued for too long.");
+        return;
+    }
     thread->job = job;
-    thread->deadline_mono_ns = ps_mono_ns() + PS_D1_DURATION_S * PS_SECOND;
+    thread->deadline_mono_ns = mono_ns + PS_D1_DURATION_S * PS_SECOND;
     job->status = open_database(thread, &err);
     if (job->status == PS_OK) {
         run_on_open(thread, job);
     } else {
-        job->failed = true;
-        ps_buf_append_text(&job->text, err.text);
+        refuse(job, job->status, err.text);
     }
     thread->job = NULL;
 }
@@ -417,6 +428,9 @@ enum ps_status ps_d1_thread_submit(struct ps_d1_thread *thread, struct ps_d1_job
         return PS_BUSY;
     }
     thread->queued++;
+    if (job->queued_mono_ns == 0) {
+        job->queued_mono_ns = ps_mono_ns();
+    }
     (void)pthread_mutex_lock(&thread->mutex);
     queue_push(&thread->todo, job);
     (void)pthread_cond_broadcast(&thread->changed);

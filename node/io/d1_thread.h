@@ -11,6 +11,7 @@
 
 enum {
     PS_D1_QUEUE_MAX = 1000, /* requests that wait for one database */
+    PS_D1_QUEUED_S = 30,    /* ... and how long, on the wall, at most */
     PS_D1_DURATION_S = 30   /* of one request, on the wall (D1's limit) */
 };
 
@@ -20,15 +21,17 @@ struct ps_d1_thread;
 struct ps_d1_job {
     struct ps_d1_job *next;
     struct ps_slice body;
-    unsigned flags;        /* enum ps_query_flag */
-    struct ps_token token; /* of its commit; also where its random numbers come from */
-    uint64_t lsn;          /* read at; UINT64_MAX: at the newest */
-    ps_time_ns now_ns;     /* what 'now' is in SQL; 0: when it is begun, which is put here */
-    bool classify;         /* only find out whether it writes */
+    unsigned flags;          /* enum ps_query_flag */
+    struct ps_token token;   /* of its commit; also where its random numbers come from */
+    uint64_t lsn;            /* read at; UINT64_MAX: at the newest */
+    ps_time_ns now_ns;       /* what 'now' is in SQL; 0: when it is begun, which is put here */
+    bool classify;           /* only find out whether it writes */
+    uint64_t queued_mono_ns; /* since when it waits; 0: when it is submitted, which is put here */
     /** On the loop. Owns the job again. */
     void (*done)(struct ps_d1_job *job);
     /* How it went. PS_OK: it was run, or refused by D1's rules (`failed`). PS_EXISTS: it was
-     * committed by an earlier try, whose answer is lost. Others: the map or the commit failed
+     * committed by an earlier try, whose answer is lost. PS_BUSY: it has waited for too long, and
+     * was not run (`text` says so). Others: the map or the commit failed
      * (`text` may say more). */
     enum ps_status status;
     bool to_primary; /* nothing was done: it writes */

@@ -197,6 +197,9 @@ static void conclude(struct ps_query *query)
     }
     query->status = job->status;
     query->failed = job->failed;
+    if (job->status != PS_OK) {
+        query->staleness = (struct ps_kv_staleness){0}; /* it saw nothing, or nobody knows what */
+    }
     if (!job->failed) {
         const struct ps_travel_state state = {job->at_lsn, job->commit_ns, job->restores};
         ps_travel_bookmark(query->store, &state, query->bookmark);
@@ -294,6 +297,7 @@ static void run(struct ps_query *query, uint64_t lsn, bool classify,
     job->flags = query->flags;
     job->lsn = lsn;
     job->classify = classify;
+    job->queued_mono_ns = 0;
     job->done = done;
     if (ps_d1_thread_submit(query->store->d1, job) != PS_OK) {
         fail_as(query, PS_BUSY);
@@ -311,6 +315,10 @@ static void on_run_at_home(struct ps_d1_job *job)
 static void on_run(struct ps_d1_job *job)
 {
     struct ps_query *query = of_job(job);
+    if (job->status == PS_BUSY) {
+        conclude(query); /* home's database has its own queue */
+        return;
+    }
     if (job->to_primary || job->status != PS_OK) {
         forward(query);
         return;
