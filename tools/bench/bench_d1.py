@@ -6,6 +6,7 @@ import json
 import subprocess
 import tempfile
 
+import d1_live
 import rounds
 
 PAGES, FILE, SYNC, FULL, OFF = "pages-relaxed", "file-normal", "pages-sync", "file-full", "file-off"
@@ -85,8 +86,7 @@ def show_bytes(taken):
          rounds.short(figures["wire_mean"] / figures["whole_mean"])]])
 
 
-def main():
-    asked = rounds.options(__doc__, 9, rows=20000)
+def run_library(asked):
     print(f"d1: a table of {asked.rows:,} rows to begin with (id, indexed text, 100-byte blob), {asked.rounds} rounds; "
           f"one process on CPU 0")
     rounds.machine()
@@ -96,6 +96,17 @@ def main():
     taken = library(asked, asked.rows, WRITES)
     show_library(taken, WRITES)
     show_bytes(taken)
+
+
+def main():
+    asked = rounds.options(__doc__, 9, rows=20000, only="", live_rounds=3, seconds=2, connections=16, query_seconds=5)
+    if asked.only not in ("", "library", "live"):
+        raise SystemExit("--only library, or live")
+    if asked.only != "live":
+        run_library(asked)
+    if asked.only != "library":
+        asked.rounds = asked.live_rounds
+        d1_live.main(asked)
 
 
 main()

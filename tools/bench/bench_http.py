@@ -3,27 +3,12 @@
 import contextlib
 import functools
 import pathlib
-import shutil
 import tempfile
 
 import rounds
 
 SERVER_CPU, LOAD_CPU = 0, 1
 KEY, VALUE = "user:1", "v" * 100
-
-
-def install_miniflare():
-    """The pinned packages, into the build folder; gives that folder."""
-    folder = rounds.ROOT / "build/bench-npm"
-    lock = (rounds.HERE / "package-lock.json").read_text()
-    stamp = folder / "node_modules/.installed"
-    if not stamp.exists() or stamp.read_text() != lock:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(rounds.HERE / name, folder)
-        rounds.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder)
-        stamp.write_text(lock)
-    return folder
 
 
 def start_popsim(stack, folder):
@@ -39,7 +24,7 @@ def start_hello(stack):
 
 
 def start_miniflare(stack):
-    command = ["node", rounds.HERE / "miniflare.mjs", install_miniflare(), KEY, VALUE]
+    command = ["node", rounds.HERE / "miniflare.mjs", rounds.install_miniflare(), KEY, VALUE]
     (port,), (pid,) = rounds.start_all(stack, [rounds.pinned(SERVER_CPU, command)])
     return port, rounds.tree(pid)
 

@@ -1,4 +1,5 @@
-// miniflare's KV behind a Worker that answers GET /KEY with the value: what a Worker's read costs locally.
+// miniflare's KV behind a Worker that answers GET /KEY with the value: what a Worker's read costs locally. And its D1:
+// POST {"sql", "params"} is run, and the answer is what the binding gave.
 //   node miniflare.mjs FOLDER_WITH_NODE_MODULES KEY VALUE
 // Serves on a free port of 127.0.0.1 and prints it; ended by a signal.
 import { createRequire } from "node:module";
@@ -13,8 +14,13 @@ const mf = new Miniflare({
   modules: true,
   compatibilityDate: "2026-07-01",
   kvNamespaces: ["CACHE"],
+  d1Databases: ["DB"],
   script: `export default {
     async fetch(request, env) {
+      if (request.method === "POST") {
+        const { sql, params } = await request.json();
+        return Response.json(await env.DB.prepare(sql).bind(...params).run());
+      }
       const value = await env.CACHE.get(new URL(request.url).pathname.slice(1), "arrayBuffer");
       return value === null ? new Response(null, { status: 404 }) : new Response(value);
     },

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -167,9 +168,23 @@ def ended(process):
         process.stdout.close()
 
 
-def fetch(url, **headers):
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+def fetch(url, body=None, timeout_s=10, headers=None):
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}), timeout=timeout_s) as answer:
         return answer.read()
+
+
+def install_miniflare():
+    """The pinned packages, into the build folder; gives that folder."""
+    folder = ROOT / "build/bench-npm"
+    lock = (HERE / "package-lock.json").read_text()
+    stamp = folder / "node_modules/.installed"
+    if not stamp.exists() or stamp.read_text() != lock:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / name, folder)
+        run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder)
+        stamp.write_text(lock)
+    return folder
 
 
 class Cluster:
@@ -199,11 +214,13 @@ class Cluster:
 
 # ---- HTTP load ----
 
-def load(port, path, pids, seconds, connections, cpu=1, key=None, size=100, headers=("popsim-store: CACHE",)):
+def load(port, path, pids, seconds, connections, cpu=1, key=None, size=100, headers=("popsim-store: CACHE",), body=None,
+         rows=1):
     """wrk on a CPU of its own against a server's processes; an answer that is not 2xx ends the benchmark."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "15s", "-s", HERE / "wrk.lua",
                *(word for header in headers for word in ("-H", header)), f"http://127.0.0.1:{port}{path}"]
-    environment = dict(os.environ, **({"KEY": key, "SIZE": str(size)} if key else {}))
+    environment = dict(os.environ, **({"KEY": key, "SIZE": str(size)} if key else {}),
+                       **({"BODY": body, "ROWS": str(rows)} if body else {}))
     before_s = cpu_s(pids)
     said = run(pinned(cpu, command), env=environment)
     server_s = cpu_s(pids) - before_s

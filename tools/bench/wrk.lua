@@ -1,5 +1,27 @@
 -- wrk's figures as one line of JSON. With KEY=prefix in the environment each request puts a key of its own, so that
--- no two writes meet.
+-- no two writes meet. With BODY in the environment each request posts it: COUNT in it is a number of its own, ROW one from 1
+-- to ROWS.
+local posted = os.getenv("BODY")
+
+if posted then
+    local rows = tonumber(os.getenv("ROWS"))
+    local threads = 0
+
+    function setup(thread)
+        thread:set("number", threads)
+        threads = threads + 1
+    end
+
+    function init()
+        local count = 0
+        request = function()
+            count = count + 1
+            local body = posted:gsub("COUNT", number .. "-" .. count):gsub("ROW", count * 7919 % rows + 1)
+            return wrk.format("POST", nil, nil, body)
+        end
+    end
+end
+
 local prefix = os.getenv("KEY")
 
 if prefix then

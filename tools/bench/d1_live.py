@@ -1,0 +1,119 @@
+"""D1 on a running cluster: what a query of seconds does to keys, what catching up does, and miniflare's D1. See README.md."""
+
+import contextlib
+import json
+import pathlib
+import tempfile
+import threading
+import time
+
+import rounds
+
+SERVER_CPU, LOAD_CPU = 0, 1
+ANYWHERE = {"x-cf-d1-session-commit-token": "first-unconstrained"}
+COUNT_TO = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT count(*) AS n FROM n"
+SCHEMA = "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, body TEXT); CREATE INDEX by_name ON t(name)"
+FILL = ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) "
+        "INSERT INTO t(name, body) SELECT 'first-' || i, printf('%0100d', i) FROM n")
+READ = json.dumps({"sql": "SELECT id, name, body FROM t WHERE id = ?1", "params": ["ROW"]}).replace('"ROW"', "ROW")
+INSERT = json.dumps({"sql": "INSERT INTO t(name, body) VALUES(?1, ?2)", "params": ["user-COUNT", "x" * 100]})
+
+
+def ask(port, sql, params=(), headers=None, path="/query"):
+    """Run a statement as the binding does; gives its answer."""
+    body = json.dumps({"sql": sql, "params": list(params)}).encode()
+    answer = json.loads(rounds.fetch(f"http://127.0.0.1:{port}{path}", body, 60, {"popsim-store": "DB", **(headers or {})}))
+    first = answer[0] if isinstance(answer, list) else answer
+    if not first["success"]:
+        raise SystemExit(f"{sql}: {answer}")
+    return first["results"]
+
+
+def took_s(function):
+    begin_s = time.monotonic()
+    function()
+    return time.monotonic() - begin_s
+
+
+# ---- keys beside a query ----
+
+class Keys:
+    """Reads of a key at a PoP, alone or while a query runs there."""
+
+    def __init__(self, cluster, pop, asked):
+        self.node = cluster.node(pop)
+        self.asked = asked
+        self.rows = 1000000
+        self.rows = int(self.rows * asked.query_seconds / took_s(self.query))
+
+    def query(self):
+        ask(self.node["api_port"], COUNT_TO.format(self.rows), headers=ANYWHERE)
+
+    def idle(self):
+        return rounds.load(self.node["api_port"], "/user:1", [self.node["pid"]], self.asked.seconds,
+                           self.asked.connections, LOAD_CPU)
+
+    def busy(self):
+        query = threading.Thread(target=self.query)
+        query.start()
+        figures = self.idle()
+        figures["outlasted"] = query.is_alive()
+        query.join()
+        return figures
+
+
+def keys_beside_a_query(stack, asked):
+    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="popsim-bench-")))
+    cluster = stack.enter_context(rounds.Cluster(folder, "--pops", "fra,syd", "--store", "CACHE=kv", "--store", "DB=d1",
+                                                 cpu=SERVER_CPU))
+    rounds.run([rounds.POPSIM, "kv", "--state", folder, "put", "--pop", "fra", "CACHE", "user:1", "v" * 100])
+    pops = {"home": Keys(cluster, 0, asked), "replica": Keys(cluster, 1, asked)}
+    taken = rounds.take_turns({f"{name}, {how}": getattr(keys, how)
+                               for name, keys in pops.items() for how in ("idle", "busy")}, asked.rounds)
+    if not all(all(figures["outlasted"]) for figures in taken.values() if "outlasted" in figures):
+        print("  a query ended before the reads did: give more --query-seconds\n")
+    print(f"  KV reads at a PoP, {asked.connections} connections, idle and while a D1 query of {asked.query_seconds} s runs there, "
+          f"all on CPU {SERVER_CPU}\n")
+    rounds.show_load(taken)
+    rounds.table(["ratio, busy : idle", "p50", "p99", "requests/s"], [
+        [name, *(rounds.short(rounds.ratio(taken[f"{name}, busy"][figure], taken[f"{name}, idle"][figure]))
+                 for figure in ("p50_ms", "p99_ms", "per_s"))] for name in pops])
+
+
+# ---- beside miniflare ----
+
+def beside_miniflare(stack, asked):
+    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="popsim-bench-")))
+    cluster = stack.enter_context(rounds.Cluster(folder, "--pops", "fra", "--store", "DB=d1", "--durability", "relaxed",
+                                                 cpu=SERVER_CPU))
+    node = cluster.node()
+    command = ["node", rounds.HERE / "miniflare.mjs", rounds.install_miniflare(), "user:1", "v"]
+    (port,), (pid,) = rounds.start_all(stack, [rounds.pinned(SERVER_CPU, command)])
+    servers = {"popsim": (node["api_port"], "/query", [node["pid"]]), "miniflare": (port, "/", rounds.tree(pid))}
+    parts = {}
+    for name, (port, path, pids) in servers.items():
+        for sql in SCHEMA.split("; "):
+            ask(port, sql, path=path)
+        ask(port, FILL.format(asked.rows), path=path)
+        for what, body in (("SELECT by id", READ), ("INSERT", INSERT)):
+            parts[f"{name}, {what}"] = lambda port=port, path=path, pids=pids, body=body: rounds.load(
+                port, path, pids, asked.seconds, asked.connections, LOAD_CPU, headers=["popsim-store: DB"], body=body,
+                rows=asked.rows)
+    taken = rounds.take_turns(parts, asked.rounds)
+    for name, (port, path, _) in servers.items():
+        (row,) = ask(port, "SELECT count(*) AS n FROM t", path=path)
+        if row["n"] < asked.rows + sum(taken[f"{name}, INSERT"]["requests"]):
+            raise SystemExit(f"{name} has answered more inserts than it has rows")
+    print(f"  One statement a request, {asked.connections} connections, server on CPU {SERVER_CPU}\n")
+    rounds.show_load(taken)
+    rounds.table(["popsim : miniflare", "requests/s", "CPU a request"], [
+        [what, rounds.short(rounds.ratio(taken[f"popsim, {what}"]["per_s"], taken[f"miniflare, {what}"]["per_s"])),
+         rounds.short(rounds.ratio(taken[f"miniflare, {what}"]["us"], taken[f"popsim, {what}"]["us"]))]
+        for what in ("SELECT by id", "INSERT")])
+
+
+def main(asked):
+    with contextlib.ExitStack() as stack:
+        keys_beside_a_query(stack, asked)
+    with contextlib.ExitStack() as stack:
+        beside_miniflare(stack, asked)
