@@ -43,8 +43,8 @@ struct remote {
     } writers[];
 };
 
-static void answer(struct ps_node *node, const struct ps_reply_to *to,
-                   const struct ps_message *message)
+void ps_home_answer(struct ps_node *node, const struct ps_reply_to *to,
+                    const struct ps_message *message)
 {
     struct ps_buf bytes = {0};
     ps_message_encode(&bytes, message);
@@ -52,15 +52,15 @@ static void answer(struct ps_node *node, const struct ps_reply_to *to,
     ps_buf_fini(&bytes);
 }
 
-static void answer_error(struct ps_node *node, const struct ps_reply_to *to, struct ps_slice store,
-                         enum ps_status status)
+void ps_home_answer_error(struct ps_node *node, const struct ps_reply_to *to, struct ps_slice store,
+                          enum ps_status status)
 {
     struct ps_message message = {
         .kind = PS_MESSAGE_ERROR, .store = store, .error = {.status = status}};
-    answer(node, to, &message);
+    ps_home_answer(node, to, &message);
 }
 
-static void batch_init(struct ps_node_store *store, struct ps_message *message)
+void ps_home_batch_init(struct ps_node_store *store, struct ps_message *message)
 {
     struct ps_node *node = store->node;
     ps_time_ns now_ns = ps_time_max(ps_node_now(node), node->eval.last_ns);
@@ -82,7 +82,7 @@ static void publish(struct ps_node_store *store, const struct ps_message *messag
 static void heartbeat(struct ps_node_store *store)
 {
     struct ps_message message;
-    batch_init(store, &message);
+    ps_home_batch_init(store, &message);
     publish(store, &message);
 }
 
@@ -269,12 +269,12 @@ ps_time_ns ps_home_answer_parked(struct ps_node_store *store)
         return next_ns;
     }
     struct ps_message message;
-    batch_init(store, &message);
+    ps_home_batch_init(store, &message);
     struct ps_parked_sync **at = &store->parked;
     while (*at != NULL) {
         struct ps_parked_sync *parked = *at;
         if (parked->need_ns <= message.batch.closed_ns) {
-            answer(store->node, &parked->from, &message);
+            ps_home_answer(store->node, &parked->from, &message);
             *at = parked->next;
             free(parked);
         } else {
@@ -289,9 +289,9 @@ static void serve_sync(struct ps_node_store *store, const struct ps_reply_to *fr
                        ps_time_ns need_ns)
 {
     struct ps_message message;
-    batch_init(store, &message);
+    ps_home_batch_init(store, &message);
     if (message.batch.closed_ns >= need_ns) {
-        answer(store->node, from, &message);
+        ps_home_answer(store->node, from, &message);
         return;
     }
     size_t count = 0;
@@ -304,158 +304,6 @@ static void serve_sync(struct ps_node_store *store, const struct ps_reply_to *fr
         *parked = (struct ps_parked_sync){.next = store->parked, .from = *from, .need_ns = need_ns};
         store->parked = parked;
     }
-}
-
-/* Records as a message: their bytes are copied, since the map's go with each step. */
-struct tail {
-    struct ps_buf bytes; /* encoded records, one after the other */
-    size_t *ends;
-    size_t count;
-    size_t capacity;
-    uint64_t last_lsn;
-    uint64_t bytes_max;
-};
-
-static bool take_record(void *context, const struct ps_record *record)
-{
-    struct tail *tail = context;
-    if (record->lsn > tail->last_lsn) {
-        return false;
-    }
-    ps_record_encode(&tail->bytes, record);
-    tail->ends = ps_grow(tail->ends, tail->count, &tail->capacity, sizeof *tail->ends);
-    tail->ends[tail->count++] = tail->bytes.size;
-    return tail->bytes.size < tail->bytes_max && tail->count < PS_ENTRIES_MAX / 2;
-}
-
-/* A database's record, whose pages are read beside it: the walk of the log stands still meanwhile.
- */
-struct copied {
-    struct ps_record record; /* entries of its own, which point into bytes */
-    struct ps_buf bytes;
-};
-
-static bool copy_record(void *context, const struct ps_record *record)
-{
-    struct copied *copied = context;
-    copied->record = *record;
-    copied->record.entries = PS_NEW_ARRAY(struct ps_entry, record->entry_count + 1);
-    size_t size = 0;
-    for (size_t i = 0; i < record->entry_count; i++) {
-        size += record->entries[i].key.size + record->entries[i].value.size;
-    }
-    ps_buf_reserve(&copied->bytes, size + 1); /* so that it never moves */
-    for (size_t i = 0; i < record->entry_count; i++) {
-        struct ps_entry *entry = &copied->record.entries[i];
-        *entry = record->entries[i];
-        entry->key.data = copied->bytes.data + copied->bytes.size;
-        ps_buf_append_slice(&copied->bytes, record->entries[i].key);
-        entry->value.data = copied->bytes.data + copied->bytes.size;
-        ps_buf_append_slice(&copied->bytes, record->entries[i].value);
-    }
-    return false;
-}
-
-struct former {
-    struct ps_node_store *store;
-    uint64_t lsn;
-};
-
-static enum ps_status read_former(void *context, uint32_t page, struct ps_slice *ret)
-{
-    const struct former *former = context;
-    return ps_pages_read(former->store->node->map, former->store->map_store, page, former->lsn,
-                         ret);
-}
-
-/* The pages before the record may be forgotten, although it is not: a snapshot has them. */
-static enum ps_status check_former(struct former *former)
-{
-    struct ps_slice head;
-    enum ps_status status = former->lsn == 0 ? PS_OK : read_former(former, 0, &head);
-    return status == PS_NOT_FOUND ? PS_TOO_OLD : status;
-}
-
-/* Take one record; *ret tells whether there may be more. */
-static enum ps_status take_pages(struct ps_node_store *store, uint64_t lsn, struct tail *tail,
-                                 bool *ret_more)
-{
-    struct copied copied = {.bytes = {0}};
-    struct ps_page_record wire = {0};
-    struct former former = {store, lsn - 1};
-    enum ps_status status =
-        ps_map_log(store->node->map, store->map_store, lsn, copy_record, &copied);
-    status = status == PS_OK ? check_former(&former) : status;
-    if (status == PS_OK) {
-        status = ps_page_record_encode(&copied.record, read_former, &former, &wire);
-    }
-    if (status == PS_OK) {
-        *ret_more = take_record(tail, &wire.record) && lsn < tail->last_lsn;
-    }
-    ps_page_record_fini(&wire);
-    free(copied.record.entries);
-    ps_buf_fini(&copied.bytes);
-    return status;
-}
-
-static enum ps_status read_pages_tail(struct ps_node_store *store, uint64_t from_lsn,
-                                      struct tail *tail)
-{
-    enum ps_status status = PS_OK;
-    bool more = true;
-    for (uint64_t lsn = from_lsn; more && status == PS_OK; lsn++) {
-        status = take_pages(store, lsn, tail, &more);
-    }
-    return status;
-}
-
-static enum ps_status read_tail(struct ps_node_store *store, uint64_t from_lsn, struct tail *tail)
-{
-    enum ps_status status = ps_map_read_begin(store->node->map);
-    if (status != PS_OK) {
-        return status;
-    }
-    if (store->d1 != NULL) {
-        status = read_pages_tail(store, from_lsn, tail);
-    } else {
-        status = ps_map_log(store->node->map, store->map_store, from_lsn, take_record, tail);
-    }
-    ps_map_read_end(store->node->map);
-    return status;
-}
-
-static void serve_catch_up(struct ps_node_store *store, const struct ps_reply_to *from,
-                           uint64_t from_lsn, uint64_t bytes_max)
-{
-    struct ps_message message;
-    batch_init(store, &message);
-    struct tail tail = {.last_lsn = message.batch.last_lsn,
-                        .bytes_max = bytes_max < PS_BATCH_SIZE ? bytes_max : PS_BATCH_SIZE};
-    enum ps_status status = PS_OK;
-    if (from_lsn <= message.batch.last_lsn) {
-        status = read_tail(store, from_lsn, &tail);
-    }
-    if (status != PS_OK) {
-        answer_error(store->node, from, message.store, status);
-    } else {
-        struct ps_record *records = PS_NEW_ARRAY(struct ps_record, tail.count + 1);
-        size_t start = 0;
-        for (size_t i = 0; i < tail.count; i++) {
-            struct ps_slice bytes = {tail.bytes.data + start, tail.ends[i] - start};
-            enum ps_status decoded = ps_record_decode(bytes, &records[i]);
-            PS_ASSERT(decoded == PS_OK); /* encoded right here */
-            start = tail.ends[i];
-        }
-        message.batch.records = records;
-        message.batch.record_count = tail.count;
-        answer(store->node, from, &message);
-        for (size_t i = 0; i < tail.count; i++) {
-            ps_record_fini(&records[i]);
-        }
-        free(records);
-    }
-    ps_buf_fini(&tail.bytes);
-    free(tail.ends);
 }
 
 /* A part of a snapshot; slices point into the map within its read. */
@@ -505,14 +353,14 @@ static void serve_snapshot(struct ps_node_store *store, const struct ps_reply_to
 {
     struct ps_node *node = store->node;
     struct ps_message batch;
-    batch_init(store, &batch);
+    ps_home_batch_init(store, &batch);
     uint64_t at_lsn =
         request->snapshot.at_lsn == 0 ? batch.batch.last_lsn : request->snapshot.at_lsn;
     struct find_commit at = {0};
     struct part part = {.bytes_max = PS_BATCH_SIZE};
     enum ps_status status = ps_map_read_begin(node->map);
     if (status != PS_OK) {
-        answer_error(node, from, request->store, status);
+        ps_home_answer_error(node, from, request->store, status);
         return;
     }
     struct ps_log_state log;
@@ -528,7 +376,7 @@ static void serve_snapshot(struct ps_node_store *store, const struct ps_reply_to
                              request->snapshot.after_key, &bound, take_entry, &part);
     }
     if (status != PS_OK) {
-        answer_error(node, from, request->store, status);
+        ps_home_answer_error(node, from, request->store, status);
     } else {
         const char *key = part.keys.data;
         for (size_t i = 0; i < part.count; i++) {
@@ -544,7 +392,7 @@ static void serve_snapshot(struct ps_node_store *store, const struct ps_reply_to
                                               .last = !part.full,
                                               .entries = part.entries,
                                               .entry_count = part.count}};
-        answer(node, from, &message);
+        ps_home_answer(node, from, &message);
     }
     ps_map_read_end(node->map);
     free(part.entries);
@@ -556,7 +404,7 @@ static void remote_answer(struct remote *remote)
     struct ps_message message = {.kind = PS_MESSAGE_WRITTEN,
                                  .store = ps_slice_of(remote->store->config->name),
                                  .written = {remote->results, remote->count}};
-    answer(remote->store->node, &remote->from, &message);
+    ps_home_answer(remote->store->node, &remote->from, &message);
     free(remote->results);
     free(remote);
 }
@@ -611,13 +459,13 @@ void ps_home_requested(struct ps_node *node, const struct ps_reply_to *from, str
     struct ps_node_store *store = ps_node_store_find(node, message.store);
     if (store == NULL || store->primary == NULL) {
         bool soon = store == NULL && ps_store_opening(node, message.store) != NULL;
-        answer_error(node, from, message.store, soon ? PS_BUSY : PS_NOT_FOUND);
+        ps_home_answer_error(node, from, message.store, soon ? PS_BUSY : PS_NOT_FOUND);
         ps_message_fini(&message);
         return;
     }
     switch (message.kind) {
     case PS_MESSAGE_CATCH_UP:
-        serve_catch_up(store, from, message.catch_up.from_lsn, message.catch_up.bytes_max);
+        ps_catch_up_serve(store, from, message.catch_up.from_lsn, message.catch_up.bytes_max);
         break;
     case PS_MESSAGE_SYNC:
         serve_sync(store, from, message.sync.need_ns);
@@ -629,14 +477,14 @@ void ps_home_requested(struct ps_node *node, const struct ps_reply_to *from, str
         if (store->d1 == NULL) {
             serve_write(store, from, &message);
         } else {
-            answer_error(node, from, message.store, PS_INVALID);
+            ps_home_answer_error(node, from, message.store, PS_INVALID);
         }
         break;
     case PS_MESSAGE_QUERY:
         if (store->d1 != NULL) {
             ps_query_serve(store, from, &message);
         } else {
-            answer_error(node, from, message.store, PS_INVALID);
+            ps_home_answer_error(node, from, message.store, PS_INVALID);
         }
         break;
     case PS_MESSAGE_BATCH:
@@ -644,7 +492,7 @@ void ps_home_requested(struct ps_node *node, const struct ps_reply_to *from, str
     case PS_MESSAGE_WRITTEN:
     case PS_MESSAGE_ERROR:
     case PS_MESSAGE_ANSWERED:
-        answer_error(node, from, message.store, PS_INVALID);
+        ps_home_answer_error(node, from, message.store, PS_INVALID);
         break;
     }
     ps_message_fini(&message);

@@ -508,6 +508,7 @@ static void serve(struct ps_node *node)
 static void close_node(struct ps_node *node)
 {
     ps_worker_destroy(node->worker);
+    ps_worker_destroy(node->reader);
     ps_blobs_stop(node->blobs);
     unwatch_feed(node);
     ps_transport_destroy(node->transport);

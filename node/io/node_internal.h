@@ -132,6 +132,8 @@ struct ps_node {
     char folder[4096]; /* the PoP's own */
     struct ps_map *map;
     struct ps_worker *worker;
+    struct ps_worker *reader; /* of catch_up.c; NULL: nobody has asked yet */
+    size_t catch_ups;         /* that it has not made */
     struct ps_transport *transport;
     struct ps_server *server;
     struct ps_peers *peers; /* HTTP to other nodes */
@@ -414,6 +416,19 @@ void ps_home_start_heartbeat(struct ps_node *node);
  * the rest waits for, PS_NEVER if none. */
 ps_time_ns ps_home_answer_parked(struct ps_node_store *store);
 void ps_home_fini(struct ps_node_store *store);
+
+/** A batch of no records: what home can tell of the store now. */
+void ps_home_batch_init(struct ps_node_store *store, struct ps_message *message);
+void ps_home_answer(struct ps_node *node, const struct ps_reply_to *to,
+                    const struct ps_message *message);
+void ps_home_answer_error(struct ps_node *node, const struct ps_reply_to *to, struct ps_slice store,
+                          enum ps_status status);
+
+/* ---- catch_up.c ---- */
+
+/** A CATCH_UP of another node: answered at once, or, for a database, when its records are made. */
+void ps_catch_up_serve(struct ps_node_store *store, const struct ps_reply_to *from,
+                       uint64_t from_lsn, uint64_t bytes_max);
 
 /* ---- feed_glue.c ---- */
 void ps_feed_published(struct ps_node *node, uint32_t peer, struct ps_slice bytes);

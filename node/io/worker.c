@@ -117,7 +117,7 @@ enum ps_status ps_worker_create(struct ev_loop *loop, struct ps_worker **ret, st
         (void)pthread_cond_destroy(&worker->changed);
         (void)pthread_mutex_destroy(&worker->mutex);
         free(worker);
-        return ps_fail(err, PS_IO, "start the writer thread: %s", strerror(failed));
+        return ps_fail(err, PS_IO, "start a thread: %s", strerror(failed));
     }
     *ret = worker;
     return PS_OK;

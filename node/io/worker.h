@@ -1,4 +1,5 @@
-/* The writer thread: the only one that changes the map.
+/* A thread that runs jobs: the writer thread, the only one that changes the map, and others that
+ * read what takes a while.
  *
  * The loop hands jobs over; they run in order, one at a time, and come back to the loop when they
  * are done. The loop never waits for the disk. */
@@ -12,7 +13,7 @@
 struct ev_loop;
 struct ps_worker;
 
-/** Embedded in a job. `run` is called on the writer thread, `done` on the loop afterwards; `done`
+/** Embedded in a job. `run` is called on the thread, `done` on the loop afterwards; `done`
  *  owns the job again. */
 struct ps_job {
     struct ps_job *next;

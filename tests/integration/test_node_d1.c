@@ -798,6 +798,39 @@ static void test_follower_killed(void **state)
     check_pages(cluster, bookmark);
 }
 
+/* Records of many megabytes for two followers at once; home goes on meanwhile. */
+static void test_large_records_are_caught_up(void **state)
+{
+    struct cluster *cluster = *state;
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    assert_true(
+        runs(cluster->ports[1], "DB", "CREATE TABLE t (a INTEGER PRIMARY KEY, b)", NULL, ""));
+    kill_node(cluster, 1);
+    kill_node(cluster, 2);
+    static const char *const large[] = {
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999) "
+        "INSERT INTO t SELECT i, randomblob(3000) FROM n",
+        "UPDATE t SET b = randomblob(2990) WHERE a % 2 = 0",
+        "DELETE FROM t WHERE a >= 3000",
+    };
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
+        assert_true(runs(cluster->ports[HOME], "DB", large[i], NULL, ""));
+    }
+    start_node(cluster, 1);
+    start_node(cluster, 2);
+    wait_for_node(cluster, 1);
+    wait_for_node(cluster, 2);
+    assert_int_equal(call_status(cluster->ports[HOME], "PUT", "/k", "KV", "v"), 200);
+    (void)run_for_bookmark(cluster->ports[HOME], "DB", "UPDATE t SET b = 'x' WHERE a % 7 = 0",
+                           bookmark);
+    for (size_t i = 0; i < POPS; i++) {
+        WAIT_FOR(
+            counts(cluster->ports[i], bookmark, 3000)); /* at a time limit there is more to do */
+        assert_true(i == HOME || state_says(cluster->ports[i], "\"snapshots\":0"));
+    }
+    check_pages(cluster, bookmark);
+}
+
 static void test_home_killed(void **state)
 {
     struct cluster *cluster = *state;
@@ -1353,6 +1386,7 @@ int main(int argc, char **argv)
         TEST(test_failures_say_why),
         TEST(test_keys_are_read_while_a_query_runs),
         TEST(test_follower_killed),
+        TEST(test_large_records_are_caught_up),
         TEST(test_home_killed),
         TEST(test_a_replica_that_differs_is_healed),
         TEST(test_home_killed_while_it_commits),
