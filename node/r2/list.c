@@ -7,7 +7,7 @@
 
 enum {
     GROUP_STEPS = 8,   /* keys of a group that is shown already which are walked before a seek */
-    OBJECT_SIZE = 512, /* what an object takes in an answer besides names and metadata */
+    OBJECT_SIZE = 256, /* what an object takes in an answer besides names and metadata */
     CURSOR_SIZE_MAX = 1400 /* base64 of the longest key */
 };
 
@@ -142,10 +142,14 @@ static size_t cost_of(const struct ps_r2_request *request, const struct ps_r2_ob
 {
     const struct ps_r2_metadata *meta = &object->meta;
     size_t size = OBJECT_SIZE + json_size(object->key);
+    for (unsigned hash = 0; hash < PS_R2_HASHES; hash++) {
+        bool has = (object->checksums.present >> hash & 1U) != 0;
+        size += has ? 8 + 2 * ps_r2_hash_size((enum ps_r2_hash)hash) : 0;
+    }
     if ((request->include & PS_R2_INCLUDE_HTTP) != 0) {
-        size += json_size(meta->http.content_type) + json_size(meta->http.content_language) +
-                json_size(meta->http.content_disposition) + json_size(meta->http.content_encoding) +
-                json_size(meta->http.cache_control);
+        size += OBJECT_SIZE + json_size(meta->http.content_type) +
+                json_size(meta->http.content_language) + json_size(meta->http.content_disposition) +
+                json_size(meta->http.content_encoding) + json_size(meta->http.cache_control);
     }
     for (size_t i = 0; (request->include & PS_R2_INCLUDE_CUSTOM) != 0 && i < meta->custom_count;
          i++) {
