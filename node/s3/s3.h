@@ -41,6 +41,7 @@ enum ps_s3_op {
     PS_S3_GET_TAGGING,
     PS_S3_GET_OBJECT_LOCK,
     PS_S3_GET_REPLICATION,
+    PS_S3_GET_ACL,
     PS_S3_POST_NOTHING, /* a POST to a bucket that says nothing is answered 200 */
     /* call.request is one of the lists: ps_s3_answer_page */
     PS_S3_LIST_OBJECTS,

@@ -5,6 +5,8 @@
 #include "node/s3/error.h"
 #include "node/s3/s3.h"
 
+enum { PS_S3_CHUNK_ROOM = 64 << 10 }; /* bytes that an aws-chunked body may have behind its data */
+
 /** The value of a header, trimmed; false: it is not there. `name` in lower case. */
 bool ps_s3_header(const struct ps_http_request *head, const char *name, struct ps_slice *ret);
 
