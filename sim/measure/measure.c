@@ -53,6 +53,10 @@ static enum ps_status measure_op(struct subject *subject, struct ps_sessions *se
     } else {
         ret->writes++;
     }
+    if (op->error == PS_OK) {
+        ret->rows_read += op->rows_read;
+        ret->rows_written += op->rows_written;
+    }
     ps_sessions_feed(sessions, op);
     return PS_OK;
 }

@@ -32,7 +32,9 @@ struct ps_store_measures {
     uint64_t writes; /* acknowledged */
     uint64_t reads;  /* answered gets */
     uint64_t lists;
-    uint64_t errors; /* operations that failed */
+    uint64_t errors;    /* operations that failed */
+    uint64_t rows_read; /* d1: of what was answered, as the service bills them */
+    uint64_t rows_written;
     uint64_t stale_reads;
     struct ps_histogram *visibility;         /* owned; over all PoPs */
     struct ps_histogram **visibility_by_pop; /* owned; one per PoP of the cluster */

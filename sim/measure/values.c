@@ -169,6 +169,12 @@ static enum ps_status of_store(struct path *path, const struct ps_store_measures
     if (is(part, "errors")) {
         return give(path, (double)store->errors, ret);
     }
+    if (is(part, "rows_read")) {
+        return give(path, (double)store->rows_read, ret);
+    }
+    if (is(part, "rows_written")) {
+        return give(path, (double)store->rows_written, ret);
+    }
     if (is(part, "stale_reads")) {
         return give(path, (double)store->stale_reads, ret);
     }
@@ -177,7 +183,7 @@ static enum ps_status of_store(struct path *path, const struct ps_store_measures
     }
     return unknown(path, part,
                    "visibility, reads, reads_age, stale_reads, stale_ratio, behind.max, "
-                   "violations, writes, lists, errors");
+                   "violations, writes, lists, errors, rows_read, rows_written");
 }
 
 enum ps_status ps_measures_value(const struct ps_measures *measures,

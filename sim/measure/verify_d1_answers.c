@@ -191,6 +191,14 @@ static void forget(struct again *again, ps_time_ns commit_ns)
     }
 }
 
+/* Is it strange that home ran it, unless it could have written? A live PoP also asks home while its
+ * replica is being replaced. */
+static bool needs_no_home(const struct again *again, const struct ps_op *op)
+{
+    return op->at_home && op->error == PS_OK && op->with_session > PS_D1_SESSION_PRIMARY &&
+           op->pop != again->store->store->home && !again->store->history->live;
+}
+
 /* Run a request that wrote nothing, at the newest LSN. */
 static void run_read(struct again *again, const struct ps_op *op)
 {
@@ -201,6 +209,13 @@ static void run_read(struct again *again, const struct ps_op *op)
                                 .seed = op->seed};
     struct ps_d1_ran ran;
     ps_d1_run(op->at_home ? again->home : again->replica, store->history->cluster, &asked, &ran);
+    if (needs_no_home(again, op) &&
+        !ps_d1_run_writes(again->replica, store->history->cluster, &asked)) {
+        ps_verify_differs(store, op,
+                          "LSN %llu: it was run at home, and it is a read, which its session lets "
+                          "its PoP answer",
+                          (unsigned long long)op->lsn);
+    }
     if (ran.outcome == PS_D1_TO_PRIMARY || ran.status == PS_GAP) {
         ps_verify_differs(store, op, "LSN %llu: it wrote nothing, and the same request writes",
                           (unsigned long long)op->lsn);

@@ -122,6 +122,12 @@ static void append_store(struct ps_buf *buf, const struct ps_report *report, siz
     ps_buf_append_u64(buf, store->lists);
     ps_buf_append_text(buf, ",\"errors\":");
     ps_buf_append_u64(buf, store->errors);
+    if (config->type == PS_STORE_D1) {
+        ps_buf_append_text(buf, ",\"rows_read\":");
+        ps_buf_append_u64(buf, store->rows_read);
+        ps_buf_append_text(buf, ",\"rows_written\":");
+        ps_buf_append_u64(buf, store->rows_written);
+    }
     ps_buf_append_char(buf, ',');
     append_visibility(buf, report, store);
     ps_buf_append_text(buf, ",\"reads_age\":{");
@@ -139,6 +145,30 @@ static void append_store(struct ps_buf *buf, const struct ps_report *report, siz
     ps_buf_append_char(buf, '}');
 }
 
+static uint64_t append_kv_cost(struct ps_buf *buf, const struct ps_store_measures *store)
+{
+    struct ps_kv_cost cost = ps_report_kv_cost(store);
+    ps_buf_append_text(buf, ":{\"reads_usd\":");
+    ps_report_seconds(buf, cost.reads_nano_usd);
+    ps_buf_append_text(buf, ",\"writes_usd\":");
+    ps_report_seconds(buf, cost.writes_nano_usd);
+    ps_buf_append_text(buf, ",\"lists_usd\":");
+    ps_report_seconds(buf, cost.lists_nano_usd);
+    ps_buf_append_char(buf, '}');
+    return cost.reads_nano_usd + cost.writes_nano_usd + cost.lists_nano_usd;
+}
+
+static uint64_t append_d1_cost(struct ps_buf *buf, const struct ps_store_measures *store)
+{
+    struct ps_d1_cost cost = ps_report_d1_cost(store);
+    ps_buf_append_text(buf, ":{\"rows_read_usd\":");
+    ps_report_seconds(buf, cost.rows_read_nano_usd);
+    ps_buf_append_text(buf, ",\"rows_written_usd\":");
+    ps_report_seconds(buf, cost.rows_written_nano_usd);
+    ps_buf_append_char(buf, '}');
+    return cost.rows_read_nano_usd + cost.rows_written_nano_usd;
+}
+
 static void append_cost(struct ps_buf *buf, const struct ps_report *report)
 {
     uint64_t total = 0;
@@ -147,21 +177,16 @@ static void append_cost(struct ps_buf *buf, const struct ps_report *report)
     ps_buf_append_text(buf, ",\"stores\":{");
     bool first = true;
     for (size_t i = 0; i < report->cluster->store_count; i++) {
-        if (report->cluster->stores[i].type != PS_STORE_KV) {
+        const struct ps_store *config = &report->cluster->stores[i];
+        if (config->type != PS_STORE_KV && config->type != PS_STORE_D1) {
             continue;
         }
-        struct ps_kv_cost cost = ps_report_kv_cost(&report->measures->stores[i]);
-        total += cost.reads_nano_usd + cost.writes_nano_usd + cost.lists_nano_usd;
+        const struct ps_store_measures *store = &report->measures->stores[i];
         ps_buf_append_text(buf, first ? "" : ",");
         first = false;
-        ps_buf_append_json(buf, ps_slice_of(report->cluster->stores[i].name));
-        ps_buf_append_text(buf, ":{\"reads_usd\":");
-        ps_report_seconds(buf, cost.reads_nano_usd);
-        ps_buf_append_text(buf, ",\"writes_usd\":");
-        ps_report_seconds(buf, cost.writes_nano_usd);
-        ps_buf_append_text(buf, ",\"lists_usd\":");
-        ps_report_seconds(buf, cost.lists_nano_usd);
-        ps_buf_append_char(buf, '}');
+        ps_buf_append_json(buf, ps_slice_of(config->name));
+        total +=
+            config->type == PS_STORE_KV ? append_kv_cost(buf, store) : append_d1_cost(buf, store);
     }
     ps_buf_append_text(buf, "},\"total_usd\":");
     ps_report_seconds(buf, total);

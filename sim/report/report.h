@@ -65,7 +65,14 @@ struct ps_kv_cost {
     uint64_t lists_nano_usd;
 };
 struct ps_kv_cost ps_report_kv_cost(const struct ps_store_measures *store);
-/** The month and place the prices were read. */
+
+/** The same of a D1 database. */
+struct ps_d1_cost {
+    uint64_t rows_read_nano_usd;
+    uint64_t rows_written_nano_usd;
+};
+struct ps_d1_cost ps_report_d1_cost(const struct ps_store_measures *store);
+/** The month and places the prices were read. */
 const char *ps_report_prices(void);
 
 /** Append whole nanoseconds as decimal seconds without trailing zeros: "0.25". */

@@ -256,11 +256,18 @@ static void append_store(struct ps_buf *ret, const struct ps_report *report,
     struct ps_store_measures *store = &report->measures->stores[index];
     ps_buf_append_char(ret, '\n');
     append_styled(ret, style, BOLD, config->name);
-    ps_buf_printf(ret, " (%s, %s, home %s): %llu writes, %llu reads, %llu lists, %llu errors\n\n",
+    ps_buf_printf(ret, " (%s, %s, home %s): %llu writes, %llu reads, ",
                   ps_store_type_name(config->type), config->profile,
                   report->cluster->pops[config->home]->code, (unsigned long long)store->writes,
-                  (unsigned long long)store->reads, (unsigned long long)store->lists,
-                  (unsigned long long)store->errors);
+                  (unsigned long long)store->reads);
+    if (config->type == PS_STORE_D1) {
+        ps_buf_printf(ret, "%llu rows read, %llu rows written, ",
+                      (unsigned long long)store->rows_read,
+                      (unsigned long long)store->rows_written);
+    } else {
+        ps_buf_printf(ret, "%llu lists, ", (unsigned long long)store->lists);
+    }
+    ps_buf_printf(ret, "%llu errors\n\n", (unsigned long long)store->errors);
     append_visibility(ret, report, store);
     ps_buf_append_char(ret, '\n');
     append_reads(ret, store);

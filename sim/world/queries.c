@@ -3,6 +3,8 @@
 #include "replication/base/memory.h"
 #include "sim/world/world_internal.h"
 
+enum { FORGET_EVERY = 1024, FORGET_BUDGET = 1 << 16 };
+
 /* ---- the end ---- */
 
 static void wait_until(struct world *world, struct world_query *query, ps_time_ns at_ns,
@@ -83,6 +85,26 @@ static void take(struct ps_op *op, const struct ps_d1_ran *ran)
     }
 }
 
+/* Pages take memory; those that no replica shows any more are let go now and then. */
+static void forget_pages(struct world *world, struct world_store *store)
+{
+    if (store->commit_count - store->forgotten_commits < FORGET_EVERY) {
+        return;
+    }
+    store->forgotten_commits = store->commit_count;
+    ps_time_ns horizon_ns = world->now_ns;
+    for (size_t p = 0; p < world->cluster->pop_count; p++) {
+        struct world_replica *replica = &store->replicas[p];
+        ps_world_catch_up(world, store, replica);
+        horizon_ns =
+            ps_time_min(horizon_ns, ps_store_replica_horizon(replica->replica, world->now_ns));
+    }
+    bool more = true;
+    while (more && ps_map_forget(world->map, store->map_store, horizon_ns, FORGET_BUDGET, &more,
+                                 NULL) == PS_OK) {
+    }
+}
+
 /* ---- at home ---- */
 
 /* Home's connection, with which everything that writes is run. */
@@ -120,6 +142,7 @@ static void run_at_home(struct world *world, struct ps_op *op)
     op->eval_ns = op->wrote ? store->commits[store->commit_count - 1] : read_at_home(world, store);
     PS_ASSERT(!op->wrote || (op->lsn == store->commit_count && op->error == PS_OK));
     ps_buf_fini(&ran.words);
+    forget_pages(world, store);
 }
 
 /* Nobody has seen what was read. */
@@ -179,6 +202,7 @@ static void on_known(struct world *world, struct world_query *query)
     struct ps_d1_asked asked = asked_of(world, op, bound.lsn_max, op->eval_ns);
     struct ps_d1_ran ran;
     ps_d1_run(database_of(store, replica), world->cluster, &asked, &ran);
+    PS_ASSERT(ran.status != PS_TOO_OLD && ran.status != PS_BEHIND);
     bool elsewhere = ran.outcome == PS_D1_TO_PRIMARY || ran.status != PS_OK;
     if (!elsewhere) {
         take(op, &ran);

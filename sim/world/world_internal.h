@@ -47,6 +47,7 @@ struct world_store {
     size_t commit_capacity;
     struct ps_d1_database *database; /* home's connection; NULL = no database, or none yet */
     ps_stream seeds;                 /* of its requests' chance */
+    size_t forgotten_commits;        /* how many there were when pages were last forgotten */
 };
 
 struct world {

@@ -101,6 +101,11 @@ static void at_a_replica(struct ps_op *op)
     op->at_home = false;
 }
 
+static void at_any_replica(struct ps_op *op)
+{
+    op->with_session = PS_D1_SESSION_UNCONSTRAINED;
+}
+
 static void higher_bookmark(struct ps_op *op)
 {
     op->bookmark_lsn = op->lsn + 1;
@@ -163,6 +168,7 @@ static void test_forged_operations(void **state)
         {"chance/syd", other_chance, "its answer has the digest"},
         {"chance/syd", other_time, "its answer has the digest"},
         {"home/syd", at_a_replica, "it was run at a replica, and its session asks for home"},
+        {"home/syd", at_any_replica, "it was run at home, and it is a read"},
         {"write/syd", at_a_replica, "it wrote, and was not run at home"},
         {"carried/syd#1", higher_bookmark, "that is its bookmark's"},
         {"here/fra", unreachable, "it failed (unreachable), it had to be answered"},

@@ -546,6 +546,30 @@ static void test_visibility(void **state)
     ps_history_destroy(history);
 }
 
+/* Old pages are let go in a long run, and not while a replica may still show them: one that is cut
+ * off shows the state of before. */
+static void test_pages_are_let_go(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        "duration: 3m\ncluster: {pops: [ams, fra, syd]}\nstores:\n"
+        "  DB: {type: d1, delay: {uniform: [0s, 5s]}, schema_sql: CREATE TABLE t (a)}\n"
+        "workload:\n"
+        "  - {name: w, every: 40ms, from: 10s, pop: ams, " INSERT "}}\n"
+        "  - {name: r, every: 500ms, from: 10s, pop: each, " COUNT
+        ", withSession: first-unconstrained}}\n"
+        "faults:\n  - {at: 20s, for: 130s, partition: {pop: syd}}\n";
+    struct ps_history *history = history_of(yaml);
+    assert_true(history->op_count > 4000);
+    const struct ps_op *cut = op_at(history, "r/syd", 149 * PS_SECOND);
+    assert_int_equal(cut->error, PS_OK);
+    assert_true(cut->lsn < 260);
+    const struct ps_op *healed = op_at(history, "r/syd", 170 * PS_SECOND);
+    assert_true(healed->lsn > 3000);
+    assert_verifies(history, yaml);
+    ps_history_destroy(history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -558,6 +582,7 @@ int main(void)
         cmocka_unit_test(test_a_cut_link_and_home_down),
         cmocka_unit_test(test_a_wrong_schema),
         cmocka_unit_test(test_visibility),
+        cmocka_unit_test(test_pages_are_let_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
