@@ -1,7 +1,8 @@
 /* popsim d1: SQL at a PoP, as a Worker's binding would run it; migrations and Time Travel as with
  * wrangler. */
 #include "replication/base/memory.h"
-#include "tools/popsim/cli.h"
+#include "tools/popsim/client.h"
+#include "tools/popsim/d1_admin.h"
 #include "tools/popsim/d1_travel.h"
 #include "tools/popsim/http_client.h"
 #include "tools/popsim/tables.h"
@@ -14,105 +15,68 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum value {
+    POP = CLIENT_POP,
+    COMMAND,
+    SQL_FILE,
+    AS_JSON,
+    SESSION,
+    DIR_PATH,
+    BOOKMARK,
+    TIMESTAMP,
+    LOCATION,
+    OUTPUT,
+    TABLES,
+    NO_DATA,
+    NO_SCHEMA
+};
+
 enum {
-    OPTION_POP = CLI_OPTION,
-    OPTION_COMMAND,
-    OPTION_FILE,
-    OPTION_JSON,
-    OPTION_SESSION,
-    OPTION_DIR,
-    OPTION_BOOKMARK,
-    OPTION_TIMESTAMP,
-    WORDS_MAX = 3,
     MS_PER_S = 1000,
-    CHUNK = 65536
+    SQL_SIZE_MAX = 100000,      /* of what is run as a query: D1's limit of one statement */
+    FILE_SIZE_MAX = 1024 << 20, /* of what is imported; memory holds it */
 };
-
-struct d1_options {
-    const char *state;
-    const char *pop;
-    const char *command;
-    const char *file;
-    const char *session;
-    const char *dir;
-    const char *bookmark;
-    const char *timestamp;
-    bool json;
-    const char *words[WORDS_MAX];
-    size_t word_count;
-};
-
-static error_t parse_option(int key, char *argument, struct argp_state *state)
-{
-    struct d1_options *options = state->input;
-    switch (key) {
-    case OPTION_POP:
-        options->pop = argument;
-        break;
-    case OPTION_COMMAND:
-        options->command = argument;
-        break;
-    case OPTION_FILE:
-        options->file = argument;
-        break;
-    case OPTION_JSON:
-        options->json = true;
-        break;
-    case OPTION_SESSION:
-        options->session = argument;
-        break;
-    case OPTION_DIR:
-        options->dir = argument;
-        break;
-    case OPTION_BOOKMARK:
-        options->bookmark = argument;
-        break;
-    case OPTION_TIMESTAMP:
-        options->timestamp = argument;
-        break;
-    case CLI_OPTION_STATE:
-        options->state = argument;
-        break;
-    case ARGP_KEY_ARG:
-        if (options->word_count == WORDS_MAX) {
-            argp_error(state, "too many arguments");
-        }
-        options->words[options->word_count++] = argument;
-        break;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-    return 0;
-}
 
 static const struct argp_option argp_options[] = {
-    {"pop", OPTION_POP, "CODE", 0, "The PoP to talk to (default: the first)", 0},
-    {"command", OPTION_COMMAND, "SQL", 0, "execute: one or several statements", 0},
-    {"file", OPTION_FILE, "FILE", 0, "execute: take the statements from FILE", 0},
-    {"session", OPTION_SESSION, "TEXT", 0,
+    CLIENT_POP_OPTION,
+    {"command", CLI_OPTION + COMMAND, "SQL", 0, "execute: one or several statements", 0},
+    {"file", CLI_OPTION + SQL_FILE, "FILE", 0, "execute: take the statements from FILE", 0},
+    {"session", CLI_OPTION + SESSION, "TEXT", 0,
      "execute: first-primary, first-unconstrained or a bookmark", 0},
-    {"json", OPTION_JSON, NULL, 0, "execute, time-travel: print JSON", 0},
-    {"dir", OPTION_DIR, "DIR", 0, "migrations apply: the folder of NNNN_name.sql files", 0},
-    {"bookmark", OPTION_BOOKMARK, "TEXT", 0, "time-travel restore: the state to bring back", 0},
-    {"timestamp", OPTION_TIMESTAMP, "TIME", 0,
+    {"json", CLI_OPTION + AS_JSON, NULL, 0, "execute, time-travel, create, list, info: print JSON",
+     0},
+    {"dir", CLI_OPTION + DIR_PATH, "DIR", 0, "migrations apply: the folder of NNNN_name.sql files",
+     0},
+    {"bookmark", CLI_OPTION + BOOKMARK, "TEXT", 0, "time-travel restore: the state to bring back",
+     0},
+    {"timestamp", CLI_OPTION + TIMESTAMP, "TIME", 0,
      "time-travel: the state at that instant (Unix seconds, or RFC 3339: 2026-11-25T19:00:00Z)", 0},
+    {"location", CLI_OPTION + LOCATION, "HINT", 0,
+     "create: home is a PoP of that region: wnam, enam, weur, eeur, apac or oc", 0},
+    {"output", CLI_OPTION + OUTPUT, "FILE", 0, "export: the file to write (-: standard output)", 0},
+    {"table", CLI_OPTION + TABLES, "NAMES", 0, "export: only these tables, with commas between", 0},
+    {"no-data", CLI_OPTION + NO_DATA, NULL, 0, "export: only the schema", 0},
+    {"no-schema", CLI_OPTION + NO_SCHEMA, NULL, 0, "export: only the rows", 0},
     CLI_STATE_OPTION,
     {0},
 };
 
 static const struct argp argp = {argp_options,
-                                 parse_option,
-                                 "execute DATABASE\nmigrations apply DATABASE\n"
+                                 client_parse,
+                                 "create NAME\ndelete DATABASE\nlist\ninfo DATABASE\n"
+                                 "execute DATABASE\nexport DATABASE\nmigrations apply DATABASE\n"
                                  "time-travel info DATABASE\ntime-travel restore DATABASE",
-                                 "Run SQL on a D1 database at a PoP, apply migrations, or travel "
-                                 "in time.\v"
+                                 "Run SQL on a D1 database at a PoP, apply migrations, travel "
+                                 "in time; make, drop and export databases.\v"
                                  "Without --session each statement goes to home, as in D1; with "
                                  "one, what only reads is run by the "
                                  "PoP's replica, which may be behind. Rows go to stdout; the LSN, "
                                  "how stale it is and the bookmark "
                                  "to stderr. A file of migrations is applied once, all of it or "
                                  "nothing; the table d1_migrations "
-                                 "tells which were. time-travel info "
+                                 "tells which were. A file of more than 100,000 bytes is imported: "
+                                 "its statements are run one by one, as one transaction, and their "
+                                 "rows not printed. time-travel info "
                                  "prints the bookmark of now or of an instant of the cluster's "
                                  "time, time-travel restore makes the database what it was then, "
                                  "as one more commit.",
@@ -121,35 +85,15 @@ static const struct argp argp = {argp_options,
                                  NULL};
 
 struct call {
-    const struct ps_cluster_state *state;
-    const char *database;
-    size_t pop;
+    struct client client;
+    const char *database; /* as it was named */
+    char store[PS_STORE_NAME_MAX + 1];
     const char *session; /* NULL = none */
 };
 
 static const char *pop_of(const struct call *call)
 {
-    return call->state->cluster.pops[call->pop]->code;
-}
-
-static int read_file(const char *path, struct ps_buf *ret)
-{
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL) {
-        return cli_usage("%s: %s", path, strerror(errno));
-    }
-    size_t got;
-    do {
-        ps_buf_reserve(ret, CHUNK);
-        got = fread(ret->data + ret->size, 1, CHUNK, file);
-        ret->size += got;
-    } while (got > 0 && ret->size <= PS_VALUE_SIZE_MAX);
-    bool failed = ferror(file) != 0;
-    (void)fclose(file);
-    if (ret->size > PS_VALUE_SIZE_MAX) {
-        return cli_usage("%s: more than %d bytes", path, PS_VALUE_SIZE_MAX);
-    }
-    return failed ? cli_usage("%s: it cannot be read", path) : CLI_OK;
+    return client_code(&call->client);
 }
 
 /* ---- one call ---- */
@@ -161,19 +105,17 @@ static int run_sql(const struct call *call, struct ps_slice sql, struct http_rep
     struct ps_buf headers = {0};
     struct ps_buf body = {0};
     struct ps_error err = {0};
-    ps_buf_printf(&headers, "popsim-store: %s\r\nContent-Type: application/json\r\n",
-                  call->database);
+    ps_buf_printf(&headers, "popsim-store: %s\r\nContent-Type: application/json\r\n", call->store);
     if (call->session != NULL) {
         ps_buf_printf(&headers, "x-cf-d1-session-commit-token: %s\r\n", call->session);
     }
-    if (call->state->token[0] != '\0') {
-        ps_buf_printf(&headers, "Authorization: Bearer %s\r\n", call->state->token);
-    }
+    const struct ps_cluster_state *state = call->client.state;
+    client_put_token(&call->client, &headers);
     ps_buf_append_text(&body, "{\"sql\":");
     ps_buf_append_json(&body, sql);
     ps_buf_append_text(&body, ",\"params\":[]}");
     enum ps_status status =
-        http_call(call->state->bind, call->state->nodes[call->pop].api_port, "POST",
+        http_call(state->bind, state->nodes[call->client.pop].api_port, "POST",
                   PS_LIT("/query?resultsFormat=ROWS_AND_COLUMNS&each=true"), ps_buf_text(&headers),
                   ps_buf_slice(&body), HTTP_LIMIT_MS, reply, &err);
     ps_buf_fini(&headers);
@@ -310,32 +252,55 @@ static void print_results(const struct call *call, const struct http_reply *repl
     print_staleness(call, reply, results);
 }
 
-static int execute(const struct d1_options *options, struct call *call)
+static int run_and_print(const struct call *call, struct ps_slice sql, bool as_json)
 {
-    struct ps_buf sql = {0};
     struct http_reply reply = {0};
     json_t *results = NULL;
-    int code = CLI_OK;
-    if ((options->command == NULL) == (options->file == NULL)) {
-        return cli_usage("d1 execute: --command SQL or --file FILE is expected");
-    }
-    if (options->session != NULL && strpbrk(options->session, "\r\n") != NULL) {
-        return cli_usage("--session: it must be one line");
-    }
-    call->session = options->session;
-    if (options->file != NULL) {
-        code = read_file(options->file, &sql);
-    } else {
-        ps_buf_append_text(&sql, options->command);
-    }
+    int code = run_sql(call, sql, &reply, &results);
     if (code == CLI_OK) {
-        code = run_sql(call, ps_buf_slice(&sql), &reply, &results);
-    }
-    if (code == CLI_OK) {
-        print_results(call, &reply, results, options->json);
+        print_results(call, &reply, results, as_json);
     }
     json_decref(results);
     http_reply_fini(&reply);
+    return code;
+}
+
+static int import_and_print(const struct call *call, struct ps_slice sql, bool as_json)
+{
+    json_t *result = NULL;
+    if (call->session != NULL) {
+        return cli_usage("--session: a file of more than %d bytes has none", SQL_SIZE_MAX);
+    }
+    int code = d1_import(&call->client, call->database, sql, &result);
+    if (code == CLI_OK) {
+        d1_print_import(&call->client, result, as_json);
+    }
+    json_decref(result);
+    return code;
+}
+
+static int execute(const struct client_args *args, struct call *call)
+{
+    const char *file = args->values[SQL_FILE];
+    bool as_json = args->values[AS_JSON] != NULL;
+    struct ps_buf sql = {0};
+    int code = CLI_OK;
+    call->session = args->values[SESSION];
+    if ((args->values[COMMAND] == NULL) == (file == NULL)) {
+        return cli_usage("d1 execute: --command SQL or --file FILE is expected");
+    }
+    if (call->session != NULL && strpbrk(call->session, "\r\n") != NULL) {
+        return cli_usage("--session: it must be one line");
+    }
+    if (file != NULL) {
+        code = client_read_file(file, FILE_SIZE_MAX, &sql);
+    } else {
+        ps_buf_append_text(&sql, args->values[COMMAND]);
+    }
+    if (code == CLI_OK) {
+        code = (file != NULL && sql.size > SQL_SIZE_MAX ? import_and_print : run_and_print)(
+            call, ps_buf_slice(&sql), as_json);
+    }
     ps_buf_fini(&sql);
     return code;
 }
@@ -394,31 +359,39 @@ static void put_quoted(struct ps_buf *sql, const char *text)
     ps_buf_append_char(sql, '\'');
 }
 
+/* A text without rows that anybody looks at. */
+static int run_quietly(const struct call *call, struct ps_slice sql)
+{
+    struct http_reply reply = {0};
+    json_t *results = NULL;
+    int code = sql.size > SQL_SIZE_MAX ? d1_import(&call->client, call->database, sql, &results)
+                                       : run_sql(call, sql, &reply, &results);
+    json_decref(results);
+    http_reply_fini(&reply);
+    return code;
+}
+
 static int apply_one(const struct call *call, const char *dir, const char *name)
 {
     struct ps_buf path = {0};
     struct ps_buf sql = {0};
-    struct http_reply reply = {0};
-    json_t *results = NULL;
     ps_buf_printf(&path, "%s/%s", dir, name);
-    int code = read_file(ps_buf_text(&path), &sql);
+    int code = client_read_file(ps_buf_text(&path), FILE_SIZE_MAX, &sql);
     if (code == CLI_OK) {
         ps_buf_append_text(&sql, "\n;INSERT INTO d1_migrations (name) values (");
         put_quoted(&sql, name);
         ps_buf_append_text(&sql, ");");
-        code = run_sql(call, ps_buf_slice(&sql), &reply, &results);
+        code = run_quietly(call, ps_buf_slice(&sql));
     }
     (void)printf("%s: %s\n", name, code == CLI_OK ? "applied" : "FAILED, nothing of it is done");
-    json_decref(results);
-    http_reply_fini(&reply);
     ps_buf_fini(&sql);
     ps_buf_fini(&path);
     return code;
 }
 
-static int apply_migrations(const struct d1_options *options, const struct call *call)
+static int apply_migrations(const struct client_args *args, const struct call *call)
 {
-    const char *dir = options->dir == NULL ? "migrations" : options->dir;
+    const char *dir = args->values[DIR_PATH] == NULL ? "migrations" : args->values[DIR_PATH];
     struct dirent **files = NULL;
     int count = scandir(dir, &files, is_migration, by_number);
     if (count < 0) {
@@ -446,23 +419,40 @@ static int apply_migrations(const struct d1_options *options, const struct call 
 
 /* ---- the command ---- */
 
-enum verb { VERB_NONE, VERB_EXECUTE, VERB_MIGRATE, VERB_INFO, VERB_RESTORE };
+enum verb {
+    VERB_NONE,
+    VERB_CREATE,
+    VERB_DELETE,
+    VERB_LIST,
+    VERB_INFO,
+    VERB_EXPORT,
+    VERB_EXECUTE,
+    VERB_MIGRATE,
+    VERB_BOOKMARK,
+    VERB_RESTORE
+};
 
-static enum verb verb_of(const struct d1_options *options)
+static enum verb verb_of(const struct client_args *args)
 {
     static const struct {
         const char *words[2];
         enum verb verb;
-    } known[] = {{{"execute", NULL}, VERB_EXECUTE},
+    } known[] = {{{"create", NULL}, VERB_CREATE},
+                 {{"delete", NULL}, VERB_DELETE},
+                 {{"list", NULL}, VERB_LIST},
+                 {{"info", NULL}, VERB_INFO},
+                 {{"export", NULL}, VERB_EXPORT},
+                 {{"execute", NULL}, VERB_EXECUTE},
                  {{"migrations", "apply"}, VERB_MIGRATE},
-                 {{"time-travel", "info"}, VERB_INFO},
+                 {{"time-travel", "info"}, VERB_BOOKMARK},
                  {{"time-travel", "restore"}, VERB_RESTORE}};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         size_t count = known[i].words[1] == NULL ? 1 : 2;
-        bool same = options->word_count == count + 1; /* and the database */
+        size_t names = known[i].verb == VERB_LIST ? 0 : 1;
+        bool same = args->word_count == count + names;
         for (size_t word = 0; word < count && same; word++) {
-            same = strcmp(options->words[word], known[i].words[word]) == 0;
+            same = strcmp(args->words[word], known[i].words[word]) == 0;
         }
         if (same) {
             return known[i].verb;
@@ -471,54 +461,97 @@ static enum verb verb_of(const struct d1_options *options)
     return VERB_NONE;
 }
 
-static int travel(const struct d1_options *options, const struct call *call, bool restore)
+static int travel(const struct client_args *args, const struct call *call, bool restore)
 {
-    const struct d1_travel travel = {.state = call->state,
-                                     .pop = call->pop,
+    const struct d1_travel travel = {.client = &call->client,
                                      .database = call->database,
-                                     .bookmark = options->bookmark,
-                                     .timestamp = options->timestamp,
+                                     .bookmark = args->values[BOOKMARK],
+                                     .timestamp = args->values[TIMESTAMP],
                                      .restore = restore,
-                                     .json = options->json};
+                                     .json = args->values[AS_JSON] != NULL};
     return d1_travel_run(&travel);
 }
 
-static int run(const struct d1_options *options, enum verb verb,
-               const struct ps_cluster_state *state)
+static int export(const struct client_args *args, const struct call *call)
 {
-    const struct ps_cluster *cluster = &state->cluster;
-    const char *name = options->words[options->word_count - 1];
-    int pop = options->pop == NULL ? 0 : ps_cluster_find_pop(cluster, ps_slice_of(options->pop));
-    int store = ps_cluster_find_store(cluster, ps_slice_of(name));
-    if (pop < 0) {
-        return cli_usage("--pop %s: it is none of the cluster's PoPs", options->pop);
+    const struct d1_export options = {.output = args->values[OUTPUT],
+                                      .tables = args->values[TABLES],
+                                      .no_data = args->values[NO_DATA] != NULL,
+                                      .no_schema = args->values[NO_SCHEMA] != NULL};
+    if (options.output == NULL) {
+        return cli_usage("d1 export: --output FILE is expected");
     }
-    if (store < 0 || cluster->stores[store].type != PS_STORE_D1) {
-        return cli_usage("the cluster has no D1 database \"%s\"; see popsim status", name);
+    return d1_export(&call->client, call->database, &options);
+}
+
+/* One of the cluster's stores, or one that was made since. */
+static int find(struct call *call)
+{
+    const struct ps_cluster *cluster = &call->client.state->cluster;
+    int store = ps_cluster_find_store(cluster, ps_slice_of(call->database));
+    if (store >= 0 && cluster->stores[store].type != PS_STORE_D1) {
+        return cli_usage("the cluster has no D1 database \"%s\"; see popsim d1 list",
+                         call->database);
     }
-    struct call call = {.state = state, .pop = (size_t)pop, .database = name};
-    return verb == VERB_EXECUTE   ? execute(options, &call)
-           : verb == VERB_MIGRATE ? apply_migrations(options, &call)
-                                  : travel(options, &call, verb == VERB_RESTORE);
+    (void)snprintf(call->store, sizeof call->store, "%s", call->database);
+    return store >= 0 ? CLI_OK : d1_find(&call->client, call->database, call->store);
+}
+
+static int run(const struct client_args *args, enum verb verb, const struct ps_cluster_state *state)
+{
+    const char *name = args->words[args->word_count - 1];
+    bool json = args->values[AS_JSON] != NULL;
+    struct call call = {.database = name};
+    int code = client_init(&call.client, args, state);
+    bool found = verb == VERB_EXECUTE || verb == VERB_MIGRATE;
+    if (code == CLI_OK && found) {
+        code = find(&call);
+    }
+    if (code != CLI_OK) {
+        return code;
+    }
+    switch (verb) {
+    case VERB_CREATE:
+        return d1_create(&call.client, name, args->values[LOCATION], json);
+    case VERB_DELETE:
+        return d1_delete(&call.client, name);
+    case VERB_LIST:
+        return d1_list(&call.client, json);
+    case VERB_INFO:
+        return d1_info(&call.client, name, json);
+    case VERB_EXPORT:
+        return export(args, &call);
+    case VERB_EXECUTE:
+        return execute(args, &call);
+    case VERB_MIGRATE:
+        return apply_migrations(args, &call);
+    case VERB_BOOKMARK:
+    case VERB_RESTORE:
+        return travel(args, &call, verb == VERB_RESTORE);
+    case VERB_NONE:
+        break;
+    }
+    return CLI_BAD_INPUT;
 }
 
 int cmd_d1(int argc, char **argv)
 {
-    struct d1_options options = {0};
-    if (cli_parse(&argp, argc, argv, &options) != 0) {
+    struct client_args args = {0};
+    if (cli_parse(&argp, argc, argv, &args) != 0) {
         return CLI_BAD_INPUT;
     }
-    enum verb verb = verb_of(&options);
+    enum verb verb = verb_of(&args);
     if (verb == VERB_NONE) {
-        return cli_usage("d1: execute, migrations apply, time-travel info or time-travel restore, "
-                         "and a DATABASE are expected; see popsim d1 --help");
+        return cli_usage("d1: list, or create, delete, info, execute, export, migrations apply, "
+                         "time-travel info or time-travel restore and a DATABASE are expected; see "
+                         "popsim d1 --help");
     }
     struct ps_error err = {0};
     struct ps_cluster_state state;
-    if (cli_running(cli_state_folder(options.state), &state, &err) != PS_OK) {
+    if (cli_running(cli_state_folder(args.state), &state, &err) != PS_OK) {
         return cli_fail(&err);
     }
-    int code = run(&options, verb, &state);
+    int code = run(&args, verb, &state);
     ps_cluster_state_fini(&state);
     return code;
 }

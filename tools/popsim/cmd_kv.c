@@ -1,11 +1,10 @@
 /* popsim kv: the verbs of wrangler against a PoP, as a Worker's binding would see it. */
 #include "node/kv/kv.h"
-#include "tools/popsim/cli.h"
+#include "tools/popsim/client.h"
 #include "tools/popsim/http_client.h"
 
 #include <jansson.h>
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,100 +13,40 @@
 
 #define NAMESPACES "/client/v4/accounts/popsim/storage/kv/namespaces"
 
+enum value {
+    POP = CLIENT_POP,
+    TTL,
+    EXPIRATION,
+    METADATA,
+    CACHE_TTL,
+    PREFIX,
+    LIMIT,
+    CURSOR,
+    VALUE_PATH,
+};
+
 enum {
-    OPTION_POP = CLI_OPTION,
-    OPTION_TTL,
-    OPTION_EXPIRATION,
-    OPTION_METADATA,
-    OPTION_CACHE_TTL,
-    OPTION_PREFIX,
-    OPTION_LIMIT,
-    OPTION_CURSOR,
-    OPTION_PATH,
-    WORDS_MAX = 4,
     MS_PER_S = 1000,
-    CHUNK = 65536,
     FILE_SIZE_MAX = 104857600 /* a bulk write's documented limit */
 };
 
-struct kv_options {
-    const char *state;
-    const char *pop;
-    const char *ttl;
-    const char *expiration;
-    const char *metadata;
-    const char *cache_ttl;
-    const char *prefix;
-    const char *limit;
-    const char *cursor;
-    const char *path;
-    const char *words[WORDS_MAX];
-    size_t word_count;
-};
-
-static error_t parse_option(int key, char *argument, struct argp_state *state)
-{
-    struct kv_options *options = state->input;
-    switch (key) {
-    case OPTION_POP:
-        options->pop = argument;
-        break;
-    case OPTION_TTL:
-        options->ttl = argument;
-        break;
-    case OPTION_EXPIRATION:
-        options->expiration = argument;
-        break;
-    case OPTION_METADATA:
-        options->metadata = argument;
-        break;
-    case OPTION_CACHE_TTL:
-        options->cache_ttl = argument;
-        break;
-    case OPTION_PREFIX:
-        options->prefix = argument;
-        break;
-    case OPTION_LIMIT:
-        options->limit = argument;
-        break;
-    case OPTION_CURSOR:
-        options->cursor = argument;
-        break;
-    case OPTION_PATH:
-        options->path = argument;
-        break;
-    case CLI_OPTION_STATE:
-        options->state = argument;
-        break;
-    case ARGP_KEY_ARG:
-        if (options->word_count == WORDS_MAX) {
-            argp_error(state, "too many arguments");
-        }
-        options->words[options->word_count++] = argument;
-        break;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-    return 0;
-}
-
 static const struct argp_option argp_options[] = {
-    {"pop", OPTION_POP, "CODE", 0, "The PoP to talk to (default: the first)", 0},
-    {"ttl", OPTION_TTL, "SECONDS", 0, "put: expire after so long", 0},
-    {"expiration", OPTION_EXPIRATION, "UNIX_S", 0, "put: expire at this time", 0},
-    {"metadata", OPTION_METADATA, "JSON", 0, "put: metadata", 0},
-    {"path", OPTION_PATH, "FILE", 0, "put: take the value from FILE", 0},
-    {"cache-ttl", OPTION_CACHE_TTL, "SECONDS", 0, "get: keep the PoP's entry so long", 0},
-    {"prefix", OPTION_PREFIX, "TEXT", 0, "list: only names that start with TEXT", 0},
-    {"limit", OPTION_LIMIT, "N", 0, "list: at most N names", 0},
-    {"cursor", OPTION_CURSOR, "TEXT", 0, "list: go on where an earlier list ended", 0},
+    CLIENT_POP_OPTION,
+    {"ttl", CLI_OPTION + TTL, "SECONDS", 0, "put: expire after so long", 0},
+    {"expiration", CLI_OPTION + EXPIRATION, "UNIX_S", 0, "put: expire at this time", 0},
+    {"metadata", CLI_OPTION + METADATA, "JSON", 0, "put: metadata", 0},
+    {"path", CLI_OPTION + VALUE_PATH, "FILE", 0, "put: take the value from FILE", 0},
+    {"cache-ttl", CLI_OPTION + CACHE_TTL, "SECONDS", 0, "get: keep the PoP's entry so long", 0},
+    {"prefix", CLI_OPTION + PREFIX, "TEXT", 0, "list: only names that start with TEXT", 0},
+    {"limit", CLI_OPTION + LIMIT, "N", 0, "list: at most N names", 0},
+    {"cursor", CLI_OPTION + CURSOR, "TEXT", 0, "list: go on where an earlier list ended", 0},
     CLI_STATE_OPTION,
     {0},
 };
 
 static const struct argp argp = {
     argp_options,
-    parse_option,
+    client_parse,
     "put STORE KEY [VALUE]\nget STORE KEY\ndelete STORE KEY\nlist STORE\n"
     "bulk put STORE FILE\nbulk get STORE FILE\nbulk delete STORE FILE",
     "Put, get, delete and list keys of a KV store at a PoP.\v"
@@ -119,26 +58,12 @@ static const struct argp argp = {
     NULL,
     NULL};
 
-static void encode(struct ps_buf *buf, const char *text)
-{
-    for (const char *at = text; *at != '\0'; at++) {
-        unsigned char byte = (unsigned char)*at;
-        bool plain = (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
-                     (byte >= '0' && byte <= '9') || strchr("-._~", byte) != NULL;
-        if (plain) {
-            ps_buf_append_char(buf, *at);
-        } else {
-            ps_buf_printf(buf, "%%%02X", byte);
-        }
-    }
-}
-
 static void add_query(struct ps_buf *target, const char *name, const char *value)
 {
     if (value != NULL) {
         bool first = memchr(target->data, '?', target->size) == NULL;
         ps_buf_printf(target, "%c%s=", first ? '?' : '&', name);
-        encode(target, value);
+        client_put_coded(target, value);
     }
 }
 
@@ -178,35 +103,15 @@ static void print_staleness(const char *pop, const struct http_reply *reply)
     }
 }
 
-static int read_file(const char *path, struct ps_buf *ret)
+static int read_value(const struct client_args *args, struct ps_buf *ret)
 {
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL) {
-        return cli_usage("%s: %s", path, strerror(errno));
+    if (args->values[VALUE_PATH] != NULL) {
+        return client_read_file(args->values[VALUE_PATH], FILE_SIZE_MAX, ret);
     }
-    size_t got;
-    do {
-        ps_buf_reserve(ret, CHUNK);
-        got = fread(ret->data + ret->size, 1, CHUNK, file);
-        ret->size += got;
-    } while (got > 0 && ret->size <= FILE_SIZE_MAX);
-    bool failed = ferror(file) != 0;
-    (void)fclose(file);
-    if (ret->size > FILE_SIZE_MAX) {
-        return cli_usage("%s: more than %d bytes", path, FILE_SIZE_MAX);
-    }
-    return failed ? cli_usage("%s: it cannot be read", path) : CLI_OK;
-}
-
-static int read_value(const struct kv_options *options, struct ps_buf *ret)
-{
-    if (options->path != NULL) {
-        return read_file(options->path, ret);
-    }
-    if (options->word_count < 4) {
+    if (args->word_count < 4) {
         return cli_usage("kv put: VALUE or --path FILE is missing");
     }
-    ps_buf_append_text(ret, options->words[3]);
+    ps_buf_append_text(ret, args->words[3]);
     return CLI_OK;
 }
 
@@ -232,10 +137,9 @@ static int print_names(struct ps_slice body)
 }
 
 struct call {
-    const struct ps_cluster_state *state;
+    struct client client;
     char store[PS_STORE_NAME_MAX + 1]; /* its name, or its id if it was made at run time */
     char store_id[33];
-    size_t pop;
     const char *verb; /* "put", ..., or "bulk put", ... */
     const char *method;
     struct ps_buf target;
@@ -250,7 +154,7 @@ static bool is(const struct call *call, const char *verb)
 
 static const char *pop_of(const struct call *call)
 {
-    return call->state->cluster.pops[call->pop]->code;
+    return client_code(&call->client);
 }
 
 /* A node's refusal in its own words: the REST API's are in the body. */
@@ -321,10 +225,9 @@ static int print_reply(const struct call *call, const struct http_reply *reply)
 
 static enum ps_status send_call(struct call *call, struct http_reply *ret, struct ps_error *err)
 {
-    if (call->state->token[0] != '\0') {
-        ps_buf_printf(&call->headers, "Authorization: Bearer %s\r\n", call->state->token);
-    }
-    return http_call(call->state->bind, call->state->nodes[call->pop].api_port, call->method,
+    const struct ps_cluster_state *state = call->client.state;
+    client_put_token(&call->client, &call->headers);
+    return http_call(state->bind, state->nodes[call->client.pop].api_port, call->method,
                      ps_buf_slice(&call->target), ps_buf_text(&call->headers),
                      ps_buf_slice(&call->body), HTTP_LIMIT_MS, ret, err);
 }
@@ -370,7 +273,7 @@ static bool find_namespace(struct call *call, const char *name, struct ps_slice 
 
 static int find_store(struct call *call, const char *name)
 {
-    const struct ps_cluster *cluster = &call->state->cluster;
+    const struct ps_cluster *cluster = &call->client.state->cluster;
     int store = ps_cluster_find_store(cluster, ps_slice_of(name));
     if (store >= 0 && cluster->stores[store].type != PS_STORE_KV) {
         return cli_usage("%s is no KV store; see popsim %s", name,
@@ -394,16 +297,16 @@ static int find_store(struct call *call, const char *name)
     return found ? CLI_OK : cli_usage("the cluster has no store \"%s\"; see popsim status", name);
 }
 
-static int prepare_key(const struct kv_options *options, struct call *call)
+static int prepare_key(const struct client_args *args, struct call *call)
 {
-    if (options->word_count < 3) {
+    if (args->word_count < 3) {
         return cli_usage("kv %s: STORE and KEY are expected", call->verb);
     }
-    encode(&call->target, options->words[2]);
+    client_put_coded(&call->target, args->words[2]);
     add_query(&call->target, "urlencoded", "true");
     if (is(call, "get")) {
         call->method = "GET";
-        add_query(&call->target, "cache_ttl", options->cache_ttl);
+        add_query(&call->target, "cache_ttl", args->values[CACHE_TTL]);
         return CLI_OK;
     }
     if (is(call, "delete")) {
@@ -411,22 +314,22 @@ static int prepare_key(const struct kv_options *options, struct call *call)
         return CLI_OK;
     }
     call->method = "PUT";
-    add_query(&call->target, "expiration_ttl", options->ttl);
-    add_query(&call->target, "expiration", options->expiration);
-    if (options->metadata != NULL) {
-        if (strpbrk(options->metadata, "\r\n") != NULL) {
+    add_query(&call->target, "expiration_ttl", args->values[TTL]);
+    add_query(&call->target, "expiration", args->values[EXPIRATION]);
+    if (args->values[METADATA] != NULL) {
+        if (strpbrk(args->values[METADATA], "\r\n") != NULL) {
             return cli_usage("--metadata: it must be one line");
         }
-        ps_buf_printf(&call->headers, "CF-KV-Metadata: %s\r\n", options->metadata);
+        ps_buf_printf(&call->headers, "CF-KV-Metadata: %s\r\n", args->values[METADATA]);
     }
-    return read_value(options, &call->body);
+    return read_value(args, &call->body);
 }
 
 /* Bulk writes are the REST API's alone; a bulk get is a binding's, so that it sees the PoP's cache.
  */
-static int prepare_bulk(const struct kv_options *options, struct call *call)
+static int prepare_bulk(const struct client_args *args, struct call *call)
 {
-    if (options->word_count < 4) {
+    if (args->word_count < 4) {
         return cli_usage("kv %s: STORE and FILE are expected", call->verb);
     }
     ps_buf_append_text(&call->headers, "Content-Type: application/json\r\n");
@@ -434,7 +337,7 @@ static int prepare_bulk(const struct kv_options *options, struct call *call)
         call->method = "POST";
         ps_buf_append_text(&call->target, "bulk/get");
         ps_buf_append_text(&call->body, "{\"keys\":");
-        int code = read_file(options->words[3], &call->body);
+        int code = client_read_file(args->words[3], FILE_SIZE_MAX, &call->body);
         ps_buf_append_char(&call->body, '}');
         return code;
     }
@@ -443,39 +346,37 @@ static int prepare_bulk(const struct kv_options *options, struct call *call)
     call->target.size = 0;
     ps_buf_printf(&call->target, NAMESPACES "/%s/bulk%s", call->store_id,
                   is(call, "bulk put") ? "" : "/delete");
-    return read_file(options->words[3], &call->body);
+    return client_read_file(args->words[3], FILE_SIZE_MAX, &call->body);
 }
 
-static int prepare(const struct kv_options *options, struct call *call)
+static int prepare(const struct client_args *args, struct call *call)
 {
     ps_buf_append_char(&call->target, '/');
     ps_buf_printf(&call->headers, "popsim-store: %s\r\n", call->store);
     if (strncmp(call->verb, "bulk ", 5) == 0) {
-        return prepare_bulk(options, call);
+        return prepare_bulk(args, call);
     }
     if (!is(call, "list")) {
-        return prepare_key(options, call);
+        return prepare_key(args, call);
     }
     call->method = "GET";
-    add_query(&call->target, "prefix", options->prefix);
-    add_query(&call->target, "key_count_limit", options->limit);
-    add_query(&call->target, "cursor", options->cursor);
+    add_query(&call->target, "prefix", args->values[PREFIX]);
+    add_query(&call->target, "key_count_limit", args->values[LIMIT]);
+    add_query(&call->target, "cursor", args->values[CURSOR]);
     return CLI_OK;
 }
 
-static int run(const struct kv_options *options, const char *verb,
+static int run(const struct client_args *args, const char *verb,
                const struct ps_cluster_state *state)
 {
-    const struct ps_cluster *cluster = &state->cluster;
-    int pop = options->pop == NULL ? 0 : ps_cluster_find_pop(cluster, ps_slice_of(options->pop));
-    if (pop < 0) {
-        return cli_usage("--pop %s: it is none of the cluster's PoPs", options->pop);
-    }
-    const char *name = options->words[strncmp(verb, "bulk ", 5) == 0 ? 2 : 1];
-    struct call call = {.state = state, .pop = (size_t)pop, .verb = verb};
-    int code = find_store(&call, name);
+    const char *name = args->words[strncmp(verb, "bulk ", 5) == 0 ? 2 : 1];
+    struct call call = {.verb = verb};
+    int code = client_init(&call.client, args, state);
     if (code == CLI_OK) {
-        code = prepare(options, &call);
+        code = find_store(&call, name);
+    }
+    if (code == CLI_OK) {
+        code = prepare(args, &call);
     }
     if (code == CLI_OK) {
         code = perform(&call);
@@ -485,17 +386,17 @@ static int run(const struct kv_options *options, const char *verb,
 }
 
 /* The verb that the words begin with; NULL if it is none, or no store follows. */
-static const char *verb_of(const struct kv_options *options)
+static const char *verb_of(const struct client_args *args)
 {
     static const char *const verbs[] = {"put",      "get",      "delete",     "list",
                                         "bulk put", "bulk get", "bulk delete"};
     char asked[64];
-    bool bulk = options->word_count >= 2 && strcmp(options->words[0], "bulk") == 0;
-    if (options->word_count < (bulk ? 3 : 2)) {
+    bool bulk = args->word_count >= 2 && strcmp(args->words[0], "bulk") == 0;
+    if (args->word_count < (bulk ? 3 : 2)) {
         return NULL;
     }
-    (void)snprintf(asked, sizeof asked, "%.16s%s%.16s", options->words[0], bulk ? " " : "",
-                   bulk ? options->words[1] : "");
+    (void)snprintf(asked, sizeof asked, "%.16s%s%.16s", args->words[0], bulk ? " " : "",
+                   bulk ? args->words[1] : "");
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(asked, verbs[i]) == 0) {
             return verbs[i];
@@ -506,21 +407,21 @@ static const char *verb_of(const struct kv_options *options)
 
 int cmd_kv(int argc, char **argv)
 {
-    struct kv_options options = {0};
-    if (cli_parse(&argp, argc, argv, &options) != 0) {
+    struct client_args args = {0};
+    if (cli_parse(&argp, argc, argv, &args) != 0) {
         return CLI_BAD_INPUT;
     }
-    const char *verb = verb_of(&options);
+    const char *verb = verb_of(&args);
     if (verb == NULL) {
         return cli_usage("kv: put, get, delete, list or bulk put, get, delete and a STORE are "
                          "expected; see popsim kv --help");
     }
     struct ps_error err = {0};
     struct ps_cluster_state state;
-    if (cli_running(cli_state_folder(options.state), &state, &err) != PS_OK) {
+    if (cli_running(cli_state_folder(args.state), &state, &err) != PS_OK) {
         return cli_fail(&err);
     }
-    int code = run(&options, verb, &state);
+    int code = run(&args, verb, &state);
     ps_cluster_state_fini(&state);
     return code;
 }

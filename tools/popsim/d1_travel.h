@@ -2,12 +2,11 @@
 #ifndef PS_TOOLS_POPSIM_D1_TRAVEL_H
 #define PS_TOOLS_POPSIM_D1_TRAVEL_H
 
-#include "node/cluster/cluster_file.h"
+#include "tools/popsim/client.h"
 
 /** Which state of which database, asked for at which PoP. */
 struct d1_travel {
-    const struct ps_cluster_state *state;
-    size_t pop;
+    const struct client *client;
     const char *database;
     const char *bookmark;  /* NULL: not given */
     const char *timestamp; /* NULL: not given */

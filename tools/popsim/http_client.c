@@ -53,6 +53,8 @@ struct reader {
     bool has_head;
     bool whole;
     bool head_request;
+    FILE *file; /* where the body of a 200 goes; NULL: into the reply */
+    bool file_failed;
 };
 
 static int take_phrase(llhttp_t *llhttp, const char *at, size_t size)
@@ -115,6 +117,10 @@ static int end_head(llhttp_t *llhttp)
 static int take_body(llhttp_t *llhttp, const char *at, size_t size)
 {
     struct reader *reader = llhttp->data;
+    if (reader->file != NULL && reader->reply->status == 200) {
+        reader->file_failed = fwrite(at, 1, size, reader->file) != size;
+        return reader->file_failed ? HPE_USER : 0;
+    }
     ps_buf_append(&reader->reply->body, at, size);
     return reader->reply->body.size > BODY_SIZE_MAX ? HPE_USER : 0;
 }
@@ -252,37 +258,72 @@ static enum ps_status receive(const struct peer *peer, struct reader *reader, st
     return status;
 }
 
+struct question {
+    const char *method;
+    struct ps_slice target;
+    const char *headers;
+    struct ps_slice body;
+};
+
+static enum ps_status call(struct peer *peer, const struct question *question,
+                           struct reader *reader, struct ps_error *err)
+{
+    struct ps_buf head = {0};
+    ps_buf_printf(&head, "%s %.*s HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n%s",
+                  question->method, (int)question->target.size, question->target.data,
+                  peer->address, peer->port, question->headers);
+    ps_buf_printf(&head, "Content-Length: %zu\r\n\r\n", question->body.size);
+    enum ps_status status = dial(peer, err);
+    if (status == PS_OK) {
+        status = send_all(peer, ps_buf_slice(&head), err);
+    }
+    if (status == PS_OK) {
+        status = send_all(peer, question->body, err);
+    }
+    if (status == PS_OK) {
+        status = receive(peer, reader, err);
+    }
+    if (reader->file_failed) {
+        status = ps_fail(err, PS_IO, "the file cannot be written");
+    }
+    if (status != PS_OK) {
+        http_reply_fini(reader->reply);
+    }
+    if (peer->fd >= 0) {
+        (void)close(peer->fd);
+    }
+    ps_buf_fini(&head);
+    return status;
+}
+
+static struct peer peer_of(const char *address, uint16_t port, uint64_t limit_ms)
+{
+    return (struct peer){.address = address,
+                         .port = port,
+                         .fd = -1,
+                         .deadline_ns = cli_monotonic_ns() + limit_ms * NS_PER_MS};
+}
+
 enum ps_status http_call(const char *address, uint16_t port, const char *method,
                          struct ps_slice target, const char *headers, struct ps_slice body,
                          uint64_t limit_ms, struct http_reply *ret, struct ps_error *err)
 {
-    struct peer peer = {.address = address,
-                        .port = port,
-                        .fd = -1,
-                        .deadline_ns = cli_monotonic_ns() + limit_ms * NS_PER_MS};
-    struct ps_buf head = {0};
-    ps_buf_printf(&head, "%s %.*s HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n%s", method,
-                  (int)target.size, target.data, address, port, headers);
-    ps_buf_printf(&head, "Content-Length: %zu\r\n\r\n", body.size);
+    struct peer peer = peer_of(address, port, limit_ms);
+    const struct question question = {method, target, headers, body};
     struct reader reader;
     *ret = (struct http_reply){0};
     reader_init(&reader, ret, method);
-    enum ps_status status = dial(&peer, err);
-    if (status == PS_OK) {
-        status = send_all(&peer, ps_buf_slice(&head), err);
-    }
-    if (status == PS_OK) {
-        status = send_all(&peer, body, err);
-    }
-    if (status == PS_OK) {
-        status = receive(&peer, &reader, err);
-    }
-    if (status != PS_OK) {
-        http_reply_fini(ret);
-    }
-    if (peer.fd >= 0) {
-        (void)close(peer.fd);
-    }
-    ps_buf_fini(&head);
-    return status;
+    return call(&peer, &question, &reader, err);
+}
+
+enum ps_status http_download(const char *address, uint16_t port, struct ps_slice target, FILE *file,
+                             uint64_t limit_ms, struct http_reply *ret, struct ps_error *err)
+{
+    struct peer peer = peer_of(address, port, limit_ms);
+    const struct question question = {"GET", target, "", {"", 0}};
+    struct reader reader;
+    *ret = (struct http_reply){0};
+    reader_init(&reader, ret, "GET");
+    reader.file = file;
+    return call(&peer, &question, &reader, err);
 }

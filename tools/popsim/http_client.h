@@ -5,6 +5,7 @@
 #include "replication/base/slice.h"
 
 #include <stdint.h>
+#include <stdio.h>
 
 struct http_reply {
     int status;
@@ -25,5 +26,11 @@ PS_MUST_CHECK enum ps_status http_call(const char *address, uint16_t port, const
                                        struct ps_slice target, const char *headers,
                                        struct ps_slice body, uint64_t limit_ms,
                                        struct http_reply *ret, struct ps_error *err);
+
+/** GET `target` into `file`, of any size; what is no 200 is in *ret. Errors: as http_call; PS_IO
+ * (the file). */
+PS_MUST_CHECK enum ps_status http_download(const char *address, uint16_t port,
+                                           struct ps_slice target, FILE *file, uint64_t limit_ms,
+                                           struct http_reply *ret, struct ps_error *err);
 
 #endif
