@@ -86,9 +86,9 @@ static void encode_answer(struct ps_buf *ret, const struct ps_node_store *store,
                           const struct ps_d1_job *job, ps_time_ns eval_ns)
 {
     struct ps_slice body = ps_buf_slice(&job->text);
-    bool too_large = body.size > PS_VALUE_SIZE_MAX;
+    bool too_large = body.size > PS_TEXT_SIZE_MAX;
     if (too_large) {
-        body = PS_LIT("The answer is larger than 25 MiB, which popsim does not send to another "
+        body = PS_LIT("The answer is larger than 63 MiB, which popsim does not send to another "
                       "PoP. (If it wrote, that is done.)");
     }
     struct ps_message message = {.kind = PS_MESSAGE_ANSWERED,

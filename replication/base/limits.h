@@ -17,6 +17,7 @@ enum {
     PS_ENTRIES_MAX = 65536,          /* entries of one record */
     PS_RECORD_SIZE_MAX = 48 << 20,   /* bytes of one encoded record */
     PS_MESSAGE_SIZE_MAX = 64 << 20,  /* bytes of one message between nodes */
+    PS_TEXT_SIZE_MAX = (64 << 20) - (64 << 10), /* ... of a query's or an answer's text in one */
     PS_BATCH_SIZE = 1 << 20, /* bytes after which a batch is closed (one record may exceed it) */
     PS_NESTING_MAX = 8,      /* msgpack nesting that a message may have */
     PS_OUTAGES_MAX = 4096    /* outages of one link that are kept */

@@ -243,7 +243,7 @@ static void read_fields(struct ps_wire_reader *fields, struct ps_message *messag
         ps_wire_read_token(fields, &message->query.token);
         message->query.flags = ps_wire_read_u64(fields, 0, PS_QUERY_FLAGS);
         message->query.need_lsn = ps_wire_read_u64(fields, 0, UINT64_MAX - 1);
-        message->query.body = ps_wire_read_bin(fields, 0, PS_VALUE_SIZE_MAX);
+        message->query.body = ps_wire_read_bin(fields, 0, PS_TEXT_SIZE_MAX);
         break;
     case PS_MESSAGE_ANSWERED:
         message->answered.status = (enum ps_status)ps_wire_read_u64(fields, PS_OK, PS_UNSUPPORTED);
@@ -254,7 +254,7 @@ static void read_fields(struct ps_wire_reader *fields, struct ps_message *messag
         message->answered.restores = (uint32_t)ps_wire_read_u64(fields, 0, UINT32_MAX);
         message->answered.eval_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
         message->answered.run_ns = ps_wire_read_u64(fields, 0, PS_NEVER - 1);
-        message->answered.body = ps_wire_read_bin(fields, 0, PS_VALUE_SIZE_MAX);
+        message->answered.body = ps_wire_read_bin(fields, 0, PS_TEXT_SIZE_MAX);
         break;
     }
     ps_wire_read_end(fields);

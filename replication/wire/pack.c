@@ -33,7 +33,7 @@ void ps_pack_bool(msgpack_packer *packer, bool value)
 
 void ps_pack_bin(msgpack_packer *packer, struct ps_slice bytes)
 {
-    PS_ASSERT(bytes.size <= PS_VALUE_SIZE_MAX);
+    PS_ASSERT(bytes.size <= PS_TEXT_SIZE_MAX);
     (void)msgpack_pack_bin(packer, bytes.size);
     if (bytes.size > 0) {
         (void)msgpack_pack_bin_body(packer, bytes.data, bytes.size);

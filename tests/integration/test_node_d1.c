@@ -1072,6 +1072,24 @@ static void test_rest(void **state)
     assert_int_equal(call_status(port, "POST", "/query", "KV", "{}"), 405);
 }
 
+/* That many megabytes. */
+#define LARGE(count)                                                                               \
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n LIMIT " count                    \
+    ") SELECT hex(zeroblob(500000)) FROM n"
+
+/* What home sends another PoP may be larger than any value of KV; what is too large is told. */
+static void test_large_answers(void **state)
+{
+    const struct cluster *cluster = *state;
+    for (size_t i = 0; i < 2; i++) {
+        struct reply reply = run(cluster->ports[i], "DB", LARGE("62"), NULL);
+        assert_int_equal(reply.status, 200);
+        assert_true(reply.body_size > 62000000 && reply.body_size < 63000000);
+        reply_fini(&reply);
+        assert_true(fails(cluster->ports[i], "DB", LARGE("70"), NULL, "memory limit"));
+    }
+}
+
 /* ---- databases made at run time ---- */
 
 static bool is_listed(const struct cluster *cluster, const char *name, bool expected)
@@ -1392,6 +1410,7 @@ int main(int argc, char **argv)
         TEST(test_home_killed_while_it_commits),
         TEST(test_same_token_runs_once),
         TEST(test_rest),
+        TEST(test_large_answers),
         TEST(test_made_at_run_time),
         TEST(test_deleted_under_way),
         TEST(test_restore),
