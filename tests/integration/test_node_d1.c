@@ -1295,6 +1295,47 @@ static void test_restore(void **state)
     check_pages(cluster, undone);
 }
 
+static bool has_asked_again(uint16_t port)
+{
+    static const char name[] = "popsim_forward_retries_total{pop=\"fra\",store=\"SLOW\"} ";
+    struct reply reply = call(port, "GET", "/metrics", NULL, "", PS_LIT(""));
+    const char *at = strstr(reply.body, name);
+    bool has = at != NULL && strtol(at + sizeof name - 1, NULL, 10) > 0;
+    reply_fini(&reply);
+    return has;
+}
+
+/* Asked for while home is down, and done once when it is back. */
+static void test_restore_at_a_home_that_is_away(void **state)
+{
+    struct cluster *cluster = *state;
+    char bookmark[PS_BOOKMARK_SIZE + 1];
+    char request[256];
+    (void)run_for_bookmark(cluster->ports[1], "SLOW", "CREATE TABLE t (a)", bookmark);
+    assert_true(runs(cluster->ports[1], "SLOW", "DROP TABLE t", NULL, ""));
+    kill_node(cluster, HOME);
+    int fd = dial(cluster->ports[1]);
+    (void)snprintf(request, sizeof request,
+                   "POST " REST "/SLOW/time_travel/restore?bookmark=%s HTTP/1.1\r\nHost: x\r\n"
+                   "Connection: close\r\nContent-Length: 0\r\n\r\n",
+                   bookmark);
+    assert_true(fd >= 0 && send_all(fd, request, strlen(request)));
+    /* It has come so far that it is asked for again and again. */
+    WAIT_FOR(has_asked_again(cluster->ports[1]));
+    start_node(cluster, HOME);
+    wait_for_node(cluster, HOME);
+    struct reply reply = {.body = ""};
+    read_to_end(fd, &reply.bytes);
+    reply_parse(&reply);
+    (void)close(fd);
+    assert_int_equal(reply.status, 200);
+    assert_non_null(strstr(reply.body, "{\"bookmark\":\"00002000-00000003-"));
+    reply_fini(&reply);
+    assert_true(runs(cluster->ports[2], "SLOW", "SELECT count(*) FROM t", NULL, "[[0]]"));
+    assert_true(rest_says(cluster->ports[2], "GET", REST "/SLOW/time_travel/bookmark", "", 200,
+                          "{\"bookmark\":\"00002000-00000003-"));
+}
+
 /* ".../time_travel/<what>?timestamp=" and a cluster time. */
 static void put_time(char ret[256], const char *what, int64_t ns)
 {
@@ -1414,6 +1455,7 @@ int main(int argc, char **argv)
         TEST(test_made_at_run_time),
         TEST(test_deleted_under_way),
         TEST(test_restore),
+        TEST(test_restore_at_a_home_that_is_away),
         TEST(test_times),
     };
     return cmocka_run_group_tests_name("node_d1", tests, NULL, NULL);
