@@ -22,10 +22,10 @@ struct ps_d1_job {
     struct ps_d1_job *next;
     struct ps_slice body;
     unsigned flags;          /* enum ps_query_flag */
+    bool classify;           /* only find out whether it writes */
     struct ps_token token;   /* of its commit; also where its random numbers come from */
     uint64_t lsn;            /* read at; UINT64_MAX: at the newest */
     ps_time_ns now_ns;       /* what 'now' is in SQL; 0: when it is begun, which is put here */
-    bool classify;           /* only find out whether it writes */
     uint64_t queued_mono_ns; /* since when it waits; 0: when it is submitted, which is put here */
     /** On the loop. Owns the job again. */
     void (*done)(struct ps_d1_job *job);
@@ -37,10 +37,10 @@ struct ps_d1_job {
     bool to_primary; /* nothing was done: it writes */
     bool failed;
     bool wrote;           /* it made at_lsn */
+    uint32_t restores;    /* that there had been by at_lsn */
     struct ps_buf text;   /* JSON results, or the reason; ps_d1_job_fini releases it */
     uint64_t at_lsn;      /* that it read at, or made */
     ps_time_ns commit_ns; /* of that LSN; 0: there is none */
-    uint32_t restores;    /* that there had been by then */
 };
 
 /** Start the store's thread. Errors: PS_IO. */

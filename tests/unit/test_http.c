@@ -1278,7 +1278,7 @@ static void d1_admin_answers(void **state)
 }
 
 /* Which state is named: the body that home is asked with, or NULL for what is refused. */
-static void d1_time_travel(void **state)
+static void d1_instants(void **state)
 {
     (void)state;
 
@@ -1342,22 +1342,27 @@ static void d1_time_travel(void **state)
         }
         asked_fini(&asked);
     }
+}
+
+static void d1_restores(void **state)
+{
+    (void)state;
 
     static const struct {
-        enum ps_http_method method;
         const char *rest;
-        int status;
         const char *body;
+        enum ps_http_method method;
+        int status;
     } restores[] = {
-        {PS_HTTP_POST, "/restore?bookmark=0-1%2D2", 0, "b0-1-2"},
-        {PS_HTTP_POST, "/restore?timestamp=1", 0, "t1000000000"},
-        {PS_HTTP_POST, "/restore?bookmark=%x", 400, ""},
-        {PS_HTTP_POST, "/restore?bookmark=a&timestamp=1", 400, ""},
-        {PS_HTTP_POST, "/restore", 400, ""},
-        {PS_HTTP_GET, "/restore?timestamp=1", 405, ""},
-        {PS_HTTP_POST, "/bookmark?timestamp=1", 405, ""},
-        {PS_HTTP_POST, "/restored?timestamp=1", 404, ""},
-        {PS_HTTP_POST, "/", 404, ""},
+        {"/restore?bookmark=0-1%2D2", "b0-1-2", PS_HTTP_POST, 0},
+        {"/restore?timestamp=1", "t1000000000", PS_HTTP_POST, 0},
+        {"/restore?bookmark=%x", "", PS_HTTP_POST, 400},
+        {"/restore?bookmark=a&timestamp=1", "", PS_HTTP_POST, 400},
+        {"/restore", "", PS_HTTP_POST, 400},
+        {"/restore?timestamp=1", "", PS_HTTP_GET, 405},
+        {"/bookmark?timestamp=1", "", PS_HTTP_POST, 405},
+        {"/restored?timestamp=1", "", PS_HTTP_POST, 404},
+        {"/", "", PS_HTTP_POST, 404},
     };
 
     for (size_t i = 0; i < sizeof restores / sizeof restores[0]; i++) {
@@ -1429,7 +1434,8 @@ int main(void)
                                        cmocka_unit_test(d1_admin_routes),
                                        cmocka_unit_test(d1_admin_values),
                                        cmocka_unit_test(d1_admin_answers),
-                                       cmocka_unit_test(d1_time_travel),
+                                       cmocka_unit_test(d1_instants),
+                                       cmocka_unit_test(d1_restores),
                                        cmocka_unit_test(d1_answers),
                                        cmocka_unit_test(every_split),
                                        cmocka_unit_test(what_is_refused),
