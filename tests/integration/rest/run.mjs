@@ -1,4 +1,4 @@
-// The official SDK of the v4 REST API, unmodified, against a live cluster: each KV call and Time Travel, and fails on the
+// The official SDK of the v4 REST API, unmodified, against a live cluster: each call of KV and D1, and fails on the
 // first thing that is not as the service's own answers are.
 //   node run.mjs POPSIM_BINARY
 import { execFile } from "node:child_process";
@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { isDeepStrictEqual, promisify } from "node:util";
 import Cloudflare, { toFile } from "cloudflare";
+import { databases, exported } from "./d1.mjs";
 
 const run = promisify(execFile);
 const popsim = process.argv[2];
@@ -159,7 +160,8 @@ const folder = await mkdtemp(path.join(tmpdir(), "popsim-rest-"));
 const state = path.join(folder, "state");
 await run(popsim, ["up", "--detach", "--quiet", "--state", state, "--port", "0", "--pops", "ams,fra,sin", "--store", "KV=kv", "--store", "DB=d1", "--token", token]);
 try {
-  const status = JSON.parse((await run(popsim, ["status", "--json", "--state", state])).stdout);
+  const ask = async () => JSON.parse((await run(popsim, ["status", "--json", "--state", state])).stdout);
+  let status = await ask();
   const client = (pop, apiToken) =>
     new Cloudflare({ apiToken, baseURL: `http://127.0.0.1:${status.nodes.find((node) => node.pop === pop).port}/client/v4` });
   const sin = client("sin", token);
@@ -170,6 +172,12 @@ try {
   await values(sin, fra);
   await bulk(sin);
   await travel(sin, fra);
+  const t = { account_id, same, refusal, collect, until };
+  const { id, whole } = await databases(t, sin, fra);
+  await run(popsim, ["down", "--state", state]);
+  await run(popsim, ["up", "--detach", "--quiet", "--state", state]);
+  status = await ask();
+  same("after a restart", (await exported(t, client("sin", token), id, {})).text, whole);
 } catch (error) {
   failed += 1;
   console.log(error.stack);
