@@ -287,8 +287,8 @@ static void put_random_database(struct ps_rng *rng, struct ps_buf *sql)
 {
     static const char *const tables[] = {
         "(a, b TEXT, c REAL, d INTEGER, e NUMERIC, f BLOB);\n",
-        "(a INTEGER PRIMARY KEY AUTOINCREMENT, b, c, d, e, f AS "
-        "(typeof(b)));\n",
+        ("(a INTEGER PRIMARY KEY AUTOINCREMENT, b, c, d, e, f AS "
+         "(typeof(b)));\n"),
         "(a, b, c ANY, d, e REAL, f, PRIMARY KEY(c, a)) WITHOUT ROWID;\n",
         "(a INTEGER, b TEXT, c ANY, d REAL, e BLOB, f ANY) STRICT;\n",
     };
