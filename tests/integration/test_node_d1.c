@@ -808,8 +808,8 @@ static void test_large_records_are_caught_up(void **state)
     kill_node(cluster, 1);
     kill_node(cluster, 2);
     static const char *const large[] = {
-        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999) "
-        "INSERT INTO t SELECT i, randomblob(3000) FROM n",
+        ("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 4999) "
+         "INSERT INTO t SELECT i, randomblob(3000) FROM n"),
         "UPDATE t SET b = randomblob(2990) WHERE a % 2 = 0",
         "DELETE FROM t WHERE a >= 3000",
     };
