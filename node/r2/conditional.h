@@ -16,17 +16,17 @@ enum { PS_R2_ETAGS_MAX = 64 }; /* of one list */
 
 /** Zeroed = no condition. Owns its lists when parsed or decoded (ps_r2_condition_fini). */
 struct ps_r2_condition {
-    bool has_matches;
     struct ps_r2_etag *matches; /* etagMatches, If-Match */
     size_t match_count;
-    bool has_differs;
     struct ps_r2_etag *differs; /* etagDoesNotMatch, If-None-Match */
     size_t differ_count;
-    bool has_before;
     int64_t before_ms; /* uploadedBefore, If-Unmodified-Since */
+    int64_t after_ms;  /* uploadedAfter, If-Modified-Since */
+    bool has_matches;
+    bool has_differs;
+    bool has_before;
     bool has_after;
-    int64_t after_ms; /* uploadedAfter, If-Modified-Since */
-    bool seconds;     /* secondsGranularity: If-* headers have whole seconds */
+    bool seconds; /* secondsGranularity: If-* headers have whole seconds */
 };
 
 enum ps_r2_verdict {

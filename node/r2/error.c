@@ -8,7 +8,7 @@
 const struct ps_r2_code_info *ps_r2_code_info(enum ps_r2_code code)
 {
     static const struct ps_r2_code_info table[] = {
-#define INFO(name, v4, s3, http, message) {v4, s3, http, message},
+#define INFO(name, v4, s3, http, message) {s3, message, v4, http},
         PS_R2_CODE_LIST(INFO)
 #undef INFO
     };

@@ -101,10 +101,10 @@ struct ps_r2_error {
 
 /** One line of the table. */
 struct ps_r2_code_info {
-    uint32_t v4_code;
     const char *s3_code;
-    int http_status;
     const char *message;
+    uint32_t v4_code;
+    int http_status;
 };
 
 const struct ps_r2_code_info *ps_r2_code_info(enum ps_r2_code code);

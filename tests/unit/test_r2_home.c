@@ -219,6 +219,7 @@ static void test_copy(void **state)
     check_code(&world, &copy, PS_R2_CODE_NONE);
     assert_true(find(&world, "to", &object));
     assert_int_equal(object.meta.custom_count, 3);
+    assert_non_null(object.meta.custom);
     assert_true(ps_slice_eq(object.meta.custom[0].value, PS_LIT("3")));
     assert_true(ps_slice_eq(object.meta.custom[2].name, PS_LIT("a")));
     assert_true(ps_slice_eq(object.meta.http.content_type, PS_LIT("text/html")));
