@@ -585,6 +585,12 @@ static void test_a_record_of_several_entries(void **state)
     commit_all(&world, 200, PS_OK, &results);
     assert_int_equal(results.written[0].status, PS_OK);
     assert_int_equal(results.written[0].lsn, 3);
+    /* Whose LSN is 0 takes what comes (a bucket's). */
+    struct ps_record any = {.entries = entries, .entry_count = 2};
+    ps_primary_append(world.primary, &any, NULL);
+    commit_all(&world, 300, PS_OK, &results);
+    assert_int_equal(results.written[0].status, PS_OK);
+    assert_int_equal(results.written[0].lsn, 4);
     tear_down(&world);
 }
 

@@ -478,6 +478,40 @@ static void test_complete_checksums(void **state)
     r2_world_fini(&world);
 }
 
+/* As many parts as there may be: one record, whose object lists them all. */
+static void test_most_parts(void **state)
+{
+    (void)state;
+    static struct ps_r2_named_part named[PS_R2_PARTS_MAX];
+    static char etags[PS_R2_PARTS_MAX][PS_R2_ETAG_SIZE];
+    struct r2_world world;
+    r2_world_init(&world, 0, on_answer);
+    struct upload upload = begin(&world, "k", 0, false);
+    for (uint32_t i = 0; i < PS_R2_PARTS_MAX; i++) {
+        struct ps_r2_blob blob = {.id = {{1}}, .size = PS_R2_PART_SIZE_MIN};
+        struct ps_r2_request part = part_of(&upload, i + 1, &blob);
+        assert_int_equal(run(&world, &part)->error.code, PS_R2_CODE_NONE);
+        ps_r2_etag_of_md5(part.computed.bytes[PS_R2_MD5], etags[i]);
+        named[i] = (struct ps_r2_named_part){.number = i + 1, .etag = ps_slice_of(etags[i])};
+    }
+    struct ps_r2_request complete = complete_of(&upload);
+    complete.parts = named;
+    complete.part_count = PS_R2_PARTS_MAX;
+    const struct ps_r2_answer *answer = run(&world, &complete);
+    assert_int_equal(answer->error.code, PS_R2_CODE_NONE);
+    assert_int_equal(answer->object.size, PS_R2_PARTS_MAX * PS_R2_PART_SIZE_MIN);
+    assert_string_equal(answer->object.etag + 32, "-10000");
+    struct ps_r2_object object;
+    struct ps_r2_body body;
+    assert_true(find(&world, "k", &object));
+    assert_int_equal(ps_r2_object_body(&object, &body), PS_OK);
+    assert_int_equal(body.blob_count, PS_R2_PARTS_MAX);
+    ps_r2_body_fini(&body);
+    ps_r2_object_fini(&object);
+    forget_answers();
+    r2_world_fini(&world);
+}
+
 static void test_old_uploads(void **state)
 {
     (void)state;
@@ -662,13 +696,21 @@ static void test_purge(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_put_and_delete),     cmocka_unit_test(test_conditions),
-        cmocka_unit_test(test_write_limit),        cmocka_unit_test(test_copy),
-        cmocka_unit_test(test_multipart),          cmocka_unit_test(test_complete_refuses),
-        cmocka_unit_test(test_complete_condition), cmocka_unit_test(test_complete_checksums),
-        cmocka_unit_test(test_old_uploads),        cmocka_unit_test(test_tries),
-        cmocka_unit_test(test_bad_bytes),          cmocka_unit_test(test_failed_commit),
-        cmocka_unit_test(test_who_waits),          cmocka_unit_test(test_purge),
+        cmocka_unit_test(test_put_and_delete),
+        cmocka_unit_test(test_conditions),
+        cmocka_unit_test(test_write_limit),
+        cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_multipart),
+        cmocka_unit_test(test_complete_refuses),
+        cmocka_unit_test(test_complete_condition),
+        cmocka_unit_test(test_complete_checksums),
+        cmocka_unit_test(test_old_uploads),
+        cmocka_unit_test(test_most_parts),
+        cmocka_unit_test(test_tries),
+        cmocka_unit_test(test_bad_bytes),
+        cmocka_unit_test(test_failed_commit),
+        cmocka_unit_test(test_who_waits),
+        cmocka_unit_test(test_purge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
