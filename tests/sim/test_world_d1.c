@@ -407,6 +407,30 @@ static void test_sessions(void **state)
     ps_history_destroy(history);
 }
 
+/* A live PoP takes a moment to send a request on, in which its link may be healed. */
+static void test_asked_before_the_link_was_healed(void **state)
+{
+    (void)state;
+    static const char yaml[] = HEAD("") "  - {name: w, at: 5s, pop: ams, " INSERT "}}\n"
+                                        "  - {name: none, at: 21s, pop: syd, " COUNT "}}\n"
+                                        "faults: [{at: 10s, for: 10s, partition: {pop: syd}}]\n";
+    struct ps_history *history = history_of(yaml);
+    struct ps_op *op = (struct ps_op *)(uintptr_t)op_at(history, "none/syd", 21 * PS_SECOND);
+    assert_verifies(history, yaml);
+    op->invoke_ns = 20 * PS_SECOND - PS_MS;
+    struct ps_verify_result result;
+    assert_int_equal(ps_verify(history, &result, NULL), PS_OK);
+    assert_int_equal(result.differences, 1); /* a virtual one takes none */
+    history->live = true;
+    assert_verifies(history, yaml);
+    op->invoke_ns = 15 * PS_SECOND;
+    op->eval_ns = 16 * PS_SECOND;
+    assert_int_equal(ps_verify(history, &result, NULL), PS_OK);
+    assert_int_equal(result.differences, 1);
+    assert_non_null(strstr(result.first, "the link was cut"));
+    ps_history_destroy(history);
+}
+
 /* The client waits for what it wrote, up to the time limit; what it writes next does not wait. */
 static void test_a_bookmark_waits(void **state)
 {
@@ -578,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_golden_history),
         cmocka_unit_test(test_sessions),
         cmocka_unit_test(test_a_bookmark_waits),
+        cmocka_unit_test(test_asked_before_the_link_was_healed),
         cmocka_unit_test(test_a_schema_comes_late),
         cmocka_unit_test(test_a_cut_link_and_home_down),
         cmocka_unit_test(test_a_wrong_schema),
