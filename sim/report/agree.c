@@ -5,10 +5,13 @@
 
 #include <string.h>
 
+/* What a database's schema has made has no session. */
+#define SCHEMA UINT32_MAX
+
 /* The write that made a version. */
 struct maker {
-    uint32_t session; /* in the common names */
-    uint64_t number;
+    uint32_t session; /* in the common names; SCHEMA */
+    uint64_t number;  /* in it; of a schema its hash */
     bool known;
 };
 
@@ -20,6 +23,7 @@ struct side {
     size_t *ends;             /* of common session s: ops[ends[s] .. ends[s + 1]) */
     struct maker **makers;    /* per store: by LSN */
     uint64_t *lsn_most;       /* per store */
+    uint64_t *schema_lsn;     /* per store: what its schema made; 0: it has none */
 };
 
 static int compare_ids(const void *left, const void *right)
@@ -62,19 +66,46 @@ static void order_ops(struct side *side, size_t session_count)
     free(by_id);
 }
 
+/* A run's own records of no operation are those of its schemas: what others wrote has no request.
+ */
+static void note_schemas(struct side *side)
+{
+    const struct ps_history *history = side->history;
+    for (size_t i = 0; i < history->foreign_count; i++) {
+        const struct ps_foreign *record = &history->foreign[i];
+        if (record->request != 0 && record->lsn <= side->lsn_most[record->store]) {
+            struct ps_slice request = ps_intern_text(history->requests, record->request - 1);
+            side->schema_lsn[record->store] = record->lsn;
+            side->makers[record->store][record->lsn] =
+                (struct maker){SCHEMA, ps_slice_hash(request), true};
+        }
+    }
+}
+
+static void note_most(struct side *side, uint16_t store, uint64_t lsn)
+{
+    const struct ps_history *history = side->history;
+    /* An LSN beyond the number of records is forged. */
+    if (lsn > side->lsn_most[store] && lsn <= history->op_count + history->foreign_count) {
+        side->lsn_most[store] = lsn;
+    }
+}
+
 static void note_makers(struct side *side, size_t session_count)
 {
     const struct ps_history *history = side->history;
     size_t stores = history->cluster->store_count;
     side->makers = PS_NEW_ARRAY(struct maker *, stores + 1);
     side->lsn_most = PS_NEW_ARRAY(uint64_t, stores + 1);
+    side->schema_lsn = PS_NEW_ARRAY(uint64_t, stores + 1);
     for (size_t i = 0; i < history->op_count; i++) {
         const struct ps_op *op = &history->ops[i];
-        bool more = ps_op_is_write(op) && op->lsn > side->lsn_most[op->store];
-        /* An LSN beyond the number of records is forged. */
-        if (more && op->lsn <= history->op_count + history->foreign_count) {
-            side->lsn_most[op->store] = op->lsn;
+        if (ps_op_is_write(op)) {
+            note_most(side, op->store, op->lsn);
         }
+    }
+    for (size_t i = 0; i < history->foreign_count; i++) {
+        note_most(side, history->foreign[i].store, history->foreign[i].lsn);
     }
     for (size_t s = 0; s < stores; s++) {
         side->makers[s] = PS_NEW_ARRAY(struct maker, side->lsn_most[s] + 1);
@@ -87,6 +118,7 @@ static void note_makers(struct side *side, size_t session_count)
             }
         }
     }
+    note_schemas(side);
 }
 
 static void side_fini(struct side *side)
@@ -96,6 +128,7 @@ static void side_fini(struct side *side)
     }
     free(side->makers);
     free(side->lsn_most);
+    free(side->schema_lsn);
     free(side->common);
     free(side->ops);
     free(side->ends);
@@ -113,6 +146,23 @@ static struct maker maker_of(const struct side *side, const struct ps_op *op)
     struct maker none = {0};
     return op->lsn != 0 && op->lsn <= side->lsn_most[op->store] ? side->makers[op->store][op->lsn]
                                                                 : none;
+}
+
+/* The LSN that what `maker` made has in this run; `otherwise`: it was not made there. */
+static uint64_t lsn_made(const struct side *side, uint16_t store, const struct maker *maker,
+                         uint64_t otherwise)
+{
+    if (maker->session == SCHEMA) {
+        return side->schema_lsn[store] == 0 ? otherwise : side->schema_lsn[store];
+    }
+    const struct ps_op *op = op_at(side, maker->session, maker->number);
+    return op == NULL || !ps_op_is_write(op) ? otherwise : op->lsn;
+}
+
+/* Is there an answer to compare? What D1 refuses is one, which depends on the version. */
+static bool is_answered(const struct ps_op *op)
+{
+    return op->error == PS_OK || (ps_op_is_d1(op) && op->error == PS_INVALID && op->eval_ns != 0);
 }
 
 static struct ps_slice request_of(const struct side *side, const struct ps_op *op)
@@ -141,12 +191,13 @@ static void compare_gets(const struct side *left, const struct ps_op *a, const s
                 (made_a.known && made_b.known && made_a.session == made_b.session &&
                  made_a.number == made_b.number);
     /* The same version is absent in one run if its life had ended when it was read there. */
-    if (same && a->found == b->found) {
+    if (same && a->found == b->found && a->error == b->error) {
         ret->same++;
         return;
     }
-    const struct ps_op *twin = made_a.known ? op_at(right, made_a.session, made_a.number) : NULL;
-    uint64_t lsn = a->lsn == 0 ? 0 : twin == NULL || !ps_op_is_write(twin) ? b->lsn : twin->lsn;
+    uint64_t lsn = a->lsn == 0    ? 0
+                   : made_a.known ? lsn_made(right, b->store, &made_a, b->lsn)
+                                  : b->lsn;
     if (lsn == b->lsn || (lsn == 0 && a->lsn != 0)) {
         ret->other++;
     } else if (b->lsn > lsn) {
@@ -160,7 +211,7 @@ static void compare(const struct side *left, const struct ps_op *a, const struct
                     const struct ps_op *b, struct ps_histogram *shifts, struct ps_agreement *ret)
 {
     ret->matched++;
-    if (a->error != PS_OK || b->error != PS_OK) {
+    if (!is_answered(a) || !is_answered(b)) {
         ret->failed++;
         return;
     }

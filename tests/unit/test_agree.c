@@ -128,6 +128,56 @@ static void test_no_telling(void **state)
     ps_history_destroy(right);
 }
 
+static struct ps_op *ask(struct ps_history *history, uint64_t lsn, bool wrote, ps_time_ns at_ns)
+{
+    struct ps_op *op = add(history, PS_OP_D1_QUERY, "q", "", lsn, at_ns);
+    op->store = 1;
+    op->wrote = wrote;
+    op->request = ps_intern_put(history->requests, PS_LIT("a request")) + 1;
+    return op;
+}
+
+/* The schema is known by what it is, and a refusal is an answer. */
+static void test_databases(void **state)
+{
+    (void)state;
+    struct ps_history *left = begin(false, 0);
+    struct ps_history *right = begin(true, 0);
+    struct ps_history *both[2] = {left, right};
+    for (uint64_t i = 0; i < 2; i++) {
+        struct ps_history *history = both[i];
+        struct ps_store *store;
+        assert_int_equal(ps_cluster_add_store(history->cluster, PS_LIT("DB"), PS_STORE_D1,
+                                              PS_LIT(""), &store, NULL),
+                         PS_OK);
+        /* On the right another run was there before. */
+        history->foreign_count = 1 + i;
+        history->foreign = PS_NEW_ARRAY(struct ps_foreign, 2);
+        history->foreign[0] = (struct ps_foreign){.store = 1, .lsn = 1};
+        history->foreign[i] = (struct ps_foreign){
+            .store = 1,
+            .lsn = 1 + i,
+            .request = ps_intern_put(history->requests, PS_LIT("a schema")) + 1};
+        ask(history, 2 + i, true, 5);
+        ask(history, 1 + i, false, 10);                     /* the same */
+        ask(history, 2 - i, false, 11)->error = PS_INVALID; /* by the op; by others */
+        ask(history, 1 + i, false, 12)->error = PS_INVALID; /* the same */
+        ask(history, 1 + 2 * i, false, 13);                 /* the schema; newer */
+        ask(history, 2, false, 14);                         /* older: the schema's */
+        ask(history, 1 + i, false, 15)->error = i ? PS_INVALID : PS_OK;
+        ask(history, 0, false, 16)->error = i ? PS_TIMEOUT : PS_OK;
+    }
+    struct ps_agreement got = agree(left, right);
+    assert_int_equal(got.matched, 7);
+    assert_int_equal(got.same, 2);
+    assert_int_equal(got.newer, 1);
+    assert_int_equal(got.older, 2);
+    assert_int_equal(got.other, 1);
+    assert_int_equal(got.failed, 1);
+    ps_history_destroy(left);
+    ps_history_destroy(right);
+}
+
 static void test_not_matched(void **state)
 {
     (void)state;
@@ -182,9 +232,9 @@ static void test_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_by_writer),  cmocka_unit_test(test_newer_and_older),
-        cmocka_unit_test(test_no_telling), cmocka_unit_test(test_not_matched),
-        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_by_writer),   cmocka_unit_test(test_newer_and_older),
+        cmocka_unit_test(test_no_telling),  cmocka_unit_test(test_databases),
+        cmocka_unit_test(test_not_matched), cmocka_unit_test(test_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
