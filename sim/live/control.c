@@ -232,8 +232,8 @@ static enum ps_status ask_database(struct ps_live *live, uint16_t pop, const str
                                            live->state->cluster.pops[pop]->code);
 }
 
-/* The first operations are to meet it everywhere, as in the virtual world, where it is there before
- * time begins. */
+/* The run begins at an instant of its own, not at the schema's commit: the first operations are to
+ * meet it everywhere, however fast the cluster's time is. */
 static enum ps_status wait_for_schema(struct ps_live *live, uint16_t store, uint16_t pop,
                                       const char *bookmark, struct ps_error *err)
 {
