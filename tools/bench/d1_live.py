@@ -1,8 +1,11 @@
-"""D1 on a running cluster: what a query of seconds does to keys, what catching up does, and miniflare's D1. See README.md."""
+"""D1 on a running cluster: what a query of seconds does to keys, what catching up does, miniflare's D1. See README.md."""
 
 import contextlib
 import json
+import os
 import pathlib
+import re
+import signal
 import tempfile
 import threading
 import time
@@ -15,6 +18,9 @@ COUNT_TO = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE
 SCHEMA = "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, body TEXT); CREATE INDEX by_name ON t(name)"
 FILL = ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) "
         "INSERT INTO t(name, body) SELECT 'first-' || i, printf('%0100d', i) FROM n")
+TRANSACTIONS = 4
+LARGE = ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) "
+         "INSERT INTO large SELECT i, randomblob(4000) FROM n")
 READ = json.dumps({"sql": "SELECT id, name, body FROM t WHERE id = ?1", "params": ["ROW"]}).replace('"ROW"', "ROW")
 INSERT = json.dumps({"sql": "INSERT INTO t(name, body) VALUES(?1, ?2)", "params": ["user-COUNT", "x" * 100]})
 
@@ -22,7 +28,7 @@ INSERT = json.dumps({"sql": "INSERT INTO t(name, body) VALUES(?1, ?2)", "params"
 def ask(port, sql, params=(), headers=None, path="/query"):
     """Run a statement as the binding does; gives its answer."""
     body = json.dumps({"sql": sql, "params": list(params)}).encode()
-    answer = json.loads(rounds.fetch(f"http://127.0.0.1:{port}{path}", body, 60, {"popsim-store": "DB", **(headers or {})}))
+    answer = json.loads(rounds.fetch(f"http://127.0.0.1:{port}{path}", body, 60, **{"popsim-store": "DB"}, **(headers or {})))
     first = answer[0] if isinstance(answer, list) else answer
     if not first["success"]:
         raise SystemExit(f"{sql}: {answer}")
@@ -62,22 +68,57 @@ class Keys:
         return figures
 
 
+class CatchingUp:
+    """Reads of a key at home while a replica that was stopped catches up with large transactions."""
+
+    def __init__(self, cluster, keys):
+        self.cluster = cluster
+        self.keys = keys
+        ask(self.port(0), "CREATE TABLE large(id INTEGER PRIMARY KEY, body)")
+
+    def port(self, pop):
+        return self.cluster.node(pop)["api_port"]
+
+    def lsn(self, pop):
+        text = rounds.fetch(f"http://127.0.0.1:{self.port(pop)}/metrics").decode()
+        return int(re.search(r'^popsim_have_lsn\{.*store="DB".*\} (\d+)', text, re.M).group(1))
+
+    def run(self):
+        pid = self.cluster.node(1)["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(TRANSACTIONS):
+                ask(self.port(0), LARGE)
+                ask(self.port(0), "DELETE FROM large")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        figures = self.keys.idle()
+        until_s = time.monotonic() + 120
+        while self.lsn(1) < self.lsn(0):
+            if time.monotonic() > until_s:
+                raise SystemExit("the replica does not catch up")
+            time.sleep(0.05)
+        return figures
+
+
 def keys_beside_a_query(stack, asked):
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="popsim-bench-")))
     cluster = stack.enter_context(rounds.Cluster(folder, "--pops", "fra,syd", "--store", "CACHE=kv", "--store", "DB=d1",
                                                  cpu=SERVER_CPU))
     rounds.run([rounds.POPSIM, "kv", "--state", folder, "put", "--pop", "fra", "CACHE", "user:1", "v" * 100])
     pops = {"home": Keys(cluster, 0, asked), "replica": Keys(cluster, 1, asked)}
-    taken = rounds.take_turns({f"{name}, {how}": getattr(keys, how)
-                               for name, keys in pops.items() for how in ("idle", "busy")}, asked.rounds)
+    catching_up = CatchingUp(cluster, pops["home"])
+    parts = {f"{name}, {how}": getattr(keys, how) for name, keys in pops.items() for how in ("idle", "busy")}
+    parts["home, replica catches up"] = catching_up.run
+    taken = rounds.take_turns(parts, asked.rounds)
     if not all(all(figures["outlasted"]) for figures in taken.values() if "outlasted" in figures):
         print("  a query ended before the reads did: give more --query-seconds\n")
-    print(f"  KV reads at a PoP, {asked.connections} connections, idle and while a D1 query of {asked.query_seconds} s runs there, "
-          f"all on CPU {SERVER_CPU}\n")
+    print(f"  KV reads at a PoP, {asked.connections} connections, idle and while a D1 query of {asked.query_seconds} s runs there, and "
+          f"at home while a replica catches up with {TRANSACTIONS} transactions of 20 MB; all on CPU {SERVER_CPU}\n")
     rounds.show_load(taken)
-    rounds.table(["ratio, busy : idle", "p50", "p99", "requests/s"], [
-        [name, *(rounds.short(rounds.ratio(taken[f"{name}, busy"][figure], taken[f"{name}, idle"][figure]))
-                 for figure in ("p50_ms", "p99_ms", "per_s"))] for name in pops])
+    rounds.table(["ratio to the same PoP idle", "p50", "p99", "requests/s"], [
+        [name, *(rounds.short(rounds.ratio(taken[name][figure], taken[f"{name.split(',')[0]}, idle"][figure]))
+                 for figure in ("p50_ms", "p99_ms", "per_s"))] for name in taken if not name.endswith("idle")])
 
 
 # ---- beside miniflare ----

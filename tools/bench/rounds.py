@@ -168,8 +168,8 @@ def ended(process):
         process.stdout.close()
 
 
-def fetch(url, body=None, timeout_s=10, headers=None):
-    with urllib.request.urlopen(urllib.request.Request(url, body, headers or {}), timeout=timeout_s) as answer:
+def fetch(url, body=None, timeout_s=10, **headers):
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=timeout_s) as answer:
         return answer.read()
 
 
