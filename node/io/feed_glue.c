@@ -7,6 +7,7 @@
 #include "node/d1/delta.h"
 #include "node/d1/pages.h"
 #include "node/io/node_internal.h"
+#include "node/io/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -415,10 +416,13 @@ void ps_feed_answered(struct ps_node *node, uint32_t peer, uint32_t request_id,
     } else if (store != NULL && message.kind == PS_MESSAGE_WRITTEN) {
         ps_writes_answered(node, request_id, &message);
     } else if (store != NULL && message.kind == PS_MESSAGE_ANSWERED) {
-        ps_queries_answered(node, request_id, &message);
+        if (!ps_objects_answered(node, request_id, &message)) {
+            ps_queries_answered(node, request_id, &message);
+        }
     } else if (store != NULL && message.kind == PS_MESSAGE_ERROR) {
         if (!ps_writes_answered_error(node, request_id, &message) &&
-            !ps_queries_answered_error(node, request_id, &message)) {
+            !ps_queries_answered_error(node, request_id, &message) &&
+            !ps_objects_answered_error(node, request_id, &message)) {
             ps_follower_error(&store->follower, message.error.status, ps_mono_ns());
         }
     }

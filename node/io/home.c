@@ -3,6 +3,7 @@
 #include "node/d1/pages.h"
 #include "node/io/d1_thread.h"
 #include "node/io/node_internal.h"
+#include "node/io/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -474,7 +475,7 @@ void ps_home_requested(struct ps_node *node, const struct ps_reply_to *from, str
         serve_snapshot(store, from, &message);
         break;
     case PS_MESSAGE_WRITE:
-        if (store->d1 == NULL) {
+        if (store->d1 == NULL && store->objects == NULL) {
             serve_write(store, from, &message);
         } else {
             ps_home_answer_error(node, from, message.store, PS_INVALID);
@@ -483,6 +484,8 @@ void ps_home_requested(struct ps_node *node, const struct ps_reply_to *from, str
     case PS_MESSAGE_QUERY:
         if (store->d1 != NULL) {
             ps_query_serve(store, from, &message);
+        } else if (store->objects != NULL) {
+            ps_objects_serve(store->objects, from, &message);
         } else {
             ps_home_answer_error(node, from, message.store, PS_INVALID);
         }

@@ -4,6 +4,7 @@
 #include "node/io/blobs.h"
 #include "node/io/d1_thread.h"
 #include "node/io/databases.h"
+#include "node/io/objects.h"
 #include "node/io/peer.h"
 #include "node/io/server.h"
 #include "replication/base/assert.h"
@@ -87,6 +88,16 @@ static void on_timer(struct ev_loop *loop, ev_io *watcher, int events)
     ring_alarms(node);
 }
 
+/* Buckets' mutations become records before the next group commit. */
+static void objects_turn(struct ps_node *node)
+{
+    for (size_t i = 0; i < node->store_count; i++) {
+        if (node->stores[i]->objects != NULL) {
+            ps_objects_turn(node->stores[i]->objects);
+        }
+    }
+}
+
 static uint64_t home_store_turn(struct ps_node_store *store, uint64_t mono_ns)
 {
     uint64_t next_ns = PS_NEVER;
@@ -112,6 +123,7 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *watcher, int events)
     bool more = true;
     for (int round = 0; more && round < ROUNDS_MAX; round++) {
         (void)ps_server_turn(node->server);
+        objects_turn(node);
         ps_home_turn(node);
         next_ns = PS_NEVER;
         uint64_t mono_ns = ps_mono_ns();

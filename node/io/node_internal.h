@@ -12,6 +12,8 @@
  *   d1_thread.c        the thread that runs the SQL of one D1 database
  *   home.c             home's part: group commit, publishing, heartbeats, others' requests
  *   feed_glue.c        a follower's part: batches and snapshots into the map, what to ask next
+ *   objects.c          requests to buckets: reads here, mutations at home
+ *   objects_home.c     home's part of that; objects_sweep.c: blobs that nothing refers to
  *   blobs.c            large bodies as files, at home
  *   transfer.c         bodies on their way: into files and out of them, here or at home
  *   peer.c             HTTP to another node
@@ -68,6 +70,8 @@ struct ps_parked_sync;
 struct ps_write_call;
 struct ps_blobs;
 struct ps_d1_thread;
+struct ps_object_call;
+struct ps_objects;
 struct ps_peers;
 struct ps_query;
 struct ps_remote_query;
@@ -121,6 +125,7 @@ struct ps_node_store {
     struct ps_remote_query *first_remote;   /* ... and in the order they came */
     struct ps_remote_query *last_remote;
     size_t remote_size;
+    struct ps_objects *objects; /* a bucket, at home; else NULL */
     struct ps_store_metrics metrics;
 };
 
@@ -160,8 +165,9 @@ struct ps_node {
     ev_io *feed_watchers;
     size_t feed_watcher_count;
     ev_idle feed_idle; /* active while the transport may hold more than one turn's budget */
-    struct ps_forward *forwards; /* by request id */
-    struct ps_query *queries;    /* on their way to home, by request id */
+    struct ps_forward *forwards;         /* by request id */
+    struct ps_query *queries;            /* on their way to home, by request id */
+    struct ps_object_call *object_calls; /* the same of buckets */
     uint32_t next_request_id;
     struct ps_alarm heartbeat;
     struct ps_alarm house;

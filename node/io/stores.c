@@ -6,6 +6,7 @@
 #include "node/io/blobs.h"
 #include "node/io/d1_thread.h"
 #include "node/io/node_internal.h"
+#include "node/io/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -157,6 +158,9 @@ static enum ps_status attach(struct ps_node_store *store, const struct ps_log_st
     status = status == PS_OK ? replay(store, log) : status;
     if (status == PS_OK && config->type == PS_STORE_R2 && config->home == node->pop) {
         status = open_blobs(node, err);
+        if (status == PS_OK) {
+            store->objects = ps_objects_create(store);
+        }
     }
     if (status == PS_OK && config->type == PS_STORE_D1) {
         status = ps_d1_thread_create(store, &store->d1, err);
@@ -179,6 +183,7 @@ static void store_destroy(struct ps_node_store *store)
     ps_home_fini(store);
     ps_heap_fini(&store->waiting);
     ps_primary_destroy(store->primary);
+    ps_objects_destroy(store->objects);
     ps_store_replica_destroy(store->replica);
     ps_link_fini(&store->link);
     if (store->own != NULL) {
@@ -329,6 +334,7 @@ void ps_store_drop(struct ps_node_store *store)
     ps_reads_end(store, true);
     ps_writes_end(store, PS_NOT_FOUND);
     ps_queries_end(store);
+    ps_objects_end(store);
     ps_home_fini(store);
     ps_store_replica_reset_pins(store->replica);
 }
