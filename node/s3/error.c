@@ -23,6 +23,8 @@ void ps_s3_fail_close(struct ps_http_response *response)
     ps_s3_xml_close(&response->body, "Error");
 }
 
+PS_PRINTF(4, 0)
+
 static void fail(struct ps_http_response *response, int status, const char *code,
                  const char *format, va_list arguments)
 {
