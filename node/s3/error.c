@@ -35,7 +35,7 @@ static void fail(struct ps_http_response *response, int status, const char *code
     va_end(again);
     PS_ASSERT(size >= 0);
     ps_buf_reserve(&message, (size_t)size + 1);
-    vsnprintf(message.data, (size_t)size + 1, format, arguments);
+    (void)vsnprintf(message.data, (size_t)size + 1, format, arguments);
     message.size = (size_t)size;
     ps_s3_fail_open(response, status, code, ps_buf_slice(&message));
     ps_s3_fail_close(response);

@@ -95,16 +95,16 @@ void ps_s3_cors_fini(struct ps_s3_cors *cors);
 
 struct ps_s3_lifecycle_rule {
     struct ps_slice id;
-    bool enabled;
     struct ps_slice prefix;
-    bool has_expire_days;
-    uint64_t expire_days;
     struct ps_slice expire_date; /* ISO 8601, as sent; empty: none */
-    bool has_abort_days;
-    uint64_t abort_days; /* of uploads, from when they were begun */
-    bool has_transition_days;
-    uint64_t transition_days;
     struct ps_slice transition_date;
+    uint64_t expire_days;
+    uint64_t abort_days; /* of uploads, from when they were begun */
+    uint64_t transition_days;
+    bool enabled;
+    bool has_expire_days;
+    bool has_abort_days;
+    bool has_transition_days;
     bool has_transition; /* to STANDARD_IA */
 };
 

@@ -1,5 +1,6 @@
 #include "node/s3/text.h"
 #include "node/s3/xml_internal.h"
+#include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
 #include <string.h>
@@ -65,13 +66,14 @@ static enum ps_status cors_end(void *context, const char *path, struct ps_slice 
 {
     struct cors_reader *reader = context;
     size_t skip = sizeof CORS_RULE "/" - 1;
-    struct ps_s3_cors_rule *rule =
-        reader->cors->count == 0 ? NULL : &reader->cors->rules[reader->cors->count - 1];
-    if (at(path, CORS_RULE)) {
-        return rule->origins.count > 0 && rule->methods.count > 0 ? PS_OK : PS_INVALID;
-    }
-    if (strncmp(path, CORS_RULE "/", skip) != 0) {
+    bool inside = strncmp(path, CORS_RULE "/", skip) == 0;
+    if (!inside && !at(path, CORS_RULE)) {
         return PS_OK;
+    }
+    PS_ASSERT(reader->cors->count > 0);
+    struct ps_s3_cors_rule *rule = &reader->cors->rules[reader->cors->count - 1];
+    if (!inside) {
+        return rule->origins.count > 0 && rule->methods.count > 0 ? PS_OK : PS_INVALID;
     }
     const char *name = path + skip;
     text = ps_s3_trim(text);
@@ -246,14 +248,15 @@ static enum ps_status lifecycle_end(void *context, const char *path, struct ps_s
 {
     struct lifecycle_reader *reader = context;
     struct ps_s3_lifecycle *lifecycle = reader->lifecycle;
-    struct ps_s3_lifecycle_rule *rule =
-        lifecycle->count == 0 ? NULL : &lifecycle->rules[lifecycle->count - 1];
     size_t skip = sizeof LIFECYCLE_RULE "/" - 1;
-    if (at(path, LIFECYCLE_RULE)) {
-        return reader->has_status && does_something(rule) ? PS_OK : PS_INVALID;
-    }
-    if (strncmp(path, LIFECYCLE_RULE "/", skip) != 0) {
+    bool inside = strncmp(path, LIFECYCLE_RULE "/", skip) == 0;
+    if (!inside && !at(path, LIFECYCLE_RULE)) {
         return PS_OK;
+    }
+    PS_ASSERT(lifecycle->count > 0);
+    struct ps_s3_lifecycle_rule *rule = &lifecycle->rules[lifecycle->count - 1];
+    if (!inside) {
+        return reader->has_status && does_something(rule) ? PS_OK : PS_INVALID;
     }
     return read_rule(reader, rule, path + skip, ps_s3_trim(text));
 }
