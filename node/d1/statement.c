@@ -25,6 +25,13 @@ static bool is_word(struct ps_slice word, const char *text)
     return word.size == strlen(text) && strncasecmp(word.data, text, word.size) == 0;
 }
 
+/* QUERY, PLAN and, as sqlite3_complete has it, nearly any other word. */
+static bool is_of_explain(struct ps_slice word)
+{
+    return !is_word(word, "EXPLAIN") && !is_word(word, "TEMP") && !is_word(word, "TEMPORARY") &&
+           !is_word(word, "TRIGGER") && !is_word(word, "END");
+}
+
 static enum state after_word(enum state state, struct ps_slice word)
 {
     bool create = is_word(word, "CREATE");
@@ -32,9 +39,7 @@ static enum state after_word(enum state state, struct ps_slice word)
     case START:
         return create ? CREATE : is_word(word, "EXPLAIN") ? EXPLAIN : ORDINARY;
     case EXPLAIN:
-        return create                                            ? CREATE
-               : is_word(word, "QUERY") || is_word(word, "PLAN") ? EXPLAIN
-                                                                 : ORDINARY;
+        return create ? CREATE : is_of_explain(word) ? EXPLAIN : ORDINARY;
     case CREATE:
         return is_word(word, "TEMP") || is_word(word, "TEMPORARY") ? CREATE
                : is_word(word, "TRIGGER")                          ? TRIGGER
@@ -53,7 +58,8 @@ static enum state after_word(enum state state, struct ps_slice word)
 /* Something that is neither word, blank nor semicolon. */
 static enum state after_other(enum state state)
 {
-    return state == TRIGGER || state == TRIGGER_GAP || state == TRIGGER_END ? TRIGGER : ORDINARY;
+    bool inside = state == TRIGGER || state == TRIGGER_GAP || state == TRIGGER_END;
+    return inside ? TRIGGER : state == EXPLAIN ? EXPLAIN : ORDINARY;
 }
 
 /* The end of what is quoted from `at` on by the byte `close`. */

@@ -512,6 +512,9 @@ static void test_statement_size(void **state)
         {"CREATE TEMP TRIGGER a BEGIN x; END; y", 35},
         {"explain query plan create trigger a begin x; /**/ end ; y", 55},
         {"CREATE TRIGGER a BEGIN SELECT CASE 1 WHEN 2 THEN 3 END; END; y", 60},
+        {"explain plak create trigger a begin x; e d ; y", 46},
+        {"explain temp create trigger a begin x; y", 38},
+        {"explain 'x' 1 create trigger a begin x; end; y", 44},
         {"CREATE TABLE trigger(x); y", 24},
         {"CREATE TRIGGER a BEGIN x; ending; END; y", 38},
     };
@@ -534,10 +537,19 @@ static void test_statement_size_random(void **state)
                                         "]",       "--",         "\n",    "/*",  "*/",   "1",  "-",
                                         "é",       "TEMPORARY ", "BEGIN "};
 
+    static const char *const starts[] = {"",
+                                         "",
+                                         "CREATE ",
+                                         "EXPLAIN ",
+                                         "EXPLAIN 1 x CREATE ",
+                                         "CREATE TRIGGER ",
+                                         "EXPLAIN CREATE TEMP TRIGGER "};
+
     struct ps_rng rng = {.seed = 3};
     for (size_t round = 0; round < 20000; round++) {
         struct ps_buf text = {0};
         struct ps_buf prefix = {0};
+        ps_buf_append_text(&text, starts[ps_rng_below(&rng, sizeof starts / sizeof starts[0])]);
         for (uint64_t i = 1 + ps_rng_below(&rng, 14); i > 0; i--) {
             ps_buf_append_text(&text, words[ps_rng_below(&rng, sizeof words / sizeof words[0])]);
         }
