@@ -316,6 +316,9 @@ static void on_purged(struct ps_job *job)
 
 static void purge(struct ps_node_store *store)
 {
+    if (store->config->type == PS_STORE_R2 && store->node->blobs != NULL) {
+        ps_blobs_drop(store->node->blobs, store->config->name);
+    }
     struct purge *purge = PS_NEW(struct purge);
     purge->store = store;
     purge->job.run = run_purge;
