@@ -214,6 +214,19 @@ static void test_a_start_before_another(void **state)
     ps_history_destroy(history);
 }
 
+/* What home answered was not, if the link was cut from before it was asked until it was answered.
+ */
+static void test_a_cut_link(void **state)
+{
+    (void)state;
+    struct ps_history *history = make();
+    const struct ps_op *op = find(history, "home/syd");
+    const struct ps_interval cut = {op->invoke_ns - 1, op->complete_ns + 1};
+    assert_int_equal(ps_link_cut(&history->links[2], cut), PS_OK);
+    expect(history, "it was answered, and home could not be reached: the link was cut");
+    ps_history_destroy(history);
+}
+
 /* A write that is no write leaves a hole. */
 static void test_a_missing_record(void **state)
 {
@@ -301,10 +314,10 @@ static void test_an_unknown_seed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forged_operations),   cmocka_unit_test(test_a_start_before_another),
-        cmocka_unit_test(test_a_missing_record),    cmocka_unit_test(test_another_request),
-        cmocka_unit_test(test_instants_are_unique), cmocka_unit_test(test_an_unknown_record),
-        cmocka_unit_test(test_an_unknown_seed),
+        cmocka_unit_test(test_forged_operations), cmocka_unit_test(test_a_start_before_another),
+        cmocka_unit_test(test_a_missing_record),  cmocka_unit_test(test_a_cut_link),
+        cmocka_unit_test(test_another_request),   cmocka_unit_test(test_instants_are_unique),
+        cmocka_unit_test(test_an_unknown_record), cmocka_unit_test(test_an_unknown_seed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -243,6 +243,25 @@ static void test_describe(void **state)
     ps_scenario_destroy(s);
 }
 
+static void test_describe_d1(void **state)
+{
+    (void)state;
+    struct ps_scenario *s = parse(
+        "duration: 60s\ncluster: {pops: [ams]}\n"
+        "stores: {DB: {type: d1, schema_sql: CREATE TABLE t (a)}}\n"
+        "workload: [{name: w, every: 1s, pop: any, d1.batch: {store: DB, withSession: bookmark, "
+        "statements: [{sql: SELECT ?, params: [\"{seq}\", 2.50, null]}, {sql: SELECT 1}]}}]\n",
+        NULL, 0);
+    struct ps_buf plan = {0};
+    ps_scenario_describe(&plan, s);
+    assert_non_null(strstr(ps_buf_text(&plan), "; schema of 18 bytes\n"));
+    assert_non_null(strstr(ps_buf_text(&plan),
+                           "    d1.batch DB \"SELECT ?\" with \"{seq}\", 2.5, null; \"SELECT 1\", "
+                           "withSession bookmark\n"));
+    ps_buf_fini(&plan);
+    ps_scenario_destroy(s);
+}
+
 /** A folder with one scenario that replays `trace`. Gives the loader's error, empty if none. */
 static void load_trace(const char *trace, struct ps_scenario **ret, char ret_text[512],
                        char ret_folder[64])
@@ -399,12 +418,12 @@ static void test_wrong_traces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),     cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_workloads),    cmocka_unit_test(test_faults_and_expectations),
-        cmocka_unit_test(test_settings),     cmocka_unit_test(test_example_files),
-        cmocka_unit_test(test_describe),     cmocka_unit_test(test_trace),
-        cmocka_unit_test(test_d1_trace),     cmocka_unit_test(test_schema),
-        cmocka_unit_test(test_wrong_traces),
+        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_workloads), cmocka_unit_test(test_faults_and_expectations),
+        cmocka_unit_test(test_settings),  cmocka_unit_test(test_example_files),
+        cmocka_unit_test(test_describe),  cmocka_unit_test(test_describe_d1),
+        cmocka_unit_test(test_trace),     cmocka_unit_test(test_d1_trace),
+        cmocka_unit_test(test_schema),    cmocka_unit_test(test_wrong_traces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
