@@ -39,9 +39,9 @@ struct ps_api_namespace {
     const char *name; /* the store's: what popsim-store and MF-Binding say, if not title or id */
     const char *title;
     const char *id; /* 32 hex digits */
+    int64_t created_unix_s;
     bool is_kv;
     bool is_d1;
-    int64_t created_unix_s;
     bool unreplicated; /* D1: no replica serves it */
 };
 

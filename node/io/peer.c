@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -133,9 +134,9 @@ static uint16_t port_of(const struct ps_node *node, uint16_t pop)
                    node->state.cluster.pops[pop]->code);
     FILE *file = fopen(path, "re");
     if (file != NULL) {
-        int pid;
-        if (fscanf(file, "{\"pid\":%d,\"port\":%" SCNu16, &pid, &port) != 2) {
-            port = 0;
+        char digits[6] = "";
+        if (fscanf(file, "{\"pid\":%*[0-9],\"port\":%5[0-9]", digits) == 1) {
+            port = (uint16_t)strtoul(digits, NULL, 10);
         }
         (void)fclose(file);
     }

@@ -42,9 +42,9 @@ enum ps_r2_directive { PS_R2_DIRECTIVE_COPY, PS_R2_DIRECTIVE_REPLACE, PS_R2_DIRE
 
 /** A part as completeMultipartUpload names it. */
 struct ps_r2_named_part {
-    uint32_t number;
     struct ps_slice etag;             /* unquoted */
     struct ps_r2_checksums checksums; /* S3: to be compared, where given */
+    uint32_t number;
 };
 
 /** One request. Slices borrow from whoever made it; arrays too, unless it was decoded

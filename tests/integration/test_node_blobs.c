@@ -267,11 +267,11 @@ static bool is_left(const struct cluster *cluster, size_t count)
 /* ---- HTTP ---- */
 
 struct client {
-    int fd;
     struct ps_buf in; /* the head, and what came of the body with it */
-    int status;
     uint64_t body_size;
     size_t body; /* where it begins */
+    int status;
+    int fd;
 };
 
 static void client_open(struct client *client, uint16_t port)

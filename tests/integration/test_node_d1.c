@@ -660,12 +660,12 @@ static void test_failures_say_why(void **state)
         200);
     (void)run_for_bookmark(cluster->ports[1], "DB", "INSERT INTO t VALUES (1)", bookmark);
     struct reply reply = run(cluster->ports[2], "DB", "SELECT 1", bookmark);
-    assert_non_null(strstr(reply.bytes.data, "popsim-status: timeout\r\n"));
+    assert_non_null(strstr(ps_buf_text(&reply.bytes), "popsim-status: timeout\r\n"));
     assert_true(header_number(&reply, "popsim-time") > 0);
     assert_int_equal(header_number(&reply, "popsim-home"), -1);
     reply_fini(&reply);
     reply = run(cluster->ports[2], "DB", "SELECT 1", NULL);
-    assert_non_null(strstr(reply.bytes.data, "popsim-status: unreachable\r\n"));
+    assert_non_null(strstr(ps_buf_text(&reply.bytes), "popsim-status: unreachable\r\n"));
     assert_int_equal(header_number(&reply, "popsim-time"), 0);
     reply_fini(&reply);
 }

@@ -338,7 +338,7 @@ static void test_a_start_tidies(void **state)
     (void)close(fd);
     (void)snprintf(path, sizeof path, "%s/.gone-1-1", bench->path);
     assert_int_equal(mkdir(path, 0700), 0);
-    (void)strcat(path, "/file");
+    (void)snprintf(path, sizeof path, "%s/.gone-1-1/file", bench->path);
     fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     (void)close(fd);

@@ -1,6 +1,7 @@
 /* Home's mutations, one rule at a time: conditions, the write limit, copies, multipart uploads,
  * tries with the same token, failed commits, who waits for whom. */
 #include "node/r2/list.h"
+#include "replication/base/assert.h"
 #include "tests/support/r2_world.h"
 
 #include <setjmp.h>
@@ -219,7 +220,7 @@ static void test_copy(void **state)
     check_code(&world, &copy, PS_R2_CODE_NONE);
     assert_true(find(&world, "to", &object));
     assert_int_equal(object.meta.custom_count, 3);
-    assert_non_null(object.meta.custom);
+    PS_ASSERT(object.meta.custom != NULL);
     assert_true(ps_slice_eq(object.meta.custom[0].value, PS_LIT("3")));
     assert_true(ps_slice_eq(object.meta.custom[2].name, PS_LIT("a")));
     assert_true(ps_slice_eq(object.meta.http.content_type, PS_LIT("text/html")));

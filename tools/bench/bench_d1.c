@@ -52,9 +52,10 @@ enum { EXIT_BAD_INPUT = 2, EXIT_FAILED = 3, BATCH = 100, BODY_SIZE = 100, PATH_S
 
 struct side {
     const char *name;
-    bool paged;
-    bool sync;               /* paged: fsync at each commit */
     const char *synchronous; /* of a file */
+    bool paged;
+    bool sync; /* paged: fsync at each commit */
+    ps_map_store store;
     /* once it is open */
     struct sqlite3 *db;
     struct sqlite3_stmt *begin;
@@ -65,7 +66,6 @@ struct side {
     uint64_t drawn;
     /* paged */
     struct ps_map *map;
-    ps_map_store store;
     struct ps_pages *pages;
     struct ps_d1_database *database; /* beside it, on the same store */
     struct ps_histogram *wire;       /* bytes of the messages to other nodes */
@@ -445,8 +445,12 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof line, stdin) != NULL) {
         char name[32];
         char what[32];
-        uint64_t count;
-        if (sscanf(line, "%31s %31s %" SCNu64, name, what, &count) != 3) {
+        char digits[24];
+        uint64_t count = 0;
+        if (sscanf(line, "%31s %31s %23[0-9]", name, what, digits) == 3) {
+            count = strtoull(digits, NULL, 10);
+        }
+        if (count == 0) {
             die(line, "SIDE WORK COUNT is expected");
         }
         struct side *side = find(name);
