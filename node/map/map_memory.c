@@ -8,6 +8,7 @@
 #include "replication/base/hash.h"
 #include "replication/base/memory.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -28,6 +29,8 @@ struct mem_version {
     uint8_t flags;
     bool is_far;
 };
+
+static_assert(PS_METADATA_SIZE_MAX <= UINT16_MAX, "a version can say how large its metadata is");
 
 struct mem_key {
     UT_hash_handle hh;

@@ -624,7 +624,7 @@ static void test_sizes_over_the_limits_are_refused(void **state)
     entry = (struct ps_entry){.key = PS_LIT("k"), .value = {pool, PS_VALUE_SIZE_MAX + 1}};
     check_refused(&world, &entry, "a value of 26214401 bytes, 26214400 are allowed");
     entry = (struct ps_entry){.key = PS_LIT("k"), .metadata = {pool, PS_METADATA_SIZE_MAX + 1}};
-    check_refused(&world, &entry, "metadata of 8193 bytes, 8192 are allowed");
+    check_refused(&world, &entry, "metadata of 65536 bytes, 65535 are allowed");
     begin(&world);
     for (size_t end = 0; end < ENDS; end++) {
         struct ps_version version;
