@@ -25,7 +25,8 @@ PS_MUST_CHECK enum ps_status ps_link_decode(struct ps_slice json, struct ps_link
 /** The live part: where a running cluster's nodes are. */
 struct ps_cluster_node {
     uint16_t api_port;
-    int32_t pid; /* 0 = not running */
+    uint16_t s3_port; /* 0: a free one, which only the node knows */
+    int32_t pid;      /* 0 = not running */
 };
 
 struct ps_cluster_state {
@@ -35,6 +36,10 @@ struct ps_cluster_state {
     int32_t supervisor_pid;
     char token[65]; /* bearer token that control and REST calls must carry; empty = none needed */
     char bind[64];  /* address; empty = PS_LOOPBACK */
+    /* The key pair that requests to the S3 ports are signed with; empty = none, and all are
+     * refused. */
+    char s3_key_id[33];
+    char s3_secret[65];
 };
 
 #define PS_LOOPBACK "127.0.0.1"

@@ -59,6 +59,10 @@ static void get_nodes(struct ps_json_reader *reader, const json_t *json,
         const json_t *node = json_array_get(nodes, i);
         size_t path_size = ps_json_read_enter(reader, "nodes[%zu].", i);
         state->nodes[i].api_port = (uint16_t)ps_json_read_u64(reader, node, "api_port", UINT16_MAX);
+        if (json_object_get(node, "s3_port") != NULL) { /* versions before S3 wrote none */
+            state->nodes[i].s3_port =
+                (uint16_t)ps_json_read_u64(reader, node, "s3_port", UINT16_MAX);
+        }
         state->nodes[i].pid = (int32_t)ps_json_read_u64(reader, node, "pid", INT32_MAX);
         ps_json_read_leave(reader, path_size);
     }
@@ -96,6 +100,13 @@ static enum ps_status decode_state(const json_t *json, struct ps_cluster_state *
     state.supervisor_pid = (int32_t)ps_json_read_u64(&reader, json, "supervisor_pid", INT32_MAX);
     get_text(&reader, json, "token", state.token, sizeof state.token);
     get_text(&reader, json, "bind", state.bind, sizeof state.bind);
+    if (json_object_get(json, "s3") != NULL) {
+        const json_t *keys = json_object_get(json, "s3");
+        path_size = ps_json_read_enter(&reader, "s3.");
+        get_text(&reader, keys, "access_key_id", state.s3_key_id, sizeof state.s3_key_id);
+        get_text(&reader, keys, "secret_access_key", state.s3_secret, sizeof state.s3_secret);
+        ps_json_read_leave(&reader, path_size);
+    }
     get_nodes(&reader, json, &state);
     if (reader.status != PS_OK) {
         ps_cluster_state_fini(&state);
@@ -139,10 +150,19 @@ static void encode_state(struct ps_buf *buf, const struct ps_cluster_state *stat
     ps_buf_append_json(buf, ps_slice_of(state->bind));
     ps_buf_append_text(buf, ",\"token\":");
     ps_buf_append_json(buf, ps_slice_of(state->token));
+    if (state->s3_key_id[0] != '\0') {
+        ps_buf_append_text(buf, ",\n\"s3\":{\"access_key_id\":");
+        ps_buf_append_json(buf, ps_slice_of(state->s3_key_id));
+        ps_buf_append_text(buf, ",\"secret_access_key\":");
+        ps_buf_append_json(buf, ps_slice_of(state->s3_secret));
+        ps_buf_append_char(buf, '}');
+    }
     ps_buf_append_text(buf, ",\n\"nodes\":[");
     for (size_t i = 0; i < state->cluster.pop_count; i++) {
-        ps_buf_printf(buf, "%s\n{\"pop\":\"%s\",\"api_port\":%u,\"pid\":%d}", i == 0 ? "" : ",",
-                      state->cluster.pops[i]->code, state->nodes[i].api_port, state->nodes[i].pid);
+        const struct ps_cluster_node *node = &state->nodes[i];
+        ps_buf_printf(buf, "%s\n{\"pop\":\"%s\",\"api_port\":%u,\"s3_port\":%u,\"pid\":%d}",
+                      i == 0 ? "" : ",", state->cluster.pops[i]->code, node->api_port,
+                      node->s3_port, node->pid);
     }
     ps_buf_append_text(buf, "]}\n");
 }

@@ -154,6 +154,10 @@ void ps_api_answer_namespace(const struct ps_api_namespace *ns, struct ps_http_r
 void ps_api_answer_change(const struct ps_api_call *call, enum ps_status status, const char *id,
                           struct ps_http_response *response);
 
+/** What the PoP tells of a read, as headers. */
+void ps_api_put_staleness(const struct ps_api_config *config, const struct ps_kv_staleness *told,
+                          struct ps_http_response *response);
+
 /** The result of PS_API_D1. Borrowed for the call. */
 struct ps_api_d1_result {
     enum ps_status status; /* PS_OK: it was run */

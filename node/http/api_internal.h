@@ -48,10 +48,6 @@ bool ps_api_parse_d1_transfer(struct ps_api_parser *parser, struct ps_slice rest
 
 /** Begin a REST answer: what follows is the result, and "}". */
 void ps_api_answer_begin(struct ps_http_response *response);
-/** What the PoP tells of a read, as headers. */
-void ps_api_put_staleness(const struct ps_api_config *config, const struct ps_kv_staleness *told,
-                          struct ps_http_response *response);
-
 /** {"keys": [...], "type", "withMetadata", "cacheTtl"} */
 void ps_api_parse_bulk_get(struct ps_api_parser *parser);
 /** [{"key", "value", "base64", "expiration", "expiration_ttl", "metadata"}, ...] */

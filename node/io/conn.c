@@ -3,6 +3,7 @@
 #include "node/http/api.h"
 #include "node/http/http1.h"
 #include "node/io/exchange.h"
+#include "node/io/s3.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -41,6 +42,7 @@ struct ps_conn {
     struct ps_tail rest; /* ... and what is still to come of its answer */
     double active_s;     /* when a byte last came or went */
     double request_s;    /* when the request that is incomplete began; 0 = none */
+    bool s3;             /* it came to the S3 port */
     bool eof;            /* the client sends no more */
     bool last;           /* no more requests are taken */
     bool expected;       /* the client waits for 100 Continue, which comes behind the answers */
@@ -137,9 +139,7 @@ void ps_conn_close(struct ps_conn *conn)
         conn->next->prev = conn->prev;
     }
     server->conn_count--;
-    if (!server->stopping && !server->destroying) {
-        ev_io_start(server->node->loop, &server->accept);
-    }
+    ps_server_accept(server);
     ps_http1_parser_destroy(conn->parser);
     ps_buf_fini(&conn->held);
     ps_buf_fini(&conn->out);
@@ -371,8 +371,8 @@ static void set_events(struct ps_conn *conn)
 
 static struct ps_http_intake intake(void *context, const struct ps_http_request *head)
 {
-    (void)context;
-    return ps_api_intake(head);
+    const struct ps_conn *conn = context;
+    return conn->s3 ? ps_s3_intake(head) : ps_api_intake(head);
 }
 
 static struct ps_exchange *add_exchange(struct ps_conn *conn)
@@ -443,7 +443,11 @@ static void take_request(struct ps_conn *conn)
     } else {
         conn->last = exchange->close;
     }
-    ps_exchange_start(exchange);
+    if (conn->s3) {
+        ps_s3_start(exchange);
+    } else {
+        ps_exchange_start(exchange);
+    }
 }
 
 static void end_body(struct ps_conn *conn)
@@ -476,7 +480,7 @@ static void take_input(struct ps_conn *conn, const char *data, size_t size)
 {
     struct ps_slice bytes = {data, size};
     if (conn->parser == NULL) {
-        conn->parser = ps_http1_parser_create(intake, NULL);
+        conn->parser = ps_http1_parser_create(intake, conn);
     }
     bool more = bytes.size > 0 || conn->receiving != NULL;
     while (more && takes_input(conn)) {
@@ -588,10 +592,12 @@ bool ps_conns_turn(struct ps_server *server)
     return true;
 }
 
-void ps_conn_open(struct ps_server *server, int fd)
+void ps_conn_open(struct ps_listener *listener, int fd)
 {
+    struct ps_server *server = listener->server;
     struct ps_conn *conn = PS_NEW(struct ps_conn);
     conn->server = server;
+    conn->s3 = listener->s3;
     conn->fd = fd;
     conn->tail = &conn->head;
     conn->active_s = ev_now(server->node->loop);

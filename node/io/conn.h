@@ -7,17 +7,28 @@
 
 struct ps_conn;
 struct ps_exchange;
+struct ps_s3_keyring;
+
+/** A port that is listened on. */
+struct ps_listener {
+    struct ps_server *server;
+    int fd;
+    uint16_t port;
+    ev_io accept;
+    bool s3; /* requests are the S3 API's */
+};
+
+enum { PS_LISTENERS = 2 };
 
 /** What connections share, and how they hang in the server. */
 struct ps_server {
     struct ps_node *node;
-    int fd;
-    uint16_t port;
-    ev_io accept;
+    struct ps_listener listeners[PS_LISTENERS]; /* the API's, S3's */
     ev_timer sweep;
     struct ps_conn *conns; /* all of them, newest first */
     struct ps_conn *ready; /* those with answers to write or input to go on with */
     struct ps_exchange *exchanges;
+    struct ps_s3_keyring *keyring;
     struct ps_api_config api; /* borrows what follows */
     struct ps_api_namespace *namespaces;
     struct ps_node_store **stores; /* one for each namespace */
@@ -34,7 +45,7 @@ struct ps_server {
 };
 
 /** Take over the socket. */
-void ps_conn_open(struct ps_server *server, int fd);
+void ps_conn_open(struct ps_listener *listener, int fd);
 /** Close now; exchanges whose calls are under way go on without a client. */
 void ps_conn_close(struct ps_conn *conn);
 /** Close when the answers under way are written (at once if there are none). */

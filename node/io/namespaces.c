@@ -9,6 +9,9 @@
  *   empty value                           a store of the cluster's description that was dropped
  *   deleted                               a store that was dropped
  *
+ * A key with ".cors" or ".lifecycle" behind the id holds that setting of a bucket: a document. It
+ * means nothing once the bucket is dropped: ids are not given twice.
+ *
  * Metadata is a text of words, "type=d1 profile=d1-replica home=fra created=1790000000
  * replication=disabled"; words that are not known here are passed over. A text without "=" is the
  * profile of a KV namespace, as versions before this one wrote it.
@@ -52,6 +55,23 @@ static bool is_id(struct ps_slice key)
     return right;
 }
 
+static bool is_setting_name(struct ps_slice name)
+{
+    return ps_slice_eq(name, PS_LIT("cors")) || ps_slice_eq(name, PS_LIT("lifecycle"));
+}
+
+/* "ID.NAME". Gives the id. */
+static bool is_setting(struct ps_slice key, struct ps_slice *ret_id)
+{
+    size_t size = sizeof((struct ps_store *)0)->id - 1;
+    if (key.size <= size || key.data[size] != '.') {
+        return false;
+    }
+    *ret_id = (struct ps_slice){key.data, size};
+    return is_id(*ret_id) &&
+           is_setting_name((struct ps_slice){key.data + size + 1, key.size - size - 1});
+}
+
 static bool is_title(struct ps_slice title)
 {
     return title.size > 0 && title.size <= PS_KV_TITLE_SIZE_MAX &&
@@ -70,6 +90,40 @@ static void set_title(struct ps_node_store *store, struct ps_slice title)
 {
     memcpy(store->title, title.data, title.size);
     store->title[title.size] = '\0';
+}
+
+static char bucket_byte(char c)
+{
+    return (char)(c == '_' ? '-' : c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
+bool ps_store_is_bucket(const struct ps_node_store *store, struct ps_slice name)
+{
+    struct ps_slice title = ps_slice_of(store->title);
+    bool same =
+        store->config->type == PS_STORE_R2 && ps_store_is_shown(store) && title.size == name.size;
+    for (size_t i = 0; same && i < name.size; i++) {
+        same = bucket_byte(title.data[i]) == bucket_byte(name.data[i]);
+    }
+    return same;
+}
+
+void ps_namespace_setting(struct ps_node_store *store, const char *setting, struct ps_buf *ret)
+{
+    struct ps_node *node = store->node;
+    struct ps_bound bound = PS_BOUND_NEWEST;
+    struct ps_version version;
+    struct ps_buf key = {0};
+    ps_buf_printf(&key, "%s.%s", store->config->id, setting);
+    if (ps_map_read_begin(node->map) == PS_OK) {
+        if (ps_map_get(node->map, node->names->map_store, ps_buf_slice(&key), &bound, &version) ==
+                PS_OK &&
+            !version.deleted) {
+            ps_buf_append_slice(ret, version.value);
+        }
+        ps_map_read_end(node->map);
+    }
+    ps_buf_fini(&key);
 }
 
 /* ---- metadata ---- */
@@ -325,8 +379,9 @@ enum ps_status ps_namespaces_open(struct ps_node *node, struct ps_error *err)
 static bool has_title(const struct ps_node_store *store, enum ps_store_type type,
                       const struct ps_entry *entry)
 {
-    return ps_store_is_shown(store) && store->config->type == type &&
-           ps_slice_eq(ps_slice_of(store->title), entry->value) &&
+    bool same = type == PS_STORE_R2 ? ps_store_is_bucket(store, entry->value)
+                                    : ps_slice_eq(ps_slice_of(store->title), entry->value);
+    return same && ps_store_is_shown(store) && store->config->type == type &&
            !ps_slice_eq(ps_slice_of(store->config->id), entry->key);
 }
 
@@ -358,6 +413,11 @@ static size_t count_stores(struct ps_node *node)
 
 static enum ps_status check(struct ps_node *node, const struct ps_entry *entry)
 {
+    struct ps_slice id;
+    if (is_setting(entry->key, &id)) {
+        const struct ps_node_store *bucket = find(node, id);
+        return bucket != NULL && bucket->config->type == PS_STORE_R2 ? PS_OK : PS_NOT_FOUND;
+    }
     if (!is_id(entry->key)) {
         return PS_INVALID;
     }
@@ -551,6 +611,13 @@ static void draw_id(struct ps_namespace_call *call)
 static bool fill_entry(struct ps_namespace_call *call, struct ps_entry *entry)
 {
     struct told told;
+    if (call->op == PS_NAMESPACE_SETTING) {
+        ps_buf_printf(&call->key, "%s.%s", call->id, call->setting);
+        entry->key = ps_buf_slice(&call->key);
+        entry->value = call->document;
+        entry->deleted = call->document.size == 0;
+        return true;
+    }
     if (call->op == PS_NAMESPACE_CREATE) {
         draw_id(call);
         told = told_of_new(call);
@@ -597,6 +664,7 @@ void ps_namespace_start(struct ps_namespace_call *call)
 void ps_namespace_fini(struct ps_namespace_call *call)
 {
     ps_buf_fini(&call->told);
+    ps_buf_fini(&call->key);
     ps_buf_fini(&call->title_now);
     free(call->write);
 }

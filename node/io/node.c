@@ -419,8 +419,11 @@ static enum ps_status say_ready(struct ps_node *node, struct ps_error *err)
     if (file == NULL) {
         return ps_fail(err, PS_IO, "%s: %s", temporary, strerror(errno));
     }
-    bool failed = fprintf(file, "{\"pid\":%d,\"port\":%u,\"boot\":%" PRIu64 ",\"ready\":true}\n",
-                          (int)getpid(), ps_server_port(node->server), node->boot) < 0;
+    bool failed =
+        fprintf(file,
+                "{\"pid\":%d,\"port\":%u,\"s3_port\":%u,\"boot\":%" PRIu64 ",\"ready\":true}\n",
+                (int)getpid(), ps_server_port(node->server), ps_server_s3_port(node->server),
+                node->boot) < 0;
     failed = fclose(file) != 0 || failed;
     if (failed || rename(temporary, path) != 0) {
         return ps_fail(err, PS_IO, "%s: %s", path, strerror(errno));

@@ -12,6 +12,7 @@
  *   d1_thread.c        the thread that runs the SQL of one D1 database
  *   home.c             home's part: group commit, publishing, heartbeats, others' requests
  *   feed_glue.c        a follower's part: batches and snapshots into the map, what to ask next
+ *   s3.c               the S3 port; s3_buckets.c: its buckets, s3_copy.c: copies that pass through
  *   objects.c          requests to buckets: reads here, mutations at home
  *   objects_home.c     home's part of that; objects_sweep.c: blobs that nothing refers to
  *   blobs.c            large bodies as files, at home
@@ -253,6 +254,7 @@ enum ps_namespace_op {
     PS_NAMESPACE_CREATE,
     PS_NAMESPACE_RENAME,
     PS_NAMESPACE_REPLICATION, /* set `unreplicated` */
+    PS_NAMESPACE_SETTING,     /* keep `document` as the bucket's `setting`; empty: none */
     PS_NAMESPACE_DELETE
 };
 
@@ -263,10 +265,12 @@ struct ps_namespace_call {
     enum ps_namespace_op op;
     enum ps_store_type type; /* create */
     struct ps_slice title;   /* create, rename; lives until `done` */
-    char region[8];    /* create: its home is the first PoP of that region, if there is one; else
-                          the cluster's */
-    bool unreplicated; /* create, replication */
-    char id[33];       /* of the store; given by a create */
+    char region[8];      /* create: its home is the first PoP of that region, if there is one; else
+                            the cluster's */
+    bool unreplicated;   /* create, replication */
+    const char *setting; /* "cors", "lifecycle" */
+    struct ps_slice document; /* lives until `done` */
+    char id[33];              /* of the store; given by a create */
     /** Done everywhere it must be: durable at home, and so at this PoP. Errors: PS_EXISTS (the
      * title), PS_NOT_FOUND (the namespace), PS_LIMIT (PS_STORES_MAX), those of writes. Owns the
      * call again. */
@@ -276,12 +280,20 @@ struct ps_namespace_call {
     uint64_t deadline_mono_ns;
     uint64_t lsn;
     struct ps_buf told; /* the record's metadata */
+    struct ps_buf key;  /* of a setting */
     struct ps_buf title_now;
     struct ps_namespace_call *next;
 };
 
 void ps_namespace_start(struct ps_namespace_call *call);
 void ps_namespace_fini(struct ps_namespace_call *call);
+
+/** Append a setting of a bucket as this PoP has it; nothing when it has none. Not within a read of
+ *  the map. */
+void ps_namespace_setting(struct ps_node_store *store, const char *setting, struct ps_buf *ret);
+/** A bucket's name in S3 is its title in lower case, with "-" for "_" ("ASSETS" is "assets"). Is it
+ *  this one? `name` may be a title, too. */
+bool ps_store_is_bucket(const struct ps_node_store *store, struct ps_slice name);
 
 /** Open all stores: the cluster's and those made since. At start. */
 PS_MUST_CHECK enum ps_status ps_namespaces_open(struct ps_node *node, struct ps_error *err);

@@ -16,7 +16,7 @@ enum {
     PS_OUTPUT_MAX = 4 << 20       /* bytes of answers that wait before no more requests are read */
 };
 
-/** Listen on the node's address. Errors: PS_IO. Ownership: the caller's. */
+/** Listen on the node's address, for the API and for S3. Errors: PS_IO. Ownership: the caller's. */
 PS_MUST_CHECK enum ps_status ps_server_create(struct ps_node *node, struct ps_server **ret,
                                               struct ps_error *err);
 /** The node's stores have changed: requests are for those that it has now. */
@@ -28,6 +28,9 @@ bool ps_server_busy(const struct ps_server *server);
 /** Close all; forget what is under way (its calls are no longer told). NULL accepted. */
 void ps_server_destroy(struct ps_server *server);
 uint16_t ps_server_port(const struct ps_server *server);
+uint16_t ps_server_s3_port(const struct ps_server *server);
+/** Take connections again, if there is room for them. */
+void ps_server_accept(struct ps_server *server);
 size_t ps_server_connections(const struct ps_server *server);
 uint64_t ps_server_accepted(const struct ps_server *server);
 uint64_t ps_server_requests(const struct ps_server *server);

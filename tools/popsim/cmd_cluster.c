@@ -85,10 +85,12 @@ static void add_store_row(struct libscols_table *table, const struct ps_cluster_
                           size_t index, const json_t *node, const json_t *store)
 {
     char url[96];
+    char s3[96];
     char pid[32];
     char boot[32];
     char have[32];
     (void)snprintf(url, sizeof url, "http://%s:%u", state->bind, state->nodes[index].api_port);
+    (void)snprintf(s3, sizeof s3, "http://%s:%u", state->bind, state->nodes[index].s3_port);
     (void)snprintf(pid, sizeof pid, "%d", state->nodes[index].pid);
     (void)snprintf(boot, sizeof boot, "%" JSON_INTEGER_FORMAT,
                    json_integer_value(json_object_get(node, "boot")));
@@ -98,6 +100,7 @@ static void add_store_row(struct libscols_table *table, const struct ps_cluster_
     const char *role = json_string_value(json_object_get(store, "role"));
     const char *cells[] = {state->cluster.pops[index]->code,
                            url,
+                           s3,
                            pid,
                            node != NULL                   ? "up"
                            : state->nodes[index].pid == 0 ? "down"
@@ -106,14 +109,14 @@ static void add_store_row(struct libscols_table *table, const struct ps_cluster_
                            name == NULL ? "" : name,
                            role == NULL ? "" : role,
                            store == NULL ? "" : have};
-    tables_row(table, cells, 8);
+    tables_row(table, cells, 9);
 }
 
 static int print_status(const struct ps_cluster_state *state)
 {
-    static const char *const columns[] = {"POP",  "URL",   "PID",  "STATE",
+    static const char *const columns[] = {"POP",  "URL",   "S3",   "PID", "STATE",
                                           "BOOT", "STORE", "ROLE", "LSN"};
-    struct libscols_table *table = tables_new(stdout, columns, 8);
+    struct libscols_table *table = tables_new(stdout, columns, 9);
     int code = CLI_OK;
     for (size_t i = 0; i < state->cluster.pop_count; i++) {
         json_t *node = ask_node(state, i);
@@ -152,9 +155,12 @@ static int print_status_json(const struct ps_cluster_state *state)
         (void)json_object_set_new(node, "up", json_boolean(is_up));
         (void)json_object_set_new(node, "pid", json_integer(state->nodes[i].pid));
         (void)json_object_set_new(node, "port", json_integer(state->nodes[i].api_port));
+        (void)json_object_set_new(node, "s3_port", json_integer(state->nodes[i].s3_port));
         (void)json_array_append_new(nodes, node);
     }
-    json_t *all = json_pack("{s:i,s:o}", "supervisor", state->supervisor_pid, "nodes", nodes);
+    json_t *all = json_pack("{s:i,s:{s:s,s:s,s:s},s:o}", "supervisor", state->supervisor_pid, "s3",
+                            "access_key_id", state->s3_key_id, "secret_access_key",
+                            state->s3_secret, "region", "auto", "nodes", nodes);
     (void)json_dumpf(all, stdout, JSON_INDENT(2));
     (void)fputc('\n', stdout);
     json_decref(all);

@@ -30,6 +30,7 @@ enum {
     OPTION_LATENCY,
     OPTION_DURABILITY,
     OPTION_PORT,
+    OPTION_S3_PORT,
     OPTION_BIND,
     OPTION_TOKEN,
     OPTION_DETACH,
@@ -55,6 +56,8 @@ struct up_options {
     const char *token;
     int port;
     bool port_given;
+    int s3_port;
+    bool s3_port_given;
     bool detach;
     bool fresh;
     bool quiet;
@@ -103,6 +106,14 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
             argp_error(state, "--port %s: a port number is expected, or 0 for free ones", argument);
         }
         break;
+    case OPTION_S3_PORT:
+        options->s3_port = parse_port(argument);
+        options->s3_port_given = true;
+        if (options->s3_port < 0) {
+            argp_error(state, "--s3-port %s: a port number is expected, or 0 for free ones",
+                       argument);
+        }
+        break;
     case OPTION_BIND:
         options->bind = argument;
         break;
@@ -144,6 +155,8 @@ static const struct argp_option argp_options[] = {
     {"latency", OPTION_LATENCY, "profile|none|X", 0, "Emulated latency of answers", 0},
     {"durability", OPTION_DURABILITY, "sync|relaxed", 0, "fsync before a write is acknowledged", 0},
     {"port", OPTION_PORT, "N", 0, "First API port (default 8700); 0 takes free ones", 0},
+    {"s3-port", OPTION_S3_PORT, "N", 0,
+     "First S3 port (default: 100 above the first API port); 0 takes free ones", 0},
     {"bind", OPTION_BIND, "ADDRESS", 0,
      "IPv4 address to listen on (default 127.0.0.1); with any other, all must carry the token", 0},
     {"token", OPTION_TOKEN, "TEXT", 0, "The token that requests must carry (default: one is made)",
@@ -300,6 +313,14 @@ static const struct ps_store *first_of(const struct ps_cluster *cluster, enum ps
     return NULL;
 }
 
+/* What an S3 client has to know. Each PoP's S3 port is in the table above. */
+static void print_s3(const struct ps_cluster_state *state)
+{
+    (void)printf("  AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=%s AWS_REGION=auto \\\n"
+                 "    aws s3 ls --endpoint-url http://%s:%u\n",
+                 state->s3_key_id, state->s3_secret, state->bind, state->nodes[0].s3_port);
+}
+
 static void print_tour(const struct ps_cluster_state *state, const char *stop)
 {
     tables_print_cluster(stdout, state);
@@ -321,6 +342,9 @@ static void print_tour(const struct ps_cluster_state *state, const char *stop)
                      "  popsim d1 execute --pop %s %s --session first-unconstrained --command "
                      "'SELECT * FROM t'\n",
                      first, d1->name, last, d1->name);
+    }
+    if (first_of(&state->cluster, PS_STORE_R2) != NULL) {
+        print_s3(state);
     }
     (void)printf("  popsim status\n"
                  "  popsim logs -f %s\n"
@@ -408,8 +432,9 @@ int cmd_up(int argc, char **argv)
                                                .asked = asks ? &asked : NULL,
                                                .fresh = options.fresh,
                                                .bind = options.bind,
-                                               .first_port =
-                                                   options.port_given ? options.port : -1};
+                                               .first_port = options.port_given ? options.port : -1,
+                                               .first_s3_port =
+                                                   options.s3_port_given ? options.s3_port : -1};
         status = state_folder_open(&request, &state, &err);
     }
     ps_cluster_fini(&asked);

@@ -12,12 +12,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { FIRST_PORT = 8700 };
+enum {
+    FIRST_PORT = 8700,
+    S3_ABOVE = 100, /* from the first API port to the first S3 port, or more for more PoPs */
+    S3_ID_BYTES = 16,
+    S3_SECRET_BYTES = 32
+};
 
 bool state_folder_exists(const char *folder)
 {
@@ -80,10 +86,12 @@ enum ps_status state_folder_remove(const char *folder, struct ps_error *err)
 }
 
 /* Free ports for all PoPs: bound together so that they differ, then released. */
-static enum ps_status take_free_ports(struct ps_cluster_state *state, struct ps_error *err)
+static enum ps_status take_free_ports(struct ps_cluster_state *state, bool api, bool s3,
+                                      struct ps_error *err)
 {
     struct ps_cluster_node *nodes = state->nodes;
-    size_t count = state->cluster.pop_count;
+    size_t pops = state->cluster.pop_count;
+    size_t count = (api ? pops : 0) + (s3 ? pops : 0);
     int *sockets = PS_NEW_ARRAY(int, count);
     enum ps_status status = PS_OK;
     size_t taken = 0;
@@ -98,7 +106,11 @@ static enum ps_status take_free_ports(struct ps_cluster_state *state, struct ps_
             status =
                 ps_fail(err, PS_IO, "find a free port on %s: %s", state->bind, strerror(errno));
         }
-        nodes[taken].api_port = ntohs(address.sin_port);
+        if (api && taken < pops) {
+            nodes[taken].api_port = ntohs(address.sin_port);
+        } else {
+            nodes[taken % pops].s3_port = ntohs(address.sin_port);
+        }
     }
     for (size_t i = 0; i < taken; i++) {
         if (sockets[i] >= 0) {
@@ -123,20 +135,96 @@ static enum ps_status choose_address(struct ps_cluster_state *state, const char 
     return PS_OK;
 }
 
-static enum ps_status assign_ports(struct ps_cluster_state *state, int first_port,
-                                   struct ps_error *err)
+static enum ps_status check_ports(const struct ps_cluster_state *state, const char *option,
+                                  int first_port, struct ps_error *err)
 {
-    first_port = first_port < 0 ? FIRST_PORT : first_port;
-    if (first_port == 0) {
-        return take_free_ports(state, err);
-    }
-    if ((size_t)first_port + state->cluster.pop_count > UINT16_MAX) {
-        return ps_fail(err, PS_INVALID, "--port %d: %zu PoPs do not fit above it", first_port,
+    if (first_port > 0 && (size_t)first_port + state->cluster.pop_count > UINT16_MAX) {
+        return ps_fail(err, PS_INVALID, "%s %d: %zu PoPs do not fit above it", option, first_port,
                        state->cluster.pop_count);
     }
-    for (size_t i = 0; i < state->cluster.pop_count; i++) {
-        state->nodes[i].api_port = (uint16_t)((size_t)first_port + i);
+    return PS_OK;
+}
+
+/* 0 takes free ones, -1 leaves them as they are. */
+static enum ps_status assign_ports(struct ps_cluster_state *state, int first_port,
+                                   int first_s3_port, struct ps_error *err)
+{
+    enum ps_status status = check_ports(state, "--port", first_port, err);
+    if (status == PS_OK) {
+        status = check_ports(state, "--s3-port", first_s3_port, err);
     }
+    if (status == PS_OK && (first_port == 0 || first_s3_port == 0)) {
+        status = take_free_ports(state, first_port == 0, first_s3_port == 0, err);
+    }
+    for (size_t i = 0; i < state->cluster.pop_count && status == PS_OK; i++) {
+        if (first_port > 0) {
+            state->nodes[i].api_port = (uint16_t)((size_t)first_port + i);
+        }
+        if (first_s3_port > 0) {
+            state->nodes[i].s3_port = (uint16_t)((size_t)first_s3_port + i);
+        }
+    }
+    return status;
+}
+
+/* Where S3 ports go when nobody says. */
+static int usual_s3_port(const struct ps_cluster_state *state, int first_port)
+{
+    size_t hundreds = (state->cluster.pop_count + S3_ABOVE - 1) / S3_ABOVE;
+    return first_port == 0 ? 0 : first_port + S3_ABOVE * (int)hundreds;
+}
+
+/* 0: they do not follow each other. */
+static int first_port_of(const struct ps_cluster_state *state)
+{
+    int first = state->nodes[0].api_port;
+    for (size_t i = 0; i < state->cluster.pop_count; i++) {
+        if (state->nodes[i].api_port != first + (int)i) {
+            return 0;
+        }
+    }
+    return first;
+}
+
+static enum ps_status resume_ports(const struct state_folder_request *request,
+                                   struct ps_cluster_state *state, struct ps_error *err)
+{
+    int first_s3_port = request->first_s3_port;
+    bool lacks_s3 = state->nodes[0].s3_port == 0; /* a version before S3 wrote it */
+    if (first_s3_port < 0 && (request->first_port >= 0 || lacks_s3)) {
+        int first_port = request->first_port >= 0 ? request->first_port : first_port_of(state);
+        first_s3_port = usual_s3_port(state, first_port);
+    }
+    return assign_ports(state, request->first_port, first_s3_port, err);
+}
+
+static enum ps_status new_ports(const struct state_folder_request *request,
+                                struct ps_cluster_state *state, struct ps_error *err)
+{
+    int first_port = request->first_port < 0 ? FIRST_PORT : request->first_port;
+    int first_s3_port =
+        request->first_s3_port < 0 ? usual_s3_port(state, first_port) : request->first_s3_port;
+    return assign_ports(state, first_port, first_s3_port, err);
+}
+
+static void hex(const unsigned char *bytes, size_t size, char *ret)
+{
+    for (size_t i = 0; i < size; i++) {
+        (void)snprintf(ret + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+static enum ps_status make_keys(struct ps_cluster_state *state, struct ps_error *err)
+{
+    unsigned char bytes[S3_ID_BYTES + S3_SECRET_BYTES];
+    if (state->s3_key_id[0] != '\0') {
+        return PS_OK;
+    }
+    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes) {
+        return ps_fail(err, PS_IO, "make a key pair: %s", strerror(errno));
+    }
+    hex(bytes, S3_ID_BYTES, state->s3_key_id);
+    hex(bytes + S3_ID_BYTES, S3_SECRET_BYTES, state->s3_secret);
     return PS_OK;
 }
 
@@ -199,8 +287,11 @@ static enum ps_status resume(const struct state_folder_request *request,
         ret->nodes[i].pid = 0;
     }
     status = choose_address(ret, request->bind, err);
-    if (status == PS_OK && request->first_port >= 0) {
-        status = assign_ports(ret, request->first_port, err);
+    if (status == PS_OK) {
+        status = resume_ports(request, ret, err);
+    }
+    if (status == PS_OK) {
+        status = make_keys(ret, err);
     }
     if (status == PS_OK) {
         status = ps_cluster_state_save(request->folder, ret, err);
@@ -222,7 +313,10 @@ static enum ps_status create(const struct state_folder_request *request,
     ret->nodes = PS_NEW_ARRAY(struct ps_cluster_node, ret->cluster.pop_count);
     enum ps_status status = choose_address(ret, request->bind, err);
     if (status == PS_OK) {
-        status = assign_ports(ret, request->first_port, err);
+        status = new_ports(request, ret, err);
+    }
+    if (status == PS_OK) {
+        status = make_keys(ret, err);
     }
     if (status == PS_OK) {
         status = ps_cluster_state_save(request->folder, ret, err);

@@ -10,6 +10,7 @@ struct state_folder_request {
     bool fresh;               /* remove what an earlier cluster left */
     const char *bind;         /* the nodes' address; NULL = as before, or PS_LOOPBACK */
     int first_port;           /* 0 = free ones; -1 = as before, or the usual ones */
+    int first_s3_port;        /* the same; -1 with a new first_port: those above it */
 };
 
 bool state_folder_exists(const char *folder);
@@ -18,10 +19,10 @@ bool state_folder_exists(const char *folder);
  * ends with its process, however that ends. */
 bool state_folder_in_use(const char *folder);
 
-/** Make the folder ready for a supervisor and give the state to run with: time line, ports, no
- * pids. The folder is then in use until the calling process and those it forked end. A folder whose
- * cluster differs from `asked` is refused (PS_EXISTS) unless fresh; one that is in use, too
- * (PS_BUSY); an address that is none, too (PS_INVALID). */
+/** Make the folder ready for a supervisor and give the state to run with: time line, ports, the
+ * S3 key pair (made once), no pids. The folder is then in use until the calling process and those
+ * it forked end. A folder whose cluster differs from `asked` is refused (PS_EXISTS) unless fresh;
+ * one that is in use, too (PS_BUSY); an address that is none, too (PS_INVALID). */
 PS_MUST_CHECK enum ps_status state_folder_open(const struct state_folder_request *request,
                                                struct ps_cluster_state *ret, struct ps_error *err);
 

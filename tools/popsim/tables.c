@@ -37,20 +37,23 @@ void tables_print(struct libscols_table *table)
 
 void tables_print_cluster(FILE *out, const struct ps_cluster_state *state)
 {
-    static const char *const columns[] = {"POP", "CITY", "REGION", "URL", "HOME", "ROUND TRIP"};
-    struct libscols_table *table = tables_new(out, columns, 6);
+    static const char *const columns[] = {"POP", "CITY", "REGION",    "URL",
+                                          "S3",  "HOME", "ROUND TRIP"};
+    struct libscols_table *table = tables_new(out, columns, 7);
     const struct ps_cluster *cluster = &state->cluster;
     for (size_t i = 0; i < cluster->pop_count; i++) {
         const struct ps_pop *pop = cluster->pops[i];
         char url[96];
+        char s3[96];
         (void)snprintf(url, sizeof url, "http://%s:%u", state->bind, state->nodes[i].api_port);
+        (void)snprintf(s3, sizeof s3, "http://%s:%u", state->bind, state->nodes[i].s3_port);
         struct ps_buf trip = {0};
         ps_dur_format(&trip,
                       ps_pop_round_trip(cluster->pops[cluster->home], pop, cluster->route_factor));
         const char *cells[] = {
-            pop->code,         pop->city, pop->region, url, i == cluster->home ? "home" : "",
+            pop->code,         pop->city, pop->region, url, s3, i == cluster->home ? "home" : "",
             ps_buf_text(&trip)};
-        tables_row(table, cells, 6);
+        tables_row(table, cells, 7);
         ps_buf_fini(&trip);
     }
     tables_print(table);
