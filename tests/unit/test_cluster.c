@@ -509,8 +509,11 @@ static void sample_state(struct ps_cluster_state *state, int32_t number)
     sample_cluster(&state->cluster);
     state->nodes = PS_NEW_ARRAY(struct ps_cluster_node, state->cluster.pop_count);
     for (size_t i = 0; i < state->cluster.pop_count; i++) {
-        state->nodes[i] = (struct ps_cluster_node){(uint16_t)(8700 + i), number * (int32_t)i};
+        state->nodes[i] = (struct ps_cluster_node){(uint16_t)(8700 + i), (uint16_t)(8800 + i),
+                                                   number * (int32_t)i};
     }
+    memset(state->s3_key_id, 'b', sizeof state->s3_key_id - 1);
+    memset(state->s3_secret, 'c', sizeof state->s3_secret - 1);
     memset(state->token, 'a', sizeof state->token - 1);
     (void)snprintf(state->bind, sizeof state->bind, "::1%%\"lo\\\"");
 }
@@ -524,8 +527,11 @@ static void check_state(const struct ps_cluster_state *a, const struct ps_cluste
     assert_int_equal(a->supervisor_pid, b->supervisor_pid);
     assert_string_equal(a->token, b->token);
     assert_string_equal(a->bind, b->bind);
+    assert_string_equal(a->s3_key_id, b->s3_key_id);
+    assert_string_equal(a->s3_secret, b->s3_secret);
     for (size_t i = 0; i < a->cluster.pop_count; i++) {
         assert_int_equal(a->nodes[i].api_port, b->nodes[i].api_port);
+        assert_int_equal(a->nodes[i].s3_port, b->nodes[i].s3_port);
         assert_int_equal(a->nodes[i].pid, b->nodes[i].pid);
     }
 }
@@ -570,6 +576,39 @@ static void test_a_state_comes_back(void **unused)
     temp_folder_remove(&folder);
 }
 
+/* What a version before S3 wrote has neither ports nor keys. */
+static void test_a_state_without_s3(void **unused)
+{
+    (void)unused;
+    struct temp_folder folder;
+    struct ps_cluster_state state;
+    struct ps_cluster_state back;
+    static char text[1 << 16];
+    temp_folder_make(&folder);
+    sample_state(&state, 1);
+    assert_int_equal(ps_cluster_state_save(folder.path, &state, NULL), PS_OK);
+    FILE *file = fopen(path_of(&folder, "cluster.json"), "r");
+    assert_non_null(file);
+    text[fread(text, 1, sizeof text - 1, file)] = '\0';
+    assert_int_equal(fclose(file), 0);
+    char *keys = strstr(text, "\"s3\":");
+    assert_non_null(keys);
+    memcpy(keys, "\"xx\"", 4);
+    for (char *port = strstr(text, "s3_port"); port != NULL; port = strstr(text, "s3_port")) {
+        memcpy(port, "xx_port", 7);
+    }
+    write_file(path_of(&folder, "cluster.json"), text);
+    assert_int_equal(ps_cluster_state_load(folder.path, &back, NULL), PS_OK);
+    for (size_t i = 0; i < state.cluster.pop_count; i++) {
+        assert_int_equal(back.nodes[i].s3_port, 0);
+    }
+    assert_string_equal(back.s3_key_id, "");
+    assert_string_equal(back.s3_secret, "");
+    ps_cluster_state_fini(&state);
+    ps_cluster_state_fini(&back);
+    temp_folder_remove(&folder);
+}
+
 static void test_errors_of_loading(void **unused)
 {
     (void)unused;
@@ -593,7 +632,12 @@ static void test_errors_of_loading(void **unused)
         {"\"nodes\":[", "\"nodes\":[{},", "nodes: one for each PoP is expected"},
         {"\"api_port\":8701", "\"api_port\":65536",
          "nodes[1].api_port: a whole number within its range is expected"},
-        {"]}\n", "]", "line 6, column 38: '}' expected near end of file"},
+        {"\"s3_port\":8801", "\"s3_port\":-1",
+         "nodes[1].s3_port: a whole number within its range is expected"},
+        {"\"access_key_id\":\"", "\"access_key_id\":\"b", "s3.access_key_id: it is too long"},
+        {"\"secret_access_key\":", "\"secret\":",
+         "s3.secret_access_key: a string is expected"},
+        {"]}\n", "]", "line 7, column 53: '}' expected near end of file"},
     };
     struct temp_folder folder;
     struct ps_cluster_state state;
@@ -760,6 +804,7 @@ int main(void)
         cmocka_unit_test(test_links_come_back),
         cmocka_unit_test(test_wrong_links_are_refused),
         cmocka_unit_test(test_a_state_comes_back),
+        cmocka_unit_test(test_a_state_without_s3),
         cmocka_unit_test(test_errors_of_loading),
         cmocka_unit_test(test_a_failed_save_changes_nothing),
         cmocka_unit_test(test_the_file_is_whole_at_every_instant),
