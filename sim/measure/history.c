@@ -1,41 +1,69 @@
 #include "sim/measure/history.h"
 
-#include "replication/base/assert.h"
 #include "replication/base/memory.h"
+
+/* The index is enum ps_op_kind. */
+static const struct {
+    const char *name;
+    enum ps_store_type type;
+    bool read, write;
+} kinds[PS_OP_KINDS] = {[PS_OP_KV_GET] = {"kv.get", PS_STORE_KV, .read = true},
+                        [PS_OP_KV_PUT] = {"kv.put", PS_STORE_KV, .write = true},
+                        [PS_OP_KV_DELETE] = {"kv.delete", PS_STORE_KV, .write = true},
+                        [PS_OP_KV_LIST] = {"kv.list", PS_STORE_KV},
+                        [PS_OP_D1_QUERY] = {"d1.query", PS_STORE_D1},
+                        [PS_OP_D1_BATCH] = {"d1.batch", PS_STORE_D1},
+                        [PS_OP_R2_GET] = {"r2.get", PS_STORE_R2, .read = true},
+                        [PS_OP_R2_HEAD] = {"r2.head", PS_STORE_R2, .read = true},
+                        [PS_OP_R2_PUT] = {"r2.put", PS_STORE_R2, .write = true},
+                        [PS_OP_R2_DELETE] = {"r2.delete", PS_STORE_R2, .write = true},
+                        [PS_OP_R2_LIST] = {"r2.list", PS_STORE_R2},
+                        [PS_OP_R2_FETCH] = {"r2.fetch", PS_STORE_R2, .read = true},
+                        [PS_OP_R2_PURGE] = {"r2.purge", PS_STORE_R2, .write = true}};
 
 const char *ps_op_kind_name(enum ps_op_kind kind)
 {
-    switch (kind) {
-    case PS_OP_KV_GET:
-        return "kv.get";
-    case PS_OP_KV_PUT:
-        return "kv.put";
-    case PS_OP_KV_DELETE:
-        return "kv.delete";
-    case PS_OP_KV_LIST:
-        return "kv.list";
-    case PS_OP_D1_QUERY:
-        return "d1.query";
-    case PS_OP_D1_BATCH:
-        return "d1.batch";
-    }
-    PS_NOT_REACHED();
+    return kinds[kind].name;
+}
+
+enum ps_store_type ps_op_store_type(enum ps_op_kind kind)
+{
+    return kinds[kind].type;
 }
 
 bool ps_op_is_d1(const struct ps_op *op)
 {
-    return op->kind == PS_OP_D1_QUERY || op->kind == PS_OP_D1_BATCH;
+    return kinds[op->kind].type == PS_STORE_D1;
+}
+
+bool ps_op_is_r2(const struct ps_op *op)
+{
+    return kinds[op->kind].type == PS_STORE_R2;
+}
+
+bool ps_op_is_public(const struct ps_op *op)
+{
+    return op->kind == PS_OP_R2_FETCH;
+}
+
+bool ps_op_is_list(const struct ps_op *op)
+{
+    return op->kind == PS_OP_KV_LIST || op->kind == PS_OP_R2_LIST;
+}
+
+bool ps_op_is_delete(const struct ps_op *op)
+{
+    return op->kind == PS_OP_KV_DELETE || op->kind == PS_OP_R2_DELETE;
 }
 
 bool ps_op_is_write(const struct ps_op *op)
 {
-    return op->kind == PS_OP_KV_PUT || op->kind == PS_OP_KV_DELETE ||
-           (ps_op_is_d1(op) && op->wrote);
+    return kinds[op->kind].write || (ps_op_is_d1(op) && op->wrote);
 }
 
 bool ps_op_is_read(const struct ps_op *op)
 {
-    return op->kind == PS_OP_KV_GET || (ps_op_is_d1(op) && !op->wrote);
+    return kinds[op->kind].read || (ps_op_is_d1(op) && !op->wrote);
 }
 
 struct ps_history *ps_history_create(void)

@@ -23,7 +23,15 @@
  * `lsn`, and only then it is a write. The digest is ps_slice_hash of what each statement gave as
  * `results` in the format ROWS_AND_COLUMNS, byte by byte, each with a NUL behind it; of a request
  * that D1 refused (error "invalid") that of its words. Also rows_read and rows_written, as D1 bills
- * them, and run_ns and seed: what 'now' was in SQL, and what its chance was drawn from. */
+ * them, and run_ns and seed: what 'now' was in SQL, and what its chance was drawn from.
+ *
+ * R2: `request` is the JSON that the binding sends, where more than the key was said; of a delete
+ * of several keys `key` is the first. `etag` is the object's. A put whose condition did not hold
+ * and a delete of what is not there are ok with LSN 0; their eval_ns is when home decided so. The
+ * digest is that of the body that came with the answer (0: of none); of a large generated body that
+ * of its seed and size (sim/workload/body.h); of a list that of its keys, then of its delimited
+ * prefixes, each with a NUL behind it. r2.fetch is a read of the public URL, through the PoP's
+ * cache; r2.purge writes a record to the bucket's log, which is no version of any key. */
 #ifndef PS_SIM_MEASURE_HISTORY_H
 #define PS_SIM_MEASURE_HISTORY_H
 
@@ -38,10 +46,17 @@ enum ps_op_kind {
     PS_OP_KV_DELETE,
     PS_OP_KV_LIST,
     PS_OP_D1_QUERY,
-    PS_OP_D1_BATCH
+    PS_OP_D1_BATCH,
+    PS_OP_R2_GET,
+    PS_OP_R2_HEAD,
+    PS_OP_R2_PUT,
+    PS_OP_R2_DELETE,
+    PS_OP_R2_LIST,
+    PS_OP_R2_FETCH, /* of the public URL */
+    PS_OP_R2_PURGE  /* of the public URL's caches */
 };
 
-enum { PS_OP_KINDS = PS_OP_D1_BATCH + 1 };
+enum { PS_OP_KINDS = PS_OP_R2_PURGE + 1 };
 
 /** "kv.get". */
 const char *ps_op_kind_name(enum ps_op_kind kind);
@@ -72,11 +87,12 @@ struct ps_op {
     bool found;
     bool late;
     uint16_t http_status; /* live: the status, when it was an error; 0 = none */
-    /* d1 only */
-    bool wrote;
+    /* d1, r2 */
+    bool wrote; /* d1 */
     bool at_home;
-    uint8_t with_session;  /* enum ps_d1_session, one of the first four */
-    uint32_t request;      /* index into the history's requests + 1; 0 = not known */
+    uint8_t with_session; /* enum ps_d1_session, one of the first four */
+    uint32_t request; /* index into the history's requests + 1; 0 = not known, r2: the key alone */
+    uint32_t etag;    /* r2: index into the history's requests + 1; 0 = no object */
     uint64_t bookmark_lsn; /* with a bookmark: its LSN */
     ps_time_ns run_ns;     /* cluster time of its 'now'; 0 = not known */
     uint64_t seed;         /* of its random(); 0 = not known */
@@ -86,9 +102,20 @@ struct ps_op {
 
 /** Is it an operation on a D1 database? */
 bool ps_op_is_d1(const struct ps_op *op);
-/** Did it write, or try to: a put, a delete, a D1 request that committed something? */
+/** ... on an R2 bucket, its public URL included? */
+bool ps_op_is_r2(const struct ps_op *op);
+/** The type of the stores that it is for. */
+enum ps_store_type ps_op_store_type(enum ps_op_kind kind);
+/** Is it a read of a bucket's public URL? */
+bool ps_op_is_public(const struct ps_op *op);
+/** Does it list keys? */
+bool ps_op_is_list(const struct ps_op *op);
+/** Does it delete? */
+bool ps_op_is_delete(const struct ps_op *op);
+/** Did it write, or try to: a put, a delete, a purge, a D1 request that committed something? */
 bool ps_op_is_write(const struct ps_op *op);
-/** Is it a read of one key that the measures look at: a get, a D1 request that wrote nothing? */
+/** Is it a read of one key that the measures look at: a get, a head, a fetch, a D1 request that
+ * wrote nothing? */
 bool ps_op_is_read(const struct ps_op *op);
 
 /** A record of the log that no operation of the history is known to have made (set-up by others, or
@@ -99,10 +126,12 @@ struct ps_foreign {
     ps_time_ns commit_ns;
     uint32_t key;
     bool deleted;
+    bool none; /* r2: no version of any key: a purge, an upload under way; key: what is purged */
     uint64_t expires_unix_s;
     uint64_t digest;
-    /* d1, where it is known: as of an operation */
+    /* d1 where it is known, r2: as of an operation */
     uint32_t request;
+    uint32_t etag;
     ps_time_ns run_ns;
     uint64_t seed;
 };
@@ -137,7 +166,7 @@ struct ps_history {
     size_t downtime_count;
     struct ps_intern *sessions; /* owned */
     struct ps_intern *keys;     /* owned */
-    struct ps_intern *requests; /* owned: of D1 */
+    struct ps_intern *requests; /* owned: of D1 and R2, and ETags */
     struct ps_op *ops;          /* owned; ordered by (complete_ns, id) */
     size_t op_count;
     size_t op_capacity;

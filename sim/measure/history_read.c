@@ -147,7 +147,7 @@ static uint8_t kind_of(struct object *object)
             return (uint8_t)kind;
         }
     }
-    object_bad(object, "op", "kv.get, kv.put, kv.delete, kv.list, d1.query or d1.batch");
+    object_bad(object, "op", "the name of an operation, as in kv.get");
     return 0;
 }
 
@@ -172,12 +172,12 @@ static uint8_t error_of(struct object *object)
 }
 
 /* 0: it is not known. */
-static uint32_t request_of(struct object *object)
+static uint32_t request_of(struct object *object, const char *member)
 {
     struct ps_history *history = object->reader->history;
-    return json_object_get(object->json, "request") == NULL
+    return json_object_get(object->json, member) == NULL
                ? 0
-               : ps_intern_put(history->requests, text_of(object, "request")) + 1;
+               : ps_intern_put(history->requests, text_of(object, member)) + 1;
 }
 
 static void d1_of(struct object *object, struct ps_op *op)
@@ -189,7 +189,7 @@ static void d1_of(struct object *object, struct ps_op *op)
     op->seed = hex_of(object, "seed", false);
     op->rows_read = number_of(object, "rows_read", INT64_MAX, false);
     op->rows_written = number_of(object, "rows_written", INT64_MAX, false);
-    op->request = request_of(object);
+    op->request = request_of(object, "request");
     enum ps_d1_session session = PS_D1_SESSION_NONE;
     if (json_object_get(object->json, "with_session") != NULL &&
         (ps_d1_session_find(text_of(object, "with_session"), &session) != PS_OK ||
@@ -203,10 +203,13 @@ static void d1_of(struct object *object, struct ps_op *op)
 static void type_of(struct object *object, struct ps_op *op)
 {
     enum ps_store_type type = object->reader->history->cluster->stores[op->store].type;
-    if (ps_op_is_d1(op) != (type == PS_STORE_D1)) {
+    if (ps_op_store_type((enum ps_op_kind)op->kind) != type) {
         object_bad(object, "op", "an operation of the store's type");
     } else if (ps_op_is_d1(op)) {
         d1_of(object, op);
+    } else if (ps_op_is_r2(op)) {
+        op->request = request_of(object, "request");
+        op->etag = request_of(object, "etag");
     }
 }
 
@@ -344,7 +347,9 @@ static enum ps_status read_foreign(struct object *run)
             .digest = hex_of(&object, "digest", true),
             .run_ns = number_of(&object, "run_ns", INT64_MAX, false),
             .seed = hex_of(&object, "seed", false),
-            .request = request_of(&object)};
+            .none = flag_of(&object, "none", false),
+            .request = request_of(&object, "request"),
+            .etag = request_of(&object, "etag")};
         if (object.status == PS_OK && history->foreign[i].lsn == 0) {
             object_bad(&object, "lsn", "a number from 1");
         }

@@ -140,15 +140,33 @@ static char *put_d1(char *at, const struct writer *writer, const struct ps_op *o
     return at;
 }
 
+static char *put_r2(char *at, const struct writer *writer, const struct ps_op *op)
+{
+    if (op->etag != 0) {
+        at = PUT_LIT(at, ",\"etag\":");
+        at = put_quoted(at, &writer->requests, op->etag - 1);
+    }
+    if (op->request != 0) {
+        at = PUT_LIT(at, ",\"request\":");
+        at = put_quoted(at, &writer->requests, op->request - 1);
+    }
+    return at;
+}
+
+static bool has_digest(const struct ps_op *op)
+{
+    return !ps_op_is_delete(op) && op->kind != PS_OP_R2_HEAD && op->kind != PS_OP_R2_PURGE;
+}
+
 static char *put_extras(char *at, const struct ps_op *op)
 {
     at = PUT_LIT(at, ",\"boot\":");
     at = put_u64(at, op->boot);
-    if (op->kind == PS_OP_KV_GET) {
+    if (ps_op_is_read(op) && !ps_op_is_d1(op)) {
         at = PUT_LIT(at, ",\"found\":");
         at = op->found ? PUT_LIT(at, "true") : PUT_LIT(at, "false");
     }
-    if (op->kind != PS_OP_KV_DELETE) {
+    if (has_digest(op)) {
         at = PUT_LIT(at, ",\"digest\":\"");
         at = put_hex(at, op->digest);
         *at++ = '"';
@@ -175,6 +193,7 @@ static void append_op(struct writer *writer, const struct ps_op *op)
     const struct ps_cluster *cluster = writer->history->cluster;
     size_t names = quoted_size(&writer->sessions, op->session) +
                    quoted_size(&writer->keys, op->key) + PS_STORE_NAME_MAX +
+                   (op->etag == 0 ? 0 : quoted_size(&writer->requests, op->etag - 1)) +
                    (op->request == 0 ? 0 : quoted_size(&writer->requests, op->request - 1));
     ps_buf_reserve(&writer->out, LINE_FIXED_MAX + names);
     char *at = writer->out.data + writer->out.size;
@@ -208,8 +227,20 @@ static void append_op(struct writer *writer, const struct ps_op *op)
     at = put_extras(at, op);
     if (ps_op_is_d1(op)) {
         at = put_d1(at, writer, op);
+    } else if (ps_op_is_r2(op)) {
+        at = put_r2(at, writer, op);
     }
     writer->out.size = (size_t)(at - writer->out.data);
+}
+
+/* A member that is one of the history's requests. */
+static void append_text(struct ps_buf *out, const struct ps_history *history, const char *name,
+                        uint32_t request)
+{
+    if (request != 0) {
+        ps_buf_printf(out, ",\"%s\":", name);
+        ps_buf_append_json(out, ps_intern_text(history->requests, request - 1));
+    }
 }
 
 static void append_foreign(struct ps_buf *out, const struct ps_history *history)
@@ -225,11 +256,14 @@ static void append_foreign(struct ps_buf *out, const struct ps_history *history)
                       record->deleted ? "true" : "false",
                       (unsigned long long)record->expires_unix_s,
                       (unsigned long long)record->digest);
-        if (record->request != 0) {
-            ps_buf_printf(out, ",\"run_ns\":%llu,\"seed\":\"%016llx\",\"request\":",
+        bool d1 = history->cluster->stores[record->store].type == PS_STORE_D1;
+        if (record->request != 0 && d1) {
+            ps_buf_printf(out, ",\"run_ns\":%llu,\"seed\":\"%016llx\"",
                           (unsigned long long)record->run_ns, (unsigned long long)record->seed);
-            ps_buf_append_json(out, ps_intern_text(history->requests, record->request - 1));
         }
+        ps_buf_append_text(out, record->none ? ",\"none\":true" : "");
+        append_text(out, history, "request", record->request);
+        append_text(out, history, "etag", record->etag);
         ps_buf_append_char(out, '}');
     }
     ps_buf_append_char(out, ']');

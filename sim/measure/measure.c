@@ -13,6 +13,7 @@ struct subject {
     struct ps_store_log log;
     struct ps_store_measures *ret;
     uint16_t number;
+    bool public; /* the reads of a bucket's public URL, else all others */
 };
 
 /* ---- reads and sessions ---- */
@@ -34,6 +35,48 @@ static void measure_get(struct subject *subject, const struct ps_op *op)
                      op->eval_ns - newest_ns);
 }
 
+/* A delete of several keys is a write of each that was there. */
+static void feed(const struct subject *subject, struct ps_sessions *sessions,
+                 const struct ps_op *op)
+{
+    const struct ps_store_log *log = &subject->log;
+    if (!ps_op_is_r2(op) || !ps_op_is_delete(op) || op->request == 0 || op->lsn == 0) {
+        ps_sessions_feed(sessions, op);
+        return;
+    }
+    const struct ps_log_record *record = &log->records[op->lsn - log->records[0].lsn];
+    struct ps_op one = *op;
+    for (size_t i = 0; i < ps_log_record_versions(record); i++) {
+        one.key = i == 0 ? record->key : record->more[i - 1];
+        ps_sessions_feed(sessions, &one);
+    }
+}
+
+/* Does the operation belong to the subject? Writes belong to both a bucket and its public URL. */
+static bool concerns(const struct subject *subject, const struct ps_op *op)
+{
+    bool write = ps_op_is_write(op) && op->kind != PS_OP_R2_PURGE;
+    bool public = ps_op_is_public(op) || op->kind == PS_OP_R2_PURGE;
+    return op->store == subject->number && (write || public == subject->public);
+}
+
+static void count(struct subject *subject, const struct ps_op *op)
+{
+    struct ps_store_measures *ret = subject->ret;
+    if (op->error != PS_OK) {
+        /* What a bucket refused is not its public URL's error. */
+        ret->errors += subject->public && ps_op_is_write(op) && op->kind != PS_OP_R2_PURGE ? 0 : 1;
+    } else if (ps_op_is_read(op)) {
+        measure_get(subject, op);
+    } else if (ps_op_is_list(op)) {
+        ret->lists++;
+    } else if (op->kind == PS_OP_R2_PURGE) {
+        ret->purges++;
+    } else {
+        ret->writes++;
+    }
+}
+
 static enum ps_status measure_op(struct subject *subject, struct ps_sessions *sessions,
                                  const struct ps_op *op, struct ps_error *err)
 {
@@ -44,20 +87,12 @@ static enum ps_status measure_op(struct subject *subject, struct ps_sessions *se
         return ps_fail(err, PS_INVALID, "operation %llu returned LSN %llu, which nobody wrote",
                        (unsigned long long)op->id, (unsigned long long)op->lsn);
     }
-    if (op->error != PS_OK) {
-        ret->errors++;
-    } else if (ps_op_is_read(op)) {
-        measure_get(subject, op);
-    } else if (op->kind == PS_OP_KV_LIST) {
-        ret->lists++;
-    } else {
-        ret->writes++;
-    }
+    count(subject, op);
     if (op->error == PS_OK) {
         ret->rows_read += op->rows_read;
         ret->rows_written += op->rows_written;
     }
-    ps_sessions_feed(sessions, op);
+    feed(subject, sessions, op);
     return PS_OK;
 }
 
@@ -68,7 +103,7 @@ static enum ps_status measure_ops(struct subject *subject, struct ps_error *err)
     struct ps_sessions *sessions = ps_sessions_create(log->count == 0 ? 1 : log->records[0].lsn);
     enum ps_status status = PS_OK;
     for (size_t i = 0; i < history->op_count && status == PS_OK; i++) {
-        if (history->ops[i].store == subject->number) {
+        if (concerns(subject, &history->ops[i])) {
             status = measure_op(subject, sessions, &history->ops[i], err);
         }
     }
@@ -131,7 +166,7 @@ static void walk_event(struct subject *subject, struct ps_visibility_sink *sink,
                        const struct ps_pop_event *event)
 {
     const struct ps_op *op = event->op;
-    if (op->kind == PS_OP_KV_LIST || (!event->refresh && op->eval_ns == 0)) {
+    if (ps_op_is_list(op) || (!event->refresh && op->eval_ns == 0)) {
         return;
     }
     struct ps_pin *pin = &pins->pins[op->key];
@@ -195,7 +230,9 @@ static uint64_t counted_writes(const struct subject *subject)
 {
     uint64_t count = 0;
     for (size_t i = 0; i < subject->log.count; i++) {
-        count += subject->log.records[i].commit_ns >= subject->history->begin_ns;
+        const struct ps_log_record *record = &subject->log.records[i];
+        count +=
+            record->commit_ns < subject->history->begin_ns ? 0 : ps_log_record_versions(record);
     }
     return count;
 }
@@ -246,31 +283,38 @@ static void measure_visibility(struct subject *subject)
     free(events);
 }
 
+static enum ps_status measure_subject(struct subject *subject, struct ps_error *err)
+{
+    if (subject->log.problems > 0) {
+        return ps_fail(err, PS_INVALID, "%s", subject->log.problem);
+    }
+    enum ps_status status = measure_ops(subject, err);
+    if (status == PS_OK) {
+        measure_visibility(subject);
+    }
+    return status;
+}
+
 enum ps_status ps_measure(const struct ps_history *history, struct ps_measures *ret,
                           struct ps_error *err)
 {
     PS_ASSERT(ret->store_count == history->cluster->store_count);
     PS_ASSERT(ret->pop_count == history->cluster->pop_count);
     ret->operations += history->op_count;
-    for (size_t i = 0; i < history->cluster->store_count; i++) {
+    enum ps_status status = PS_OK;
+    for (size_t i = 0; i < history->cluster->store_count && status == PS_OK; i++) {
         struct subject subject = {.history = history,
                                   .store = &history->cluster->stores[i],
                                   .ret = &ret->stores[i],
                                   .number = (uint16_t)i};
         ps_store_log_init(&subject.log, history, subject.number);
-        enum ps_status status = PS_OK;
-        if (subject.log.problems > 0) {
-            status = ps_fail(err, PS_INVALID, "%s", subject.log.problem);
-        } else {
-            status = measure_ops(&subject, err);
-        }
-        if (status == PS_OK) {
-            measure_visibility(&subject);
+        status = measure_subject(&subject, err);
+        if (status == PS_OK && subject.store->type == PS_STORE_R2) {
+            subject.public = true;
+            subject.ret = &ret->publics[i];
+            status = measure_subject(&subject, err);
         }
         ps_store_log_fini(&subject.log);
-        if (status != PS_OK) {
-            return status;
-        }
     }
-    return PS_OK;
+    return status;
 }

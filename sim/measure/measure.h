@@ -32,6 +32,7 @@ struct ps_store_measures {
     uint64_t writes; /* acknowledged */
     uint64_t reads;  /* answered gets */
     uint64_t lists;
+    uint64_t purges;    /* of a public URL's caches, acknowledged */
     uint64_t errors;    /* operations that failed */
     uint64_t rows_read; /* d1: of what was answered, as the service bills them */
     uint64_t rows_written;
@@ -56,6 +57,9 @@ struct ps_store_measures {
 
 struct ps_measures {
     struct ps_store_measures *stores; /* owned; one per store of the cluster */
+    /* Owned; one per store: of a bucket's public URL, with the bucket's writes; without histograms
+       for a store of another type. */
+    struct ps_store_measures *publics;
     size_t store_count;
     size_t pop_count;
     uint64_t operations;
@@ -83,7 +87,8 @@ PS_MUST_CHECK enum ps_status ps_measure(const struct ps_history *history, struct
 /** Value of a dotted name, as expectations use it: "CACHE.visibility.max" (seconds),
  *  "CACHE.visibility.by_pop.syd.p99", "CACHE.reads.stale_ratio", "CACHE.stale_reads",
  * "CACHE.reads.age.p99", "CACHE.behind.max", "CACHE.violations.read_your_writes",
- * "fidelity.late_records", "operations". Errors: PS_NOT_FOUND with the names that exist at the
+ * "fidelity.late_records", "operations"; of a bucket's public URL "ASSETS.public.visibility.max".
+ * Errors: PS_NOT_FOUND with the names that exist at the
  * place where it failed. */
 PS_MUST_CHECK enum ps_status ps_measures_value(const struct ps_measures *measures,
                                                const struct ps_cluster *cluster,

@@ -47,14 +47,15 @@ size_t ps_curve_step(ps_dur_ns since_ns)
     return step;
 }
 
-struct ps_measures *ps_measures_create(const struct ps_cluster *cluster)
+static struct ps_store_measures *create_stores(const struct ps_cluster *cluster, bool publics)
 {
-    struct ps_measures *measures = PS_NEW(struct ps_measures);
-    measures->store_count = cluster->store_count;
-    measures->pop_count = cluster->pop_count;
-    measures->stores = PS_NEW_ARRAY(struct ps_store_measures, cluster->store_count);
-    for (size_t i = 0; i < measures->store_count; i++) {
-        struct ps_store_measures *store = &measures->stores[i];
+    struct ps_store_measures *stores =
+        PS_NEW_ARRAY(struct ps_store_measures, cluster->store_count + 1);
+    for (size_t i = 0; i < cluster->store_count; i++) {
+        struct ps_store_measures *store = &stores[i];
+        if (publics && cluster->stores[i].type != PS_STORE_R2) {
+            continue;
+        }
         store->visibility = PS_NEW(struct ps_histogram);
         store->age = PS_NEW(struct ps_histogram);
         store->visibility_by_pop = PS_NEW_ARRAY(struct ps_histogram *, cluster->pop_count);
@@ -65,7 +66,31 @@ struct ps_measures *ps_measures_create(const struct ps_cluster *cluster)
             store->curve[c].until_ns = curve_ends_ns[c];
         }
     }
+    return stores;
+}
+
+struct ps_measures *ps_measures_create(const struct ps_cluster *cluster)
+{
+    struct ps_measures *measures = PS_NEW(struct ps_measures);
+    measures->store_count = cluster->store_count;
+    measures->pop_count = cluster->pop_count;
+    measures->stores = create_stores(cluster, false);
+    measures->publics = create_stores(cluster, true);
     return measures;
+}
+
+static void destroy_stores(struct ps_store_measures *stores, size_t count, size_t pop_count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct ps_store_measures *store = &stores[i];
+        for (size_t p = 0; p < pop_count && store->visibility_by_pop != NULL; p++) {
+            free(store->visibility_by_pop[p]);
+        }
+        free(store->visibility_by_pop);
+        free(store->visibility);
+        free(store->age);
+    }
+    free(stores);
 }
 
 void ps_measures_destroy(struct ps_measures *measures)
@@ -73,16 +98,8 @@ void ps_measures_destroy(struct ps_measures *measures)
     if (measures == NULL) {
         return;
     }
-    for (size_t i = 0; i < measures->store_count; i++) {
-        struct ps_store_measures *store = &measures->stores[i];
-        for (size_t p = 0; p < measures->pop_count; p++) {
-            free(store->visibility_by_pop[p]);
-        }
-        free(store->visibility_by_pop);
-        free(store->visibility);
-        free(store->age);
-    }
-    free(measures->stores);
+    destroy_stores(measures->stores, measures->store_count, measures->pop_count);
+    destroy_stores(measures->publics, measures->store_count, measures->pop_count);
     free(measures);
 }
 

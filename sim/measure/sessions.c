@@ -354,24 +354,12 @@ void ps_sessions_feed(struct ps_sessions *sessions, const struct ps_op *op)
 {
     REACH(sessions->latest, op->session);
     REACH(sessions->keys, op->key);
-    switch ((enum ps_op_kind)op->kind) {
-    case PS_OP_KV_GET:
-        if (op->error == PS_OK) {
-            feed_read(sessions, op);
-        }
-        return;
-    case PS_OP_KV_PUT:
-    case PS_OP_KV_DELETE:
-        if (op->lsn != 0) {
-            feed_write(sessions, op);
-        }
-        return;
-    case PS_OP_KV_LIST:
-        return;
-    case PS_OP_D1_QUERY:
-    case PS_OP_D1_BATCH:
+    if (ps_op_is_d1(op)) {
         feed_request(sessions, op);
-        return;
+    } else if (ps_op_is_read(op) && op->error == PS_OK) {
+        feed_read(sessions, op);
+    } else if (ps_op_is_write(op) && op->lsn != 0 && op->kind != PS_OP_R2_PURGE) {
+        feed_write(sessions, op);
     }
 }
 
@@ -381,26 +369,15 @@ static void describe(struct ps_buf *text, const struct ps_op *op, const struct p
     struct ps_slice session = ps_intern_text(session_names, op->session);
     ps_buf_append_slice(text, session);
     ps_buf_append_char(text, ' ');
-    switch ((enum ps_op_kind)op->kind) {
-    case PS_OP_KV_GET:
-        ps_buf_append_text(text, "read ");
-        break;
-    case PS_OP_KV_PUT:
-        ps_buf_append_text(text, "wrote ");
-        break;
-    case PS_OP_KV_DELETE:
-        ps_buf_append_text(text, "deleted ");
-        break;
-    case PS_OP_KV_LIST:
-        ps_buf_append_text(text, "listed ");
-        break;
-    case PS_OP_D1_QUERY:
-    case PS_OP_D1_BATCH:
-        ps_buf_append_text(text, op->wrote ? "wrote the database" : "read the database");
-        break;
-    }
-    if (!ps_op_is_d1(op)) {
+    bool reads = ps_op_is_read(op);
+    if (ps_op_is_d1(op)) {
+        ps_buf_append_text(text, reads ? "read the database" : "wrote the database");
+    } else {
         struct ps_slice key = ps_intern_text(keys, op->key);
+        ps_buf_append_text(text, ps_op_is_public(op)   ? "fetched "
+                                 : reads               ? "read "
+                                 : ps_op_is_delete(op) ? "deleted "
+                                                       : "wrote ");
         ps_buf_append_json(text, (struct ps_slice){key.data, key.size < 60 ? key.size : 60});
     }
     ps_buf_printf(text, " at %s, ", cluster->pops[op->pop]->code);

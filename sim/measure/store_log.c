@@ -1,6 +1,7 @@
 #include "sim/measure/store_log.h"
 
 #include "replication/base/memory.h"
+#include "sim/measure/r2_call.h"
 
 static int compare_records(const void *left, const void *right)
 {
@@ -34,8 +35,10 @@ static void collect(struct ps_store_log *log, const struct ps_history *history, 
                                        .digest = op->digest,
                                        .op = op,
                                        .key = op->key,
-                                       .deleted = op->kind == PS_OP_KV_DELETE,
+                                       .deleted = ps_op_is_delete(op),
+                                       .none = op->kind == PS_OP_R2_PURGE,
                                        .request = op->request,
+                                       .etag = op->etag,
                                        .run_ns = op->run_ns,
                                        .seed = op->seed};
         }
@@ -51,7 +54,9 @@ static void collect(struct ps_store_log *log, const struct ps_history *history, 
                                        .digest = foreign->digest,
                                        .key = foreign->key,
                                        .deleted = foreign->deleted,
+                                       .none = foreign->none,
                                        .request = foreign->request,
+                                       .etag = foreign->etag,
                                        .run_ns = foreign->run_ns,
                                        .seed = foreign->seed};
         }
@@ -106,23 +111,114 @@ static void check(struct ps_store_log *log, const char *name)
     }
 }
 
+size_t ps_log_record_versions(const struct ps_log_record *record)
+{
+    return record->none ? 0 : 1 + (size_t)record->more_count;
+}
+
+static uint32_t key_at(const struct ps_log_record *record, size_t index)
+{
+    return index == 0 ? record->key : record->more[index - 1];
+}
+
 void ps_store_log_index(struct ps_store_log *log, size_t key_count)
 {
+    log->version_count = 0;
     log->key_ends = PS_NEW_ARRAY(size_t, key_count + 2);
-    log->by_key = PS_NEW_ARRAY(size_t, log->count + 1);
-    log->key_commits = PS_NEW_ARRAY(ps_time_ns, log->count + 1);
     for (size_t i = 0; i < log->count; i++) {
-        log->key_ends[log->records[i].key + 2]++;
+        size_t versions = ps_log_record_versions(&log->records[i]);
+        log->version_count += versions;
+        for (size_t k = 0; k < versions; k++) {
+            log->key_ends[key_at(&log->records[i], k) + 2]++;
+        }
     }
+    log->by_key = PS_NEW_ARRAY(size_t, log->version_count + 1);
+    log->key_commits = PS_NEW_ARRAY(ps_time_ns, log->version_count + 1);
     for (size_t k = 2; k < key_count + 2; k++) {
         log->key_ends[k] += log->key_ends[k - 1];
     }
     /* Now key_ends[k + 1] is where key k starts; filling moves it to where key k ends. */
     for (size_t i = 0; i < log->count; i++) {
-        size_t at = log->key_ends[log->records[i].key + 1]++;
-        log->by_key[at] = i;
-        log->key_commits[at] = log->records[i].commit_ns;
+        size_t versions = ps_log_record_versions(&log->records[i]);
+        for (size_t k = 0; k < versions; k++) {
+            size_t at = log->key_ends[key_at(&log->records[i], k) + 1]++;
+            log->by_key[at] = i;
+            log->key_commits[at] = log->records[i].commit_ns;
+        }
     }
+}
+
+/* ---- deletes of several keys ---- */
+
+/* The keys that a bucket's delete names. */
+struct named {
+    uint32_t *keys; /* owned */
+    size_t count;
+};
+
+static struct named names_of(const struct ps_history *history, const struct ps_log_record *record)
+{
+    struct named named = {0};
+    struct ps_api_r2_call call;
+    struct ps_r2_error err;
+    if (ps_r2_call_of(history, PS_OP_R2_DELETE, record->key, record->request, &call, &err)) {
+        named.keys = PS_NEW_ARRAY(uint32_t, call.request.key_count + 1);
+        for (size_t i = 0; i < call.request.key_count; i++) {
+            named.keys[named.count++] = ps_intern_put(history->keys, call.request.keys[i]);
+        }
+    }
+    ps_api_r2_call_fini(&call);
+    return named;
+}
+
+static bool deletes_several(const struct ps_log_record *record)
+{
+    return record->deleted && record->request != 0;
+}
+
+/* Those of them that were there, each once: the delete made a version of these alone. */
+static void settle(struct ps_log_record *record, const struct named *named, bool *there,
+                   uint32_t *into, size_t *used)
+{
+    uint32_t *kept = into + *used;
+    size_t count = 0;
+    for (size_t i = 0; i < named->count; i++) {
+        if (there[named->keys[i]]) {
+            there[named->keys[i]] = false;
+            kept[count++] = named->keys[i];
+        }
+    }
+    record->none = count == 0;
+    record->key = count == 0 ? record->key : kept[0];
+    record->more = kept + 1;
+    record->more_count = count == 0 ? 0 : (uint32_t)(count - 1);
+    *used += count;
+}
+
+static void settle_deletes(struct ps_store_log *log, const struct ps_history *history)
+{
+    struct named *named = PS_NEW_ARRAY(struct named, log->count + 1);
+    size_t total = 0;
+    for (size_t i = 0; i < log->count; i++) {
+        if (deletes_several(&log->records[i])) {
+            named[i] = names_of(history, &log->records[i]);
+            total += named[i].count;
+        }
+    }
+    log->keys = PS_NEW_ARRAY(uint32_t, total + 1);
+    bool *there = PS_NEW_ARRAY(bool, ps_intern_count(history->keys) + 1);
+    size_t used = 0;
+    for (size_t i = 0; i < log->count; i++) {
+        struct ps_log_record *record = &log->records[i];
+        if (named[i].count > 0) {
+            settle(record, &named[i], there, log->keys, &used);
+        } else if (!record->none) {
+            there[record->key] = !record->deleted;
+        }
+        free(named[i].keys);
+    }
+    free(there);
+    free(named);
 }
 
 void ps_store_log_init(struct ps_store_log *log, const struct ps_history *history, uint16_t store)
@@ -132,6 +228,9 @@ void ps_store_log_init(struct ps_store_log *log, const struct ps_history *histor
     if (log->count > 1) {
         qsort(log->records, log->count, sizeof *log->records, compare_records);
     }
+    if (history->cluster->stores[store].type == PS_STORE_R2) {
+        settle_deletes(log, history);
+    }
     check(log, history->cluster->stores[store].name);
     ps_store_log_index(log, ps_intern_count(history->keys));
 }
@@ -139,6 +238,7 @@ void ps_store_log_init(struct ps_store_log *log, const struct ps_history *histor
 void ps_store_log_fini(struct ps_store_log *log)
 {
     free(log->records);
+    free(log->keys);
     free(log->key_ends);
     free(log->by_key);
     free(log->key_commits);

@@ -14,8 +14,12 @@ struct ps_log_record {
     const struct ps_op *op; /* borrowed; NULL: foreign */
     uint32_t key;
     bool deleted;
-    /* d1: as in an operation */
+    bool none;            /* r2: a version of no key (struct ps_foreign) */
+    const uint32_t *more; /* r2: the other keys that a delete made versions of; the log's */
+    uint32_t more_count;
+    /* d1, r2: as in an operation */
     uint32_t request;
+    uint32_t etag;
     ps_time_ns run_ns;
     uint64_t seed;
 };
@@ -24,6 +28,8 @@ struct ps_store_log {
     struct ps_log_record *records; /* owned; ascending by LSN, without gaps if `problems` is 0 */
     size_t count;
     size_t *key_ends;        /* owned; of key k: [key_ends[k], key_ends[k + 1]) in the two below */
+    uint32_t *keys;          /* owned; what records' `more` points into */
+    size_t version_count;    /* of all keys */
     size_t *by_key;          /* owned; indices of records, ascending */
     ps_time_ns *key_commits; /* owned; their commit times */
     uint64_t problems; /* LSNs that come twice or not at all, commit times that do not ascend */
@@ -36,6 +42,9 @@ void ps_store_log_fini(struct ps_store_log *log);
 /** Make the key index of a log whose `records` and `count` the caller has filled: ascending,
  * without gaps, of keys below `key_count`. */
 void ps_store_log_index(struct ps_store_log *log, size_t key_count);
+
+/** Of how many keys is it a version? */
+size_t ps_log_record_versions(const struct ps_log_record *record);
 
 /** The key's versions. */
 struct ps_commits ps_store_log_commits(const struct ps_store_log *log, uint32_t key);

@@ -62,7 +62,7 @@ static void check_write(struct ps_verify_store *store, const struct ps_op *op)
     if (op->error != PS_OK) {
         return;
     }
-    if (op->lsn == 0) {
+    if (op->lsn == 0 && !ps_op_is_r2(op)) {
         ps_verify_differs(store, op, "it was acknowledged without an LSN");
         return;
     }
@@ -108,6 +108,9 @@ static void verify_store(struct ps_verify_store *store)
         }
         store->result->differences += store->log.problems;
         return;
+    }
+    if (store->store->type == PS_STORE_R2) {
+        ps_verify_r2_writes(store);
     }
     size_t count = 0;
     struct ps_pop_event *events = ps_pop_events(store->history, store->number, &count);

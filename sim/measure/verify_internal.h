@@ -56,6 +56,22 @@ void ps_verify_d1(struct ps_verify_store *store, const struct ps_pop_event *even
 /** Check their answers, by making the database again. */
 void ps_verify_d1_answers(struct ps_verify_store *store);
 
+/* ---- verify_r2.c ---- */
+
+/** Check what home decided on the mutations of a bucket: conditions, what was there, the write
+ * limit. */
+void ps_verify_r2_writes(struct ps_verify_store *store);
+/** What a read of a bucket that returned `version` had to give besides: digest and ETag. */
+void ps_verify_r2_read(struct ps_verify_store *store, const struct ps_op *op,
+                       const struct ps_log_record *version);
+/** Digest of the keys and prefixes that the list operation had to give. */
+uint64_t ps_verify_r2_list_digest(struct ps_verify_store *store, const struct ps_op *op,
+                                  const struct ps_verify_bound *bound);
+/** The keys that have versions, in byte order: store->sorted_keys. */
+void ps_verify_sort_keys(struct ps_verify_store *store);
+/** The first of them that is not before `prefix`. */
+size_t ps_verify_first_key(const struct ps_verify_store *store, struct ps_slice prefix);
+
 /** Check the reads of the store at one PoP: `events` ascending by time. */
 void ps_verify_pop(struct ps_verify_store *store, uint16_t pop, const struct ps_pop_event *events,
                    size_t count);

@@ -38,8 +38,11 @@ static int compare_key_text(const void *left, const void *right, void *context)
                         ps_intern_text(history->keys, *(const uint32_t *)right));
 }
 
-static void sort_keys(struct ps_verify_store *store)
+void ps_verify_sort_keys(struct ps_verify_store *store)
 {
+    if (store->sorted_keys != NULL) {
+        return;
+    }
     size_t key_count = ps_intern_count(store->history->keys);
     store->sorted_keys = PS_NEW_ARRAY(uint32_t, key_count + 1);
     for (uint32_t key = 0; key < key_count; key++) {
@@ -52,7 +55,7 @@ static void sort_keys(struct ps_verify_store *store)
 }
 
 /* The first of the sorted keys that is not before `prefix`. */
-static size_t first_key(const struct ps_verify_store *store, struct ps_slice prefix)
+size_t ps_verify_first_key(const struct ps_verify_store *store, struct ps_slice prefix)
 {
     size_t low = 0;
     size_t high = store->sorted_key_count;
@@ -71,13 +74,15 @@ static size_t first_key(const struct ps_verify_store *store, struct ps_slice pre
 uint64_t ps_verify_list_digest(struct ps_verify_store *store, const struct ps_op *op,
                                const struct ps_verify_bound *bound)
 {
-    if (store->sorted_keys == NULL) {
-        sort_keys(store);
+    if (ps_op_is_r2(op)) {
+        return ps_verify_r2_list_digest(store, op, bound);
     }
+    ps_verify_sort_keys(store);
     struct ps_slice prefix = ps_intern_text(store->history->keys, op->key);
     size_t limit = op->list_limit == 0 ? PS_KV_LIST_MAX : op->list_limit;
     struct ps_buf names = {0};
-    for (size_t i = first_key(store, prefix); i < store->sorted_key_count && limit > 0; i++) {
+    for (size_t i = ps_verify_first_key(store, prefix); i < store->sorted_key_count && limit > 0;
+         i++) {
         uint32_t key = store->sorted_keys[i];
         struct ps_slice name = ps_intern_text(store->history->keys, key);
         if (!ps_slice_starts(name, prefix)) {
@@ -114,7 +119,7 @@ struct pop_check {
 
 static struct ps_pin *pin_of(struct pop_check *check, const struct ps_op *op)
 {
-    size_t at = op->kind == PS_OP_KV_LIST ? check->key_count + op->key : op->key;
+    size_t at = ps_op_is_list(op) ? check->key_count + op->key : op->key;
     if (check->pin_epochs[at] != check->epoch) {
         check->pin_epochs[at] = check->epoch;
         check->pins[at] = (struct ps_pin){0};
@@ -126,7 +131,7 @@ static struct ps_pin *pin_of(struct pop_check *check, const struct ps_op *op)
 static uint64_t pin_hash(const struct ps_history *history, const struct ps_op *op)
 {
     struct ps_slice key = ps_intern_text(history->keys, op->key);
-    if (op->kind != PS_OP_KV_LIST) {
+    if (!ps_op_is_list(op)) {
         return ps_slice_hash(key);
     }
     struct ps_buf bytes = {0};
@@ -140,7 +145,7 @@ static bool pinned_absent(const struct pop_check *check, const struct ps_op *op,
                           const struct ps_pin *pin)
 {
     const struct ps_policy *policy = &check->store->store->policy;
-    if (op->kind == PS_OP_KV_LIST) { /* its entry stands under no key that has versions */
+    if (ps_op_is_list(op)) { /* its entry stands under no key that has versions */
         return !policy->cache.negative && pin->ttl_ns != 0;
     }
     return ps_store_log_pinned_absent(&check->store->log, policy, pin, op->key);
@@ -288,6 +293,10 @@ static void check_get(struct pop_check *check, const struct ps_op *op, const str
                           present ? "a value" : "nothing", why);
         return;
     }
+    if (ps_op_is_r2(op)) {
+        ps_verify_r2_read(check->store, op, present ? version : NULL);
+        return;
+    }
     uint64_t digest = present ? version->digest : 0;
     if (op->digest != digest) {
         ps_verify_differs(check->store, op,
@@ -395,7 +404,7 @@ static void check_read(struct pop_check *check, const struct ps_op *op)
         }
         bound.lsn_max = bound.lsn_max < op->have_lsn ? bound.lsn_max : op->have_lsn;
     }
-    if (op->kind == PS_OP_KV_LIST) {
+    if (ps_op_is_list(op)) {
         check_list(check, op, &view, &bound);
     } else {
         check_get(check, op, &view, &bound);

@@ -2,6 +2,16 @@
 
 #include "replication/base/assert.h"
 
+/* For each key that it is a version of. */
+static void record_all(struct ps_visibility_sink *sink, const struct ps_log_record *it,
+                       ps_time_ns begin_ns, ps_time_ns visible_ns)
+{
+    size_t count = it->commit_ns < begin_ns ? 0 : ps_log_record_versions(it);
+    for (size_t i = 0; i < count; i++) {
+        ps_visibility_record(sink, it->commit_ns, visible_ns);
+    }
+}
+
 /* In order: a record shows when it and all before it have arrived. */
 static void walk_fifo(struct ps_visibility_sink *sink, const struct ps_store_log *log,
                       ps_time_ns begin_ns)
@@ -11,9 +21,7 @@ static void walk_fifo(struct ps_visibility_sink *sink, const struct ps_store_log
         const struct ps_log_record *it = &log->records[i];
         visible_ns =
             ps_time_max(visible_ns, ps_push_arrival(&sink->replica, it->lsn, it->commit_ns));
-        if (it->commit_ns >= begin_ns) {
-            ps_visibility_record(sink, it->commit_ns, visible_ns);
-        }
+        record_all(sink, it, begin_ns, visible_ns);
     }
 }
 
@@ -38,11 +46,9 @@ static void walk_strong(struct ps_visibility_sink *sink, const struct ps_store_l
                         ps_time_ns begin_ns)
 {
     for (size_t i = 0; i < log->count; i++) {
-        ps_time_ns commit_ns = log->records[i].commit_ns;
-        if (commit_ns >= begin_ns) {
-            ps_visibility_record(sink, commit_ns,
-                                 ps_visibility_gap(&sink->replica, 0, commit_ns, commit_ns));
-        }
+        const struct ps_log_record *it = &log->records[i];
+        record_all(sink, it, begin_ns,
+                   ps_visibility_gap(&sink->replica, 0, it->commit_ns, it->commit_ns));
     }
 }
 

@@ -102,10 +102,22 @@ static void describe_action(struct ps_buf *buf, const struct ps_cluster *cluster
         describe_request(buf, action);
         return;
     }
+    if (action->verb == PS_VERB_R2_PURGE && action->key.count == 0) {
+        ps_buf_append_text(buf, "everything");
+        return;
+    }
     ps_buf_append_char(buf, '"');
     ps_text_format(buf, &action->key);
     ps_buf_append_char(buf, '"');
-    if (action->verb == PS_VERB_KV_PUT) {
+    for (size_t i = 0; i < action->key_count; i++) {
+        ps_buf_append_text(buf, ", ");
+        describe_text(buf, &action->keys[i]);
+    }
+    if (action->size.count > 0) {
+        ps_buf_append_text(buf, " of ");
+        ps_text_format(buf, &action->size);
+        ps_buf_append_text(buf, " bytes");
+    } else if (action->verb == PS_VERB_KV_PUT || action->verb == PS_VERB_R2_PUT) {
         struct ps_buf value = {0};
         ps_text_format(&value, &action->value);
         ps_buf_append_text(buf, " = ");
@@ -121,7 +133,9 @@ static void describe_action(struct ps_buf *buf, const struct ps_cluster *cluster
     if (action->expiration_s > 0) {
         ps_buf_printf(buf, ", expiration %" PRId64, action->expiration_s);
     }
-    if (action->limit > 0) {
+    if (action->options.count > 0) {
+        ps_text_format(buf, &action->options);
+    } else if (action->limit > 0) {
         ps_buf_printf(buf, ", limit %" PRIu32, action->limit);
     }
 }

@@ -261,6 +261,10 @@ enum ps_status ps_read_template(struct ps_reader *reader, const struct ps_yaml *
     if (status != PS_OK) {
         return status;
     }
+    if (reader->literal) {
+        ps_text_init_literal(ret, source);
+        return PS_OK;
+    }
     size_t at = 0;
     struct ps_error err = {0};
     status = ps_text_parse(source, ret, &at, &err);

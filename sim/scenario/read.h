@@ -16,6 +16,14 @@ enum {
     PS_SCENARIO_LIST_MAX = 1000
 };
 
+/* R2's limits (node/r2/object.h, which this folder does not link; a test compares them). */
+enum {
+    PS_SCENARIO_OBJECT_KEY_MAX = 1024,
+    PS_SCENARIO_ETAGS_MAX = 64 /* of one condition */
+};
+
+#define PS_SCENARIO_SIZE_MAX ((uint64_t)5115 << 20) /* bytes of a generated body */
+
 /* D1's limits, as far as a scenario can break them. */
 enum {
     PS_SCENARIO_PARAMS_MAX = 100, /* parameters of a statement */
@@ -36,9 +44,15 @@ enum {
 
 #define PS_SCENARIO_OPERATIONS_MAX 1e10 /* expected operations of one entry */
 
+/** All operations' names, for messages. */
+#define PS_SCENARIO_VERBS                                                                          \
+    "kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch, r2.get, r2.head, r2.put, r2.delete, " \
+    "r2.list, r2.fetch, r2.purge"
+
 struct ps_reader {
     const char *path; /* as messages name it; also where files named inside are looked for */
     bool files;       /* may it name files? */
+    bool literal;     /* texts have no generators: a trace's */
     size_t prepared;  /* texts */
     struct ps_scenario *scenario;
     struct ps_error *err;
@@ -123,6 +137,10 @@ PS_MUST_CHECK enum ps_status ps_read_actions(struct ps_reader *reader, const str
 /** What a D1 operation asks; verb and store are read. */
 PS_MUST_CHECK enum ps_status ps_read_d1(struct ps_reader *reader, const struct ps_yaml *node,
                                         struct ps_action *action);
+/** What an R2 operation asks; verb and store are read. */
+PS_MUST_CHECK enum ps_status ps_read_r2(struct ps_reader *reader, const struct ps_yaml *node,
+                                        struct ps_action *action);
+void ps_objects_fini(struct ps_action *action);
 /** A D1 store's schema or schema_sql; *ret stays NULL where it has none. Ownership: the caller's,
  * free(). */
 PS_MUST_CHECK enum ps_status ps_read_schema(struct ps_reader *reader, const struct ps_yaml *store,

@@ -5,13 +5,12 @@
 #include <string.h>
 
 /* One key each; the index is enum ps_verb. */
-static const char *const VERBS[] = {"kv.get",  "kv.put",   "kv.delete",
-                                    "kv.list", "d1.query", "d1.batch"};
-
-#define AVAILABLE "kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch"
+static const char *const VERBS[PS_VERBS] = {
+    "kv.get",  "kv.put", "kv.delete", "kv.list", "d1.query", "d1.batch", "r2.get",
+    "r2.head", "r2.put", "r2.delete", "r2.list", "r2.fetch", "r2.purge"};
 
 /** What later versions will know, so that a file for one gets a plain answer. */
-static const char *const LATER[] = {"r2.get", "r2.put", "r2.head", "r2.delete", "r2.list", "flow"};
+static const char *const LATER[] = {"flow"};
 
 static const char *const GET_KEYS[] = {"store", "key", "cacheTtl"};
 static const char *const PUT_KEYS[] = {"store",         "key",        "value",
@@ -21,13 +20,25 @@ static const char *const LIST_KEYS[] = {"store", "prefix", "limit"};
 static const char *const QUERY_KEYS[] = {"store", "sql", "params", "withSession"};
 static const char *const BATCH_KEYS[] = {"store", "statements", "withSession"};
 
+static const char *const R2_GET_KEYS[] = {"store", "key", "onlyIf"};
+static const char *const R2_KEY_KEYS[] = {"store", "key"}; /* head, fetch */
+static const char *const R2_PUT_KEYS[] = {
+    "store", "key", "value", "size", "httpMetadata", "customMetadata", "storageClass", "onlyIf"};
+static const char *const R2_DELETE_KEYS[] = {"store", "key", "keys"};
+static const char *const R2_LIST_KEYS[] = {"store", "prefix", "delimiter", "limit"};
+static const char *const R2_PURGE_KEYS[] = {"store", "key", "everything"};
+
 static const struct verb_keys {
     const char *const *keys;
     size_t count;
 } VERB_KEYS[] = {
-    {GET_KEYS, PS_COUNT(GET_KEYS)},       {PUT_KEYS, PS_COUNT(PUT_KEYS)},
-    {DELETE_KEYS, PS_COUNT(DELETE_KEYS)}, {LIST_KEYS, PS_COUNT(LIST_KEYS)},
-    {QUERY_KEYS, PS_COUNT(QUERY_KEYS)},   {BATCH_KEYS, PS_COUNT(BATCH_KEYS)},
+    {GET_KEYS, PS_COUNT(GET_KEYS)},           {PUT_KEYS, PS_COUNT(PUT_KEYS)},
+    {DELETE_KEYS, PS_COUNT(DELETE_KEYS)},     {LIST_KEYS, PS_COUNT(LIST_KEYS)},
+    {QUERY_KEYS, PS_COUNT(QUERY_KEYS)},       {BATCH_KEYS, PS_COUNT(BATCH_KEYS)},
+    {R2_GET_KEYS, PS_COUNT(R2_GET_KEYS)},     {R2_KEY_KEYS, PS_COUNT(R2_KEY_KEYS)},
+    {R2_PUT_KEYS, PS_COUNT(R2_PUT_KEYS)},     {R2_DELETE_KEYS, PS_COUNT(R2_DELETE_KEYS)},
+    {R2_LIST_KEYS, PS_COUNT(R2_LIST_KEYS)},   {R2_KEY_KEYS, PS_COUNT(R2_KEY_KEYS)},
+    {R2_PURGE_KEYS, PS_COUNT(R2_PURGE_KEYS)},
 };
 
 void ps_action_fini(struct ps_action *action)
@@ -36,6 +47,7 @@ void ps_action_fini(struct ps_action *action)
     ps_text_fini(&action->value);
     ps_text_fini(&action->metadata);
     ps_statements_fini(action);
+    ps_objects_fini(action);
 }
 
 static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml *node,
@@ -52,7 +64,7 @@ static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml 
         return status;
     }
     int index = ps_cluster_find_store(cluster, text);
-    enum ps_store_type type = ps_verb_is_d1(action->verb) ? PS_STORE_D1 : PS_STORE_KV;
+    enum ps_store_type type = ps_verb_store_type(action->verb);
     if (index >= 0 && cluster->stores[index].type != type) {
         return ps_refuse(reader, name,
                          "found store %s, which is of type %s, expected one of type %s",
@@ -242,31 +254,27 @@ static enum ps_status read_operation(struct ps_reader *reader, const struct ps_y
     if (status == PS_OK) {
         status = read_store(reader, node, action);
     }
+    if (status == PS_OK && ps_verb_is_r2(verb)) {
+        return ps_read_r2(reader, node, action);
+    }
     if (status == PS_OK && verb != PS_VERB_KV_LIST && !ps_verb_is_d1(verb)) {
         status = read_key(reader, node, action);
     }
     if (status != PS_OK) {
         return status;
     }
-    const struct ps_yaml *cache_ttl = NULL;
-    switch (verb) {
-    case PS_VERB_KV_GET:
-        cache_ttl = ps_yaml_get(node, "cacheTtl");
-        return cache_ttl == NULL ? PS_OK
-                                 : read_seconds(reader, cache_ttl, PS_SCENARIO_CACHE_TTL_S_MIN,
-                                                "a cacheTtl of whole seconds, at least 30s",
-                                                &action->cache_ttl_ns);
-    case PS_VERB_KV_PUT:
-        return read_put(reader, node, action);
-    case PS_VERB_KV_LIST:
-        return read_list(reader, node, action);
-    case PS_VERB_D1_QUERY:
-    case PS_VERB_D1_BATCH:
-        return ps_read_d1(reader, node, action);
-    case PS_VERB_KV_DELETE:
-        break;
+    const struct ps_yaml *cache_ttl = ps_yaml_get(node, "cacheTtl"); /* of kv.get */
+    if (cache_ttl != NULL) {
+        status = read_seconds(reader, cache_ttl, PS_SCENARIO_CACHE_TTL_S_MIN,
+                              "a cacheTtl of whole seconds, at least 30s", &action->cache_ttl_ns);
+    } else if (verb == PS_VERB_KV_PUT) {
+        status = read_put(reader, node, action);
+    } else if (verb == PS_VERB_KV_LIST) {
+        status = read_list(reader, node, action);
+    } else if (ps_verb_is_d1(verb)) {
+        status = ps_read_d1(reader, node, action);
     }
-    return PS_OK;
+    return status;
 }
 
 /** The one operation among the keys of `entry`. */
@@ -289,7 +297,7 @@ static enum ps_status read_one(struct ps_reader *reader, const struct ps_yaml *e
         }
     }
     if (found == NULL) {
-        return ps_refuse(reader, entry, "found no operation, expected one of " AVAILABLE);
+        return ps_refuse(reader, entry, "found no operation, expected one of " PS_SCENARIO_VERBS);
     }
     action->weight = 1;
     return read_operation(reader, found, (enum ps_verb)verb, action);
@@ -298,8 +306,9 @@ static enum ps_status read_one(struct ps_reader *reader, const struct ps_yaml *e
 static enum ps_status read_mix(struct ps_reader *reader, const struct ps_yaml *mix,
                                struct ps_workload *workload)
 {
-    static const char *const KEYS[] = {"weight",  "kv.get",   "kv.put",  "kv.delete",
-                                       "kv.list", "d1.query", "d1.batch"};
+    static const char *const KEYS[] = {"weight",    "kv.get",   "kv.put",   "kv.delete", "kv.list",
+                                       "d1.query",  "d1.batch", "r2.get",   "r2.head",   "r2.put",
+                                       "r2.delete", "r2.list",  "r2.fetch", "r2.purge"};
     if (mix->kind != PS_YAML_LIST || mix->count == 0 || mix->count > 64) {
         return ps_found(reader, mix,
                         "a list of 1 to 64 operations, as in [{weight: 9, kv.get: {...}}, ...]");
@@ -333,7 +342,7 @@ enum ps_status ps_check_later(struct ps_reader *reader, const struct ps_yaml *en
             if (strcmp(entry->keys[i]->text, LATER[j]) == 0) {
                 return ps_refuse(
                     reader, entry->keys[i],
-                    "operation %s is not available in this version; available: " AVAILABLE,
+                    "operation %s is not available in this version; available: " PS_SCENARIO_VERBS,
                     LATER[j]);
             }
         }

@@ -33,21 +33,18 @@ static enum ps_status read_type(struct ps_reader *reader, const struct ps_yaml *
     enum ps_status status =
         ps_read_member(reader, store, "type", "a store type, as in type: kv", &node);
     if (status == PS_OK) {
-        status = ps_read_text(reader, node, "a store type: kv or d1", &type);
+        status = ps_read_text(reader, node, "a store type: kv, d1 or r2", &type);
     }
     if (status != PS_OK) {
         return status;
     }
-    if (ps_slice_eq(type, PS_LIT("kv")) || ps_slice_eq(type, PS_LIT("d1"))) {
-        *ret = ps_slice_eq(type, PS_LIT("kv")) ? PS_STORE_KV : PS_STORE_D1;
-        return PS_OK;
+    for (int i = PS_STORE_KV; i <= PS_STORE_R2; i++) {
+        if (ps_slice_eq(type, ps_slice_of(ps_store_type_name((enum ps_store_type)i)))) {
+            *ret = (enum ps_store_type)i;
+            return PS_OK;
+        }
     }
-    if (ps_slice_eq(type, PS_LIT("r2"))) {
-        return ps_refuse(reader, node,
-                         "store type %s is not available in this version; available: kv, d1",
-                         node->text);
-    }
-    return ps_found(reader, node, "a store type: kv or d1");
+    return ps_found(reader, node, "a store type: kv, d1 or r2");
 }
 
 static enum ps_status read_profile(struct ps_reader *reader, const struct ps_yaml *store,
@@ -215,6 +212,17 @@ static enum ps_status read_policy(struct ps_reader *reader, const struct ps_yaml
     return status;
 }
 
+/* A bucket is read at home. */
+static enum ps_status check_bucket(struct ps_reader *reader, const struct ps_yaml *node)
+{
+    const struct ps_yaml *policy = ps_yaml_get(node, "policy");
+    return policy == NULL
+               ? PS_OK
+               : ps_refuse(reader, policy,
+                           "found key \"policy\" of a store of type r2, expected none: buckets are "
+                           "strongly consistent");
+}
+
 /* A database's pages are the log's, in order, or they are no database. */
 static enum ps_status check_database(struct ps_reader *reader, const struct ps_yaml *node)
 {
@@ -285,6 +293,9 @@ static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml 
     }
     if (status == PS_OK && type == PS_STORE_D1) {
         status = check_database(reader, node);
+    }
+    if (status == PS_OK && type == PS_STORE_R2) {
+        status = check_bucket(reader, node);
     }
     if (status == PS_OK) {
         status = read_schema(reader, node, type);

@@ -12,14 +12,18 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const FIELDS[] = {
-    "at",       "pop",           "op",         "store",      "key",        "value",
-    "cacheTtl", "expirationTtl", "expiration", "metadata",   "prefix",     "limit",
-    "session",  "sql",           "params",     "statements", "withSession"};
+static const char *const FIELDS[] = {"at",           "pop",      "op",           "store",
+                                     "key",          "value",    "cacheTtl",     "expirationTtl",
+                                     "expiration",   "metadata", "prefix",       "limit",
+                                     "session",      "sql",      "params",       "statements",
+                                     "withSession",  "size",     "httpMetadata", "customMetadata",
+                                     "storageClass", "onlyIf",   "keys",         "delimiter",
+                                     "everything"};
 
 struct trace {
     struct ps_reader *reader;
     const char *path;
+    struct ps_slice text; /* the line */
     size_t line;
     ps_time_ns last_ns;
 };
@@ -110,7 +114,7 @@ static enum ps_status integer_of(struct trace *trace, const json_t *object, cons
 static enum ps_status check_type(struct trace *trace, const struct ps_store *store,
                                  enum ps_verb verb)
 {
-    enum ps_store_type type = ps_verb_is_d1(verb) ? PS_STORE_D1 : PS_STORE_KV;
+    enum ps_store_type type = ps_verb_store_type(verb);
     if (store->type == type) {
         return PS_OK;
     }
@@ -161,10 +165,7 @@ static enum ps_status read_place(struct trace *trace, const json_t *object, stru
             return check_type(trace, &scenario->cluster.stores[index], op->action.verb);
         }
     }
-    return refuse(trace,
-                  "found op \"%.40s\", expected one of kv.get, kv.put, kv.delete, kv.list, "
-                  "d1.query, d1.batch",
-                  verb.data);
+    return refuse(trace, "found op \"%.40s\", expected one of " PS_SCENARIO_VERBS, verb.data);
 }
 
 /* Whose operation it is: one per PoP where the line does not say. */
@@ -259,6 +260,34 @@ static enum ps_status read_d1(struct trace *trace, const json_t *object, struct 
     return status;
 }
 
+static void set_lines(struct ps_yaml *node, int line)
+{
+    node->line = line;
+    for (size_t i = 0; i < node->count; i++) {
+        if (node->keys != NULL) {
+            node->keys[i]->line = line;
+        }
+        set_lines(node->items[i], line); /* as deep as PS_YAML_NESTING_MAX */
+    }
+}
+
+/* JSON is YAML, and R2's options are many: they are read as a scenario's are. */
+static enum ps_status read_r2(struct trace *trace, struct ps_trace_op *op)
+{
+    struct ps_reader reader = *trace->reader;
+    struct ps_yaml *root = NULL;
+    struct ps_error err = {0};
+    reader.path = trace->path;
+    reader.literal = true;
+    if (ps_yaml_parse(trace->text, trace->path, &root, &err) != PS_OK) {
+        return refuse(trace, "found a line that is no YAML, expected one object of plain JSON");
+    }
+    set_lines(root, (int)trace->line);
+    enum ps_status status = ps_read_r2(&reader, root, &op->action);
+    ps_yaml_destroy(root);
+    return status;
+}
+
 static enum ps_status read_texts(struct trace *trace, const json_t *object, struct ps_trace_op *op)
 {
     struct ps_slice key, value;
@@ -319,6 +348,9 @@ static enum ps_status read_op(struct trace *trace, const json_t *object, struct 
     if (status == PS_OK && ps_verb_is_d1(op->action.verb)) {
         return read_d1(trace, object, op);
     }
+    if (status == PS_OK && ps_verb_is_r2(op->action.verb)) {
+        return read_r2(trace, op);
+    }
     if (status == PS_OK) {
         status = read_texts(trace, object, op);
     }
@@ -358,6 +390,7 @@ static enum ps_status read_line(struct trace *trace, struct ps_slice text,
                        trace->path, trace->line, error.column > 0 ? error.column : 1, error.text);
     }
     struct ps_trace_op op = {0};
+    trace->text = text;
     enum ps_status status = read_op(trace, object, &op);
     json_decref(object);
     if (status != PS_OK) {

@@ -9,8 +9,10 @@
 enum { TIMES_MAX = 10000, WORKLOADS_MAX = 10000 };
 
 static const char *const ENTRY_KEYS[] = {
-    "name",  "at",  "every", "rate",   "clients", "think",     "trace",   "from",     "until",
-    "count", "pop", "mix",   "kv.get", "kv.put",  "kv.delete", "kv.list", "d1.query", "d1.batch"};
+    "name",      "at",      "every",    "rate",     "clients", "think",   "trace",
+    "from",      "until",   "count",    "pop",      "mix",     "kv.get",  "kv.put",
+    "kv.delete", "kv.list", "d1.query", "d1.batch", "r2.get",  "r2.head", "r2.put",
+    "r2.delete", "r2.list", "r2.fetch", "r2.purge"};
 
 /* The index is enum ps_timing. */
 static const char *const TIMINGS[] = {"at", "every", "rate", "clients", "trace"};
@@ -235,6 +237,13 @@ static enum ps_status find_timing(struct ps_reader *reader, const struct ps_yaml
         {"kv.list", ~(1U << PS_TIMING_TRACE)},
         {"d1.query", ~(1U << PS_TIMING_TRACE)},
         {"d1.batch", ~(1U << PS_TIMING_TRACE)},
+        {"r2.get", ~(1U << PS_TIMING_TRACE)},
+        {"r2.head", ~(1U << PS_TIMING_TRACE)},
+        {"r2.put", ~(1U << PS_TIMING_TRACE)},
+        {"r2.delete", ~(1U << PS_TIMING_TRACE)},
+        {"r2.list", ~(1U << PS_TIMING_TRACE)},
+        {"r2.fetch", ~(1U << PS_TIMING_TRACE)},
+        {"r2.purge", ~(1U << PS_TIMING_TRACE)},
     };
 
     for (size_t i = 0; i < entry->count; i++) {

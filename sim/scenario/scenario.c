@@ -45,9 +45,9 @@ static enum ps_status read_head(struct ps_reader *reader, const struct ps_yaml *
     struct ps_slice name = base_name(reader->path);
     for (size_t i = 0; i < root->count && root->kind == PS_YAML_MAP; i++) {
         if (strcmp(root->keys[i]->text, "flows") == 0) {
-            return ps_refuse(reader, root->keys[i],
-                             "flows are not available in this version; available: kv.get, kv.put, "
-                             "kv.delete, kv.list, d1.query, d1.batch");
+            return ps_refuse(
+                reader, root->keys[i],
+                "flows are not available in this version; available: " PS_SCENARIO_VERBS);
         }
     }
     enum ps_status status = ps_read_keys(reader, root, "a scenario", KEYS, PS_COUNT(KEYS));

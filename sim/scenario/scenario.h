@@ -16,12 +16,22 @@ enum ps_verb {
     PS_VERB_KV_DELETE,
     PS_VERB_KV_LIST,
     PS_VERB_D1_QUERY,
-    PS_VERB_D1_BATCH
+    PS_VERB_D1_BATCH,
+    PS_VERB_R2_GET,
+    PS_VERB_R2_HEAD,
+    PS_VERB_R2_PUT,
+    PS_VERB_R2_DELETE,
+    PS_VERB_R2_LIST,
+    PS_VERB_R2_FETCH, /* a GET of the bucket's public URL */
+    PS_VERB_R2_PURGE  /* of what public URLs' caches hold */
 };
 
-enum { PS_VERBS = PS_VERB_D1_BATCH + 1 };
+enum { PS_VERBS = PS_VERB_R2_PURGE + 1 };
 
 bool ps_verb_is_d1(enum ps_verb verb);
+bool ps_verb_is_r2(enum ps_verb verb);
+/** The type of the stores that it is for. */
+enum ps_store_type ps_verb_store_type(enum ps_verb verb);
 
 /** What a parameter is bound as. */
 enum ps_param_kind {
@@ -46,7 +56,7 @@ struct ps_statement {
 struct ps_action {
     enum ps_verb verb;
     uint16_t store;
-    struct ps_text key;              /* list: the prefix */
+    struct ps_text key;              /* list: the prefix; r2.purge: empty = everything */
     struct ps_text value;            /* put */
     struct ps_text metadata;         /* put; empty = none */
     ps_dur_ns cache_ttl_ns;          /* get; 0 = not given */
@@ -56,7 +66,11 @@ struct ps_action {
     enum ps_d1_session session;      /* d1 */
     struct ps_statement *statements; /* owned; d1: one of a query, each of a batch */
     size_t statement_count;
-    double weight; /* in a mix; 1 alone */
+    struct ps_text size;    /* r2.put, of a generated body, instead of a value; else empty */
+    struct ps_text *keys;   /* owned; r2.delete: the second key and those behind it */
+    size_t key_count;       /* of these */
+    struct ps_text options; /* r2: members of the binding's JSON, each with a comma before it */
+    double weight;          /* in a mix; 1 alone */
 };
 
 enum ps_timing {

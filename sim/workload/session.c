@@ -3,6 +3,7 @@
 #include "replication/base/assert.h"
 #include "replication/base/hash.h"
 #include "replication/base/memory.h"
+#include "sim/scenario/number.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -338,6 +339,100 @@ static void draw_request(const struct ps_session *session, const struct ps_actio
     }
 }
 
+/* ---- drawing R2 operations ---- */
+
+static const char *const METHODS[PS_VERBS] = {[PS_VERB_R2_GET] = "get",
+                                              [PS_VERB_R2_HEAD] = "head",
+                                              [PS_VERB_R2_PUT] = "put",
+                                              [PS_VERB_R2_DELETE] = "delete",
+                                              [PS_VERB_R2_LIST] = "list"};
+
+/* What is being drawn of an operation on a bucket. */
+struct object_drawing {
+    const struct ps_session *session;
+    const struct ps_action *action;
+    const char *pop;
+    struct ps_buf key;
+    struct ps_buf part; /* scratch */
+};
+
+static void draw_object_part(struct object_drawing *it, const struct ps_text *text,
+                             ps_stream stream)
+{
+    it->part.size = 0;
+    ps_text_draw(text, it->session->scenario->seed, stream, it->session->next, it->pop, &it->part);
+}
+
+/* "objects":["a","b"] */
+static void draw_keys(struct object_drawing *it, struct ps_buf *json)
+{
+    ps_buf_append_text(json, ",\"objects\":[");
+    ps_buf_append_json(json, ps_buf_slice(&it->key));
+    for (size_t i = 0; i < it->action->key_count; i++) {
+        char place[24];
+        (void)snprintf(place, sizeof place, "%zu", i + 2);
+        draw_object_part(it, &it->action->keys[i], ps_stream_of("key", it->session->name, place));
+        ps_buf_append_char(json, ',');
+        ps_buf_append_json(json, ps_buf_slice(&it->part));
+    }
+    ps_buf_append_char(json, ']');
+}
+
+static void draw_call(struct object_drawing *it, struct ps_buf *json)
+{
+    const struct ps_action *action = it->action;
+    ps_buf_printf(json, "{\"version\":1,\"method\":\"%s\"", METHODS[action->verb]);
+    if (action->key_count > 0) {
+        draw_keys(it, json);
+    } else if (action->verb != PS_VERB_R2_LIST || it->key.size > 0) {
+        ps_buf_append_text(json, action->verb == PS_VERB_R2_LIST ? ",\"prefix\":" : ",\"object\":");
+        ps_buf_append_json(json, ps_buf_slice(&it->key));
+    }
+    draw_object_part(it, &action->options, it->session->metadata);
+    ps_buf_append_slice(json, ps_buf_slice(&it->part));
+    ps_buf_append_char(json, '}');
+}
+
+static void draw_body(struct object_drawing *it, struct ps_drawn *ret)
+{
+    const struct ps_session *session = it->session;
+    uint64_t size = 0;
+    draw_object_part(it, &it->action->size, ps_stream_of("size", session->name, NULL));
+    bool number = ps_number_u64(ps_buf_slice(&it->part), &size);
+    PS_ASSERT(number); /* the reader took nothing else */
+    ret->generated = true;
+    ret->body = (struct ps_body){
+        .seed = ps_random_u64(session->scenario->seed, session->value, session->next),
+        .size = size};
+}
+
+/* `text` gets the key, the value, the call, one behind the other. */
+static void draw_object(const struct ps_session *session, struct ps_buf *text, struct ps_drawn *ret)
+{
+    const struct ps_action *action = ret->action;
+    uint64_t seed = session->scenario->seed;
+    struct object_drawing it = {.session = session,
+                                .action = action,
+                                .pop = session->scenario->cluster.pops[ret->pop]->code};
+    ps_text_draw(&action->key, seed, session->key, session->next, it.pop, &it.key);
+    ps_buf_append_slice(text, ps_buf_slice(&it.key));
+    if (action->size.count > 0) {
+        draw_body(&it, ret);
+    } else {
+        ps_text_draw(&action->value, seed, session->value, session->next, it.pop, text);
+    }
+    size_t value_end = text->size;
+    if (METHODS[action->verb] != NULL) {
+        draw_call(&it, text);
+    }
+    const char *data = text->data == NULL ? "" : text->data;
+    ret->key = (struct ps_slice){data, it.key.size};
+    ret->value = (struct ps_slice){data + it.key.size, value_end - it.key.size};
+    ret->request = (struct ps_slice){data + value_end, text->size - value_end};
+    ps_buf_fini(&it.key);
+    ps_buf_fini(&it.part);
+}
+
 void ps_session_draw(const struct ps_session *session, struct ps_buf *text, struct ps_drawn *ret)
 {
     PS_ASSERT(session->at_ns != PS_NEVER);
@@ -350,6 +445,11 @@ void ps_session_draw(const struct ps_session *session, struct ps_buf *text, stru
     if (ps_verb_is_d1(action->verb)) {
         *ret = (struct ps_drawn){.action = action, .pop = pop, .key = PS_LIT("")};
         draw_request(session, action, text, ret);
+        return;
+    }
+    if (ps_verb_is_r2(action->verb)) {
+        *ret = (struct ps_drawn){.action = action, .pop = pop};
+        draw_object(session, text, ret);
         return;
     }
     ps_text_draw(&action->key, seed, session->key, n, code, text);

@@ -7,8 +7,10 @@
  * `think` after the one before it was answered. No I/O, no clock.
  *
  * Streams of chance (ps_stream_of(purpose, session name, NULL)): "gap" (Poisson gaps, a client's
- * first instant), "place" (PoP, for `pop: any`), "mix", "key", "value", "metadata"; and with a
- * third name "sql" ("1": the first statement's text) and "param" ("1.2": its second parameter).
+ * first instant), "place" (PoP, for `pop: any`), "mix", "key", "value" (of a generated body its
+ * seed), "metadata" (R2's options); and with a third name "sql" ("1": the first statement's text),
+ * "param" ("1.2": its second parameter), "key" ("2": the second key of those that r2.delete names)
+ * and "size".
  *
  * One thing does depend on answers: the bookmark that a client carries from one D1 operation to its
  * next (`withSession: bookmark`). */
@@ -16,6 +18,7 @@
 #define PS_SIM_WORKLOAD_SESSION_H
 
 #include "sim/scenario/scenario.h"
+#include "sim/workload/body.h"
 
 /** The newest bookmark of a store that the client was given. */
 struct ps_carried {
@@ -60,9 +63,12 @@ void ps_sessions_close(struct ps_sessions_plan *plan); /* zeroed plan accepted *
 struct ps_drawn {
     const struct ps_action *action; /* borrowed from the scenario */
     uint16_t pop;
-    struct ps_slice key;        /* list: the prefix */
-    struct ps_slice value;      /* put; d1: the request's JSON, as the binding sends it */
-    struct ps_slice metadata;   /* put; empty = none */
+    struct ps_slice key;      /* list: the prefix */
+    struct ps_slice value;    /* put; d1: the request's JSON, as the binding sends it */
+    struct ps_slice metadata; /* put; empty = none */
+    struct ps_slice request;  /* r2: the call's JSON, as the binding sends it; fetch, purge: none */
+    bool generated;           /* r2.put: the body is generated, and `value` empty */
+    struct ps_body body;      /* ... so */
     enum ps_d1_session session; /* d1: what the PoP is asked with, one of the first four */
     uint64_t bookmark_lsn;      /* d1: of the bookmark, where that is what it is asked with */
 };

@@ -8,6 +8,8 @@ bool ps_world_can_measure(const struct ps_scenario *scenario, const char **ret_w
     for (size_t s = 0; s < scenario->cluster.store_count; s++) {
         if (scenario->cluster.stores[s].type == PS_STORE_D1) {
             *ret_why = "what a D1 database does is known when it is done";
+        } else if (scenario->cluster.stores[s].type == PS_STORE_R2) {
+            *ret_why = "what a bucket does is known when it is done";
         }
     }
     for (size_t w = 0; w < scenario->workload_count && *ret_why == NULL; w++) {

@@ -46,9 +46,8 @@ static void add_name(void *context, struct ps_slice key, const struct ps_version
     ps_buf_append_char(context, 0);
 }
 
-static enum ps_status resolve_list(const struct world *world, const struct world_store *store,
-                                   const struct ps_bound *bound, const struct ps_view *view,
-                                   struct ps_op *op)
+static enum ps_status list_names(const struct world *world, const struct world_store *store,
+                                 const struct ps_bound *bound, struct ps_op *op)
 {
     struct ps_buf names = {0};
     struct ps_kv_list list = {.prefix = ps_intern_text(world->history->keys, op->key),
@@ -60,6 +59,15 @@ static enum ps_status resolve_list(const struct world *world, const struct world
     enum ps_status status = ps_kv_list_walk(world->map, store->map_store, bound, &list, &complete);
     op->digest = ps_slice_hash(ps_buf_slice(&names));
     ps_buf_fini(&names);
+    return status;
+}
+
+static enum ps_status resolve_list(const struct world *world, const struct world_store *store,
+                                   const struct ps_bound *bound, const struct ps_view *view,
+                                   struct ps_op *op)
+{
+    enum ps_status status = ps_op_is_r2(op) ? ps_world_object_list(world, store, bound, op)
+                                            : list_names(world, store, bound, op);
     if (view->kind == PS_VIEW_AS_OF) {
         op->lsn = lsn_upto(store, bound->commit_max);
     } else if (view->kind == PS_VIEW_FIFO) {
@@ -76,6 +84,10 @@ static enum ps_status resolve_get(const struct world *world, const struct world_
     enum ps_status status = ps_map_get(world->map, store->map_store, key, bound, &version);
     if (status != PS_OK) {
         return status == PS_NOT_FOUND ? PS_OK : status;
+    }
+    if (ps_op_is_r2(op)) {
+        ps_world_object_found(world, &version, op);
+        return PS_OK;
     }
     op->lsn = version.lsn;
     op->found = !ps_kv_absent(&version, ps_world_unix_s(world, op->eval_ns));
@@ -96,8 +108,8 @@ static void resolve(struct world *world, struct ps_op *op, const struct ps_view 
     struct ps_bound bound = ps_store_replica_bound(replica->replica, view, UINT64_MAX);
     enum ps_status status = ps_map_read_begin(world->map);
     if (status == PS_OK) {
-        status = op->kind == PS_OP_KV_LIST ? resolve_list(world, store, &bound, view, op)
-                                           : resolve_get(world, store, &bound, op);
+        status = ps_op_is_list(op) ? resolve_list(world, store, &bound, view, op)
+                                   : resolve_get(world, store, &bound, op);
         ps_map_read_end(world->map);
     }
     op->error = (uint8_t)status;

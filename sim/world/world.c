@@ -27,7 +27,11 @@ void ps_world_fail(struct world *world, struct ps_op *op, enum ps_status error,
 static const enum ps_op_kind kinds[] = {
     [PS_VERB_KV_GET] = PS_OP_KV_GET,       [PS_VERB_KV_PUT] = PS_OP_KV_PUT,
     [PS_VERB_KV_DELETE] = PS_OP_KV_DELETE, [PS_VERB_KV_LIST] = PS_OP_KV_LIST,
-    [PS_VERB_D1_QUERY] = PS_OP_D1_QUERY,   [PS_VERB_D1_BATCH] = PS_OP_D1_BATCH};
+    [PS_VERB_D1_QUERY] = PS_OP_D1_QUERY,   [PS_VERB_D1_BATCH] = PS_OP_D1_BATCH,
+    [PS_VERB_R2_GET] = PS_OP_R2_GET,       [PS_VERB_R2_HEAD] = PS_OP_R2_HEAD,
+    [PS_VERB_R2_PUT] = PS_OP_R2_PUT,       [PS_VERB_R2_DELETE] = PS_OP_R2_DELETE,
+    [PS_VERB_R2_LIST] = PS_OP_R2_LIST,     [PS_VERB_R2_FETCH] = PS_OP_R2_FETCH,
+    [PS_VERB_R2_PURGE] = PS_OP_R2_PURGE};
 
 /* Returns when it is answered; PS_NEVER: that is not known yet. */
 static ps_time_ns invoke(struct world *world, struct ps_session *session)
@@ -43,6 +47,8 @@ static ps_time_ns invoke(struct world *world, struct ps_session *session)
                        .invoke_ns = world->now_ns};
     if (ps_op_is_d1(&op)) {
         op.request = ps_intern_put(world->history->requests, drawn.value) + 1;
+    } else if (ps_op_is_r2(&op)) {
+        ps_world_object_ask(world, &drawn, &op);
     }
     if (ps_world_up_at(&world->pops[op.pop], world->now_ns) != world->now_ns) {
         ps_world_fail(world, &op, PS_UNREACHABLE, world->now_ns); /* nobody listens */
@@ -51,6 +57,9 @@ static ps_time_ns invoke(struct world *world, struct ps_session *session)
     if (ps_op_is_d1(&op)) {
         ps_world_query(world, &op, &drawn, session);
         return PS_NEVER;
+    }
+    if (ps_op_is_r2(&op)) {
+        return ps_world_object(world, &op, &drawn);
     }
     bool read = op.kind == PS_OP_KV_GET || op.kind == PS_OP_KV_LIST;
     return read ? ps_world_read(world, &op, &drawn) : ps_world_write(world, &op, &drawn);
@@ -126,6 +135,10 @@ static enum ps_status open_store(struct world *world, size_t at, struct ps_error
         return status;
     }
     store->primary = ps_primary_create(world->map, store->map_store, &config->kv);
+    if (config->type == PS_STORE_R2) {
+        store->objects = ps_r2_home_create(world->cluster, world->map, store->map_store,
+                                           config->kv.write_interval_ns);
+    }
     for (size_t p = 0; p < world->cluster->pop_count; p++) {
         struct world_replica *replica = &store->replicas[p];
         uint16_t pop = (uint16_t)p;
@@ -196,6 +209,7 @@ static void close_store(const struct world *world, struct world_store *store)
     ps_d1_database_close(store->database);
     free(store->replicas);
     free(store->commits);
+    ps_r2_home_destroy(store->objects);
     ps_primary_destroy(store->primary);
 }
 

@@ -4,6 +4,7 @@
  *   way.c      how long reads and writes are on their way, and what may end them
  *   reads.c    reads: decided when invoked, resolved when home's state of that instant is there
  *   writes.c   writes: on the way to home, committed, answered
+ *   objects.c  R2: what reads find, mutations at home
  *   queries.c  D1 requests: at home, or at a replica's LSN
  *   faults.c   what is down or cut, and when: all of it is known before the run begins
  *   queue.c    the events */
@@ -13,6 +14,7 @@
 #include "node/kv/kv.h"
 #include "node/kv/primary.h"
 #include "node/kv/replica.h"
+#include "node/r2/home.h"
 #include "sim/measure/d1_run.h"
 #include "sim/workload/session.h"
 #include "sim/world/queue.h"
@@ -41,6 +43,7 @@ struct world_store {
     const struct ps_store *config;
     ps_map_store map_store;
     struct ps_primary *primary;
+    struct ps_r2_home *objects;     /* a bucket's; else NULL */
     struct world_replica *replicas; /* owned; one per PoP */
     ps_time_ns *commits;            /* owned; of LSN n at n - 1 */
     size_t commit_count;
@@ -105,6 +108,7 @@ struct world_pending {
     /* of a write */
     struct ps_world_write_way way;
     struct ps_entry entry; /* slices into bytes */
+    struct ps_body body;   /* r2.put, if generated; else of no size */
     char bytes[];
 };
 
@@ -125,6 +129,25 @@ void ps_world_commit(struct world *world, struct world_pending *pending);
 void ps_world_answer(struct world *world, struct world_pending *pending);
 /** Commit a database's record, as ps_pages_commit_fn; context: the world_store. */
 enum ps_status ps_world_append(void *context, struct ps_record *record);
+
+/** Commit a record of several entries. */
+void ps_world_append_record(struct world_store *store, const struct ps_record *record,
+                            struct ps_written *ret);
+
+/* ---- objects.c ---- */
+
+/** Note what is asked, where that is more than the key. */
+void ps_world_object_ask(const struct world *world, const struct ps_drawn *drawn, struct ps_op *op);
+/** Invoke an operation on a bucket. Returns when its client has the answer. */
+ps_time_ns ps_world_object(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
+/** A read found this version. */
+void ps_world_object_found(const struct world *world, const struct ps_version *version,
+                           struct ps_op *op);
+/** List what the bound shows; inside a map read. */
+enum ps_status ps_world_object_list(const struct world *world, const struct world_store *store,
+                                    const struct ps_bound *bound, struct ps_op *op);
+/** A mutation has come to home: the operation gets what came of it. */
+void ps_world_mutate(struct world *world, struct world_pending *pending);
 
 /* ---- queries.c ---- */
 

@@ -20,11 +20,12 @@ static struct world_pending *pending_write(const struct ps_op *op, const struct 
         ps_calloc(1, sizeof *pending + drawn->key.size + drawn->value.size + drawn->metadata.size);
     char *at = pending->bytes;
     pending->op = *op;
+    pending->body = drawn->body;
     pending->entry = (struct ps_entry){.key = keep(&at, drawn->key),
                                        .value = keep(&at, drawn->value),
                                        .metadata = keep(&at, drawn->metadata),
                                        .expires_unix_s = op->expires_unix_s,
-                                       .deleted = op->kind == PS_OP_KV_DELETE};
+                                       .deleted = ps_op_is_delete(op)};
     return pending;
 }
 
@@ -54,8 +55,10 @@ ps_time_ns ps_world_write(struct world *world, struct ps_op *op, const struct ps
 {
     const struct world_pop *pop = &world->pops[op->pop];
     op->boot = pop->boot;
-    op->digest = op->kind == PS_OP_KV_PUT ? ps_slice_hash(drawn->value) : 0;
-    if (!check(world, drawn, op)) {
+    if (op->kind == PS_OP_KV_PUT) {
+        op->digest = ps_slice_hash(drawn->value);
+    }
+    if (!ps_op_is_r2(op) && !check(world, drawn, op)) {
         ps_world_fail(world, op, PS_INVALID, op->invoke_ns);
         return op->invoke_ns;
     }
@@ -110,16 +113,22 @@ static struct ps_written commit(struct world *world, struct world_store *store,
     return written;
 }
 
+void ps_world_append_record(struct world_store *store, const struct ps_record *record,
+                            struct ps_written *ret)
+{
+    ps_primary_append(store->primary, record, ret);
+    commit_batch(store->world, store, ret);
+}
+
 enum ps_status ps_world_append(void *context, struct ps_record *record)
 {
     struct world_store *store = context;
     struct ps_written written = {.status = PS_OK};
-    ps_primary_append(store->primary, record, &written);
-    commit_batch(store->world, store, &written);
+    ps_world_append_record(store, record, &written);
     return written.status;
 }
 
-void ps_world_commit(struct world *world, struct world_pending *pending)
+static void commit_entry(struct world *world, struct world_pending *pending)
 {
     struct ps_op *op = &pending->op;
     struct ps_written written = commit(world, &world->stores[op->store], &pending->entry);
@@ -128,6 +137,16 @@ void ps_world_commit(struct world *world, struct world_pending *pending)
     op->eval_ns = written.commit_ns;
     if (written.status == PS_RATE_LIMITED) {
         op->http_status = 429;
+    }
+}
+
+void ps_world_commit(struct world *world, struct world_pending *pending)
+{
+    struct ps_op *op = &pending->op;
+    if (ps_op_is_r2(op)) {
+        ps_world_mutate(world, pending);
+    } else {
+        commit_entry(world, pending);
     }
     ps_time_ns end_ns = ps_time_max(pending->way.end_ns, op->eval_ns);
     if (end_ns > pending->way.lost_ns) {

@@ -66,7 +66,7 @@ static void check_plan(const struct ps_scenario *scenario)
             drawn.size = 0;
             ps_text_sizes(&workload->actions[j].key, &least, &most);
             ps_text_draw(&workload->actions[j].key, 1, 2, 3, "fra", &drawn);
-            if (drawn.size < least || drawn.size > most || most > 512) {
+            if (drawn.size < least || drawn.size > most || most > 1024) {
                 abort();
             }
         }

@@ -175,7 +175,7 @@ static void bad_lines_are_named(void **state)
     refused(&lines, "\"id\":2,", "", "h:2: \"id\": expected a whole number in range");
     refused(&lines, "\"pop\":", "\"pop\":\"zzz\",\"x\":",
             "h:1: \"pop\": expected the code of a PoP of the cluster");
-    refused(&lines, "\"op\":\"kv", "\"op\":\"d1", "h:1: \"op\": expected kv.get");
+    refused(&lines, "\"op\":\"kv", "\"op\":\"d1", "h:1: \"op\": expected the name of an operation");
     refused(&lines, "\"ok\":true", "\"ok\":false", "h:1: \"error\": expected a string");
     refused(&lines, "\"digest\":\"", "\"digest\":\"x", "h:");
     refused(&lines, "\"run\":", "\"walk\":", "h:1: the first line has no \"run\"");

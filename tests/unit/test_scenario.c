@@ -17,7 +17,7 @@
     "duration: 60s\ncluster: {home: fra, pops: [ams, fra, syd]}\nstores: {CACHE: {type: kv}}\n"
 #define HEAD_D1                                                                                    \
     "duration: 60s\ncluster: {home: fra, pops: [ams, fra, syd]}\n"                                 \
-    "stores: {CACHE: {type: kv}, DB: {type: d1}}\n"
+    "stores: {CACHE: {type: kv}, DB: {type: d1}, A: {type: r2}}\n"
 #define GETS "workload: [{every: 1s, pop: each, kv.get: {store: CACHE, key: a}}]\n"
 
 static struct ps_scenario *parse(const char *yaml, const struct ps_setting *settings, size_t count)
@@ -262,6 +262,47 @@ static void test_describe_d1(void **state)
     ps_scenario_destroy(s);
 }
 
+static void test_describe_r2(void **state)
+{
+    (void)state;
+    struct ps_scenario *s = parse(
+        "duration: 60s\ncluster: {pops: [ams]}\nstores: {A: {type: r2}}\n"
+        "workload: [{name: w, every: 1s, pop: any, mix: ["
+        "{r2.put: {store: A, key: \"k{seq}\", value: v, httpMetadata: {cacheControl: no-store, "
+        "cacheExpiry: 5}, customMetadata: {by: \"{pop}\"}, "
+        "onlyIf: {etagDoesNotMatch: \"*\", uploadedAfter: 7}}}, "
+        "{r2.put: {store: A, key: big, size: 2KiB}}, "
+        "{r2.delete: {store: A, keys: [a, \"b{seq}\"]}}, "
+        "{r2.list: {store: A, prefix: p/, delimiter: /, limit: 3}}, "
+        "{r2.get: {store: A, key: a, onlyIf: {etagMatches: [x, y]}}}, "
+        "{r2.head: {store: A, key: a}}]}]\n",
+        NULL, 0);
+    struct ps_buf plan = {0};
+    ps_scenario_describe(&plan, s);
+
+    static const char *const lines[] = {
+        "  A: r2, profile r2, home ams; strong: each read goes home\n",
+        "    r2.put A \"k{seq}\" = "
+        "\"v\",\"httpFields\":{{\"cacheControl\":\"no-store\",\"cacheExpiry\":"
+        "5000}},\"customFields\":[{{\"k\":\"by\",\"v\":\"{pop}\"}}],\"onlyIf\":{{"
+        "\"etagDoesNotMatch\":["
+        "{{\"type\":\"wildcard\"}}],\"uploadedAfter\":7000}} (weight 1)\n",
+        "    r2.put A \"big\" of 2048 bytes (weight 1)\n",
+        "    r2.delete A \"a\", \"b{seq}\" (weight 1)\n",
+        "    r2.list A \"p/\",\"delimiter\":\"/\",\"limit\":3 (weight 1)\n",
+        "    r2.get A \"a\",\"onlyIf\":{{\"etagMatches\":[{{\"type\":\"strong\",\"value\":\"x\"}},"
+        "{{\"type\":\"strong\",\"value\":\"y\"}}]}} (weight 1)\n",
+        "    r2.head A \"a\" (weight 1)\n"};
+
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        if (strstr(ps_buf_text(&plan), lines[i]) == NULL) {
+            fail_msg("no line\n%sin\n%s", lines[i], ps_buf_text(&plan));
+        }
+    }
+    ps_buf_fini(&plan);
+    ps_scenario_destroy(s);
+}
+
 /** A folder with one scenario that replays `trace`. Gives the loader's error, empty if none. */
 static void load_trace(const char *trace, struct ps_scenario **ret, char ret_text[512],
                        char ret_folder[64])
@@ -310,6 +351,7 @@ static void test_trace(void **state)
     ps_scenario_destroy(s);
 }
 
+#define OP_R2(rest) "{\"at\":1,\"pop\":\"ams\",\"store\":\"A\"," rest "}\n"
 #define OP_D1(rest) "{\"at\":1,\"pop\":\"fra\",\"store\":\"DB\"," rest "}\n"
 
 static void test_d1_trace(void **state)
@@ -346,6 +388,38 @@ static void test_d1_trace(void **state)
     ps_scenario_destroy(s);
 }
 
+/* Texts of a trace have no generators, wherever they stand; errors name the place in the line. */
+static void test_r2_trace(void **state)
+{
+    (void)state;
+    struct ps_scenario *s;
+    char text[512], folder[64];
+    load_trace(
+        OP_R2("\"op\":\"r2.put\",\"key\":\"{a}\",\"value\":\"{b}\",\"customMetadata\":{\"{c}\":"
+              "\"{d}}\"}") OP_R2("\"op\":\"r2.delete\",\"keys\":[\"a\",\"{b}\"],\"session\":\"x\""),
+        &s, text, folder);
+    assert_string_equal(text, "");
+    const struct ps_action *put = &s->workloads[0].trace[0].action;
+    const struct ps_action *delete = &s->workloads[0].trace[1].action;
+    assert_string_equal(put->key.pieces[0].literal, "{a}");
+    assert_string_equal(put->value.pieces[0].literal, "{b}");
+    assert_int_equal(put->options.count, 1);
+    assert_string_equal(put->options.pieces[0].literal,
+                        ",\"customFields\":[{\"k\":\"{c}\",\"v\":\"{d}}\"}]");
+    assert_int_equal(delete->key_count, 1);
+    assert_string_equal(delete->keys[0].pieces[0].literal, "{b}");
+    ps_scenario_destroy(s);
+    load_trace(OP_R2("\"op\":\"r2.get\",\"key\":\"a\"") OP_R2(
+                   "\"op\":\"r2.put\",\"key\":\"a\",\"value\":\"\",\"onlyIf\":{\"etag\":\"b\"}"),
+               &s, text, folder);
+    assert_null(s);
+    assert_non_null(
+        strstr(text, "/t.jsonl:2:78: found key \"etag\", expected one of etagMatches, "));
+    load_trace(OP_R2("\"op\":\"kv.get\",\"key\":\"a\""), &s, text, folder);
+    assert_non_null(strstr(text, "/t.jsonl:1:1: found store \"A\" of type r2, expected one of "
+                                 "type kv for kv.get"));
+}
+
 static void test_schema(void **state)
 {
     (void)state;
@@ -376,7 +450,8 @@ static void test_wrong_traces(void **state)
          "/t.jsonl:1:1: found no \"value\", expected a string"},
         {OP("1", "\"op\":\"kv.set\",\"key\":\"a\""),
          "/t.jsonl:1:1: found op \"kv.set\", expected one of kv.get, kv.put, kv.delete, "
-         "kv.list, d1.query, d1.batch"},
+         "kv.list, d1.query, d1.batch, r2.get, r2.head, r2.put, r2.delete, r2.list, r2.fetch, "
+         "r2.purge"},
         {OP("1", "\"op\":\"kv.get\",\"key\":\"\""),
          "/t.jsonl:1:1: found a key of 0 bytes, expected 1 to 512"},
         {OP("1", GET ",\"cacheTtl\":29"),
@@ -418,12 +493,13 @@ static void test_wrong_traces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),  cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_workloads), cmocka_unit_test(test_faults_and_expectations),
-        cmocka_unit_test(test_settings),  cmocka_unit_test(test_example_files),
-        cmocka_unit_test(test_describe),  cmocka_unit_test(test_describe_d1),
-        cmocka_unit_test(test_trace),     cmocka_unit_test(test_d1_trace),
-        cmocka_unit_test(test_schema),    cmocka_unit_test(test_wrong_traces),
+        cmocka_unit_test(test_defaults),    cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_workloads),   cmocka_unit_test(test_faults_and_expectations),
+        cmocka_unit_test(test_settings),    cmocka_unit_test(test_example_files),
+        cmocka_unit_test(test_describe),    cmocka_unit_test(test_describe_d1),
+        cmocka_unit_test(test_describe_r2), cmocka_unit_test(test_r2_trace),
+        cmocka_unit_test(test_trace),       cmocka_unit_test(test_d1_trace),
+        cmocka_unit_test(test_schema),      cmocka_unit_test(test_wrong_traces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Wrong scenario files and the exact words each is refused with. */
 #include "node/kv/kv.h"
+#include "node/r2/conditional.h"
 #include "replication/base/memory.h"
 #include "sim/scenario/read.h"
 
@@ -19,6 +20,10 @@
 #define HEAD_D1                                                                                    \
     "duration: 60s\ncluster: {home: ams, pops: [ams, fra, syd]}\n"                                 \
     "stores: {CACHE: {type: kv}, DB: {type: d1}}\n"
+
+#define HEAD_R2                                                                                    \
+    "duration: 60s\ncluster: {home: ams, pops: [ams, fra, syd]}\n"                                 \
+    "stores: {CACHE: {type: kv}, ASSETS: {type: r2}}\n"
 
 /* clang-format off */
 static const struct wrong {
@@ -68,9 +73,9 @@ static const struct wrong {
     {"a: [[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]\n",
      "t.yaml:1:19: found nesting deeper than 16, expected at most 16"},
     {HEAD "workload: [[1]]\n",
-     "t.yaml:4:12: found a list, expected a workload, a map with the keys name, at, every, rate, clients, think, trace, from, until, count, pop, mix, kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch"},
+     "t.yaml:4:12: found a list, expected a workload, a map with the keys name, at, every, rate, clients, think, trace, from, until, count, pop, mix, kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch, r2.get, r2.head, r2.put, r2.delete, r2.list, r2.fetch, r2.purge"},
     {HEAD "workload: [{every: 1s, pop: each, mix: [[1]]}]\n",
-     "t.yaml:4:41: found a list, expected an operation with a weight, a map with the keys weight, kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch"},
+     "t.yaml:4:41: found a list, expected an operation with a weight, a map with the keys weight, kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch, r2.get, r2.head, r2.put, r2.delete, r2.list, r2.fetch, r2.purge"},
     {HEAD GETS "workloads: []\n",
      "t.yaml:5:1: found key \"workloads\", expected one of name, seed, duration, cluster, stores, workload, faults, expect; did you mean workload?"},
     {HEAD GETS "colour: red\n",
@@ -86,7 +91,7 @@ static const struct wrong {
     {HEAD GETS "name: ''\n",
      "t.yaml:5:7: found \"\", expected a name of 1 to 200 bytes"},
     {HEAD GETS "flows: a.lua\n",
-     "t.yaml:5:1: flows are not available in this version; available: kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch"},
+     "t.yaml:5:1: flows are not available in this version; available: kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch, r2.get, r2.head, r2.put, r2.delete, r2.list, r2.fetch, r2.purge"},
     {"cluster: {pops: [ams]}\n",
      "t.yaml:1:1: found no key \"duration\", expected how long it runs, as in duration: 3m"},
     {"duration: 3 minutes\n",
@@ -169,10 +174,10 @@ static const struct wrong {
      "t.yaml:4:30: found an empty list, expected SQL"},
     {"duration: 60s\ncluster: {pops: [ams, fra, syd]}\nstores:\n  DB: {type: d1, schema: a.sql, schema_sql: SELECT 1}\nworkload: [{every: 1s, pop: each, kv.get: {store: CACHE, key: a}}]\n",
      "t.yaml:4:45: found both schema and schema_sql, expected one of them"},
-    {"duration: 60s\ncluster: {pops: [ams, fra, syd]}\nstores:\n  ASSETS: {type: r2}\nworkload: [{every: 1s, pop: each, kv.get: {store: CACHE, key: a}}]\n",
-     "t.yaml:4:18: store type r2 is not available in this version; available: kv, d1"},
+    {"duration: 60s\ncluster: {pops: [ams, fra, syd]}\nstores:\n  ASSETS: {type: r2, policy: push}\nworkload: [{every: 1s, pop: each, kv.get: {store: CACHE, key: a}}]\n",
+     "t.yaml:4:30: found key \"policy\" of a store of type r2, expected none: buckets are strongly consistent"},
     {"duration: 60s\ncluster: {pops: [ams, fra, syd]}\nstores:\n  CACHE: {type: redis}\nworkload: [{every: 1s, pop: each, kv.get: {store: CACHE, key: a}}]\n",
-     "t.yaml:4:17: found \"redis\", expected a store type: kv or d1"},
+     "t.yaml:4:17: found \"redis\", expected a store type: kv, d1 or r2"},
     {"duration: 60s\ncluster: {pops: [ams, fra, syd]}\nstores:\n  CACHE: {type: kv, profile: worker-kv}\nworkload: [{every: 1s, pop: each, kv.get: {store: CACHE, key: a}}]\n",
      "t.yaml:4:30: found \"worker-kv\", expected one of workers-kv, workers-kv-30s, kv-instant, kv-push-60s, d1-replica, r2, none; did you mean workers-kv?"},
     {"duration: 60s\ncluster: {pops: [ams, fra, syd]}\nstores:\n  CACHE: {type: kv, home: gru}\nworkload: [{every: 1s, pop: each, kv.get: {store: CACHE, key: a}}]\n",
@@ -238,7 +243,7 @@ static const struct wrong {
     {HEAD "workload: {}\n",
      "t.yaml:4:11: found an empty map, expected a list of workloads"},
     {HEAD "workload:\n  - read\n",
-     "t.yaml:5:5: found \"read\", expected a workload, a map with the keys name, at, every, rate, clients, think, trace, from, until, count, pop, mix, kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch"},
+     "t.yaml:5:5: found \"read\", expected a workload, a map with the keys name, at, every, rate, clients, think, trace, from, until, count, pop, mix, kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch, r2.get, r2.head, r2.put, r2.delete, r2.list, r2.fetch, r2.purge"},
     {HEAD "workload:\n  - {pop: fra, kv.get: {store: CACHE, key: a}}\n",
      "t.yaml:5:5: found no timing, expected one of at, every, rate, clients, trace"},
     {HEAD "workload:\n  - {at: 1s, every: 1s, pop: fra, kv.get: {store: CACHE, key: a}}\n",
@@ -286,15 +291,13 @@ static const struct wrong {
     {HEAD "workload:\n  - {every: 1s, pop: [], kv.get: {store: CACHE, key: a}}\n",
      "t.yaml:5:22: found an empty list, expected the code of a PoP, or a list of such codes"},
     {HEAD "workload:\n  - {every: 1s, pop: fra}\n",
-     "t.yaml:5:5: found no operation, expected one of kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch"},
+     "t.yaml:5:5: found no operation, expected one of kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch, r2.get, r2.head, r2.put, r2.delete, r2.list, r2.fetch, r2.purge"},
     {HEAD "workload:\n  - {every: 1s, pop: fra, kv.get: {store: CACHE, key: a}, kv.put: {store: CACHE, key: a, value: b}}\n",
      "t.yaml:5:5: found both kv.get and kv.put, expected one operation (mix: [...] for several)"},
     {HEAD "workload:\n  - {every: 1s, pop: fra, kv.gett: {store: CACHE, key: a}}\n",
-     "t.yaml:5:27: found key \"kv.gett\", expected one of name, at, every, rate, clients, think, trace, from, until, count, pop, mix, kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch; did you mean kv.get?"},
-    {HEAD "workload:\n  - {every: 1s, pop: fra, r2.get: {store: DB}}\n",
-     "t.yaml:5:27: operation r2.get is not available in this version; available: kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch"},
+     "t.yaml:5:27: found key \"kv.gett\", expected one of name, at, every, rate, clients, think, trace, from, until, count, pop, mix, kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch, r2.get, r2.head, r2.put, r2.delete, r2.list, r2.fetch, r2.purge; did you mean kv.get?"},
     {HEAD "workload:\n  - {every: 1s, pop: fra, flow: getUser}\n",
-     "t.yaml:5:27: operation flow is not available in this version; available: kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch"},
+     "t.yaml:5:27: operation flow is not available in this version; available: kv.get, kv.put, kv.delete, kv.list, d1.query, d1.batch, r2.get, r2.head, r2.put, r2.delete, r2.list, r2.fetch, r2.purge"},
     {HEAD "workload:\n  - {name: a/b, every: 1s, pop: fra, kv.get: {store: CACHE, key: a}}\n",
      "t.yaml:5:12: found \"a/b\", expected a name of 1 to 200 bytes without / and #"},
     {HEAD "workload:\n  - {name: a, every: 1s, pop: fra, kv.get: {store: CACHE, key: a}}\n  - {name: a, every: 1s, pop: fra, kv.get: {store: CACHE, key: a}}\n",
@@ -389,6 +392,64 @@ static const struct wrong {
      "t.yaml:5:62: found \"SELECT 1\", expected a statement, a map with the keys sql, params"},
     {HEAD_D1 "workload:\n  - {every: 1s, pop: fra, d1.batch: {store: DB, statements: [{sql: SELECT 1, param: []}]}}\n",
      "t.yaml:5:78: found key \"param\", expected one of sql, params; did you mean params?"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.get: {store: ASSETS}}\n",
+     "t.yaml:5:35: found no key \"key\", expected a key"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.get: {store: CACHE, key: a}}\n",
+     "t.yaml:5:43: found store CACHE, which is of type kv, expected one of type r2"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, kv.get: {store: ASSETS, key: a}}\n",
+     "t.yaml:5:43: found store ASSETS, which is of type r2, expected one of type kv"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.get: {store: ASSETS, key: a, range: 1}}\n",
+     "t.yaml:5:59: found key \"range\", expected one of store, key, onlyIf"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.get: {store: ASSETS, key: \"\"}}\n",
+     "t.yaml:5:56: found an empty text, expected a key"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.get: {store: ASSETS, key: \"{bytes(1025)}\"}}\n",
+     "t.yaml:5:56: found a text of up to 1025 bytes, expected a key of at most 1024"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a}}\n",
+     "t.yaml:5:35: found neither value nor size, expected one of them"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, size: 5}}\n",
+     "t.yaml:5:75: found both value and size, expected one of them"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, size: 1.5MB}}\n",
+     "t.yaml:5:65: found \"1.5MB\", expected a size up to 5115MiB, as in 64KiB, or one generator of numbers, as in \"{uniform(1, 100000)}\""},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, size: 6GiB}}\n",
+     "t.yaml:5:65: found \"6GiB\", expected a size up to 5115MiB, as in 64KiB, or one generator of numbers, as in \"{uniform(1, 100000)}\""},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, size: \"{uuid}\"}}\n",
+     "t.yaml:5:65: found \"{uuid}\", expected a size up to 5115MiB, as in 64KiB, or one generator of numbers, as in \"{uniform(1, 100000)}\""},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, size: \"{uniform(1, 9000000000)}\"}}\n",
+     "t.yaml:5:65: found \"{uniform(1, 9000000000)}\", expected a size up to 5115MiB, as in 64KiB, or one generator of numbers, as in \"{uniform(1, 100000)}\""},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, httpMetadata: {cachecontrol: no-store}}}\n",
+     "t.yaml:5:84: found key \"cachecontrol\", expected one of contentType, contentLanguage, cacheControl, contentDisposition, contentEncoding, cacheExpiry; did you mean cacheControl?"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, httpMetadata: {cacheControl: \"{rand}\"}}}\n",
+     "t.yaml:5:100: found \"rand\", expected a generator: zipf(n, s), uniform(from, to), seq, uuid, bytes(n) or pop ({{ for a brace)"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, httpMetadata: {cacheExpiry: tomorrow}}}\n",
+     "t.yaml:5:97: found \"tomorrow\", expected a time in Unix seconds"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, customMetadata: [a]}}\n",
+     "t.yaml:5:85: found a list, expected texts by name, as in customMetadata: {owner: me}"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, customMetadata: {a: [b]}}}\n",
+     "t.yaml:5:89: found a list, expected a text"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, storageClass: Frequent}}\n",
+     "t.yaml:5:83: found \"Frequent\", expected one of Standard, InfrequentAccess"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, onlyIf: {etag: x}}}\n",
+     "t.yaml:5:78: found key \"etag\", expected one of etagMatches, etagDoesNotMatch, uploadedBefore, uploadedAfter, secondsGranularity"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, onlyIf: {etagMatches: []}}}\n",
+     "t.yaml:5:91: found an empty list, expected one ETag or a list of 1 to 64"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, onlyIf: {uploadedBefore: soon}}}\n",
+     "t.yaml:5:94: found \"soon\", expected a time in Unix seconds"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.put: {store: ASSETS, key: a, value: v, onlyIf: {secondsGranularity: 1}}}\n",
+     "t.yaml:5:98: found \"1\", expected true or false"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.delete: {store: ASSETS}}\n",
+     "t.yaml:5:38: found neither key nor keys, expected one of them"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.delete: {store: ASSETS, key: a, keys: [b]}}\n",
+     "t.yaml:5:68: found both key and keys, expected one of them"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.delete: {store: ASSETS, keys: []}}\n",
+     "t.yaml:5:60: found an empty list, expected a list of 1 to 1000 keys"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.delete: {store: ASSETS, keys: [a, \"\"]}}\n",
+     "t.yaml:5:64: found an empty text, expected a key"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.list: {store: ASSETS, key: a}}\n",
+     "t.yaml:5:52: found key \"key\", expected one of store, prefix, delimiter, limit"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.list: {store: ASSETS, limit: 1001}}\n",
+     "t.yaml:5:59: found \"1001\", expected a limit from 1 to 1000"},
+    {HEAD_R2 "workload:\n  - {every: 1s, pop: fra, r2.list: {store: ASSETS, delimiter: [/]}}\n",
+     "t.yaml:5:63: found a list, expected a delimiter"},
     {HEAD GETS "faults: {}\n",
      "t.yaml:5:9: found an empty map, expected a list of faults"},
     {HEAD GETS "faults:\n  - {at: 10s}\n",
@@ -549,6 +610,11 @@ static void test_limits_agree(void **state)
     assert_int_equal(PS_SCENARIO_TTL_S_MIN, PS_KV_TTL_S_MIN);
     assert_int_equal(PS_SCENARIO_CACHE_TTL_S_MIN, PS_KV_CACHE_TTL_S_MIN);
     assert_int_equal(PS_SCENARIO_LIST_MAX, PS_KV_LIST_MAX);
+    assert_int_equal(PS_SCENARIO_LIST_MAX, PS_R2_LIST_MAX);
+    assert_int_equal(PS_SCENARIO_LIST_MAX, PS_R2_DELETE_MAX);
+    assert_int_equal(PS_SCENARIO_OBJECT_KEY_MAX, PS_R2_KEY_SIZE_MAX);
+    assert_int_equal(PS_SCENARIO_ETAGS_MAX, PS_R2_ETAGS_MAX);
+    assert_int_equal(PS_SCENARIO_SIZE_MAX, PS_R2_UPLOAD_SIZE_MAX);
 }
 
 int main(void)

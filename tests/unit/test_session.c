@@ -251,6 +251,83 @@ static void test_draw(void **state)
     ps_scenario_destroy(scenario);
 }
 
+/* A bucket's request is the JSON that the binding sends; a generated body has its own chance. */
+static void test_draw_r2(void **state)
+{
+    (void)state;
+    struct ps_scenario *scenario = parse(
+        "duration: 60s\ncluster: {pops: [fra, iad]}\nstores: {A: {type: r2}}\n"
+        "workload:\n"
+        "  - {name: p, every: 1s, pop: iad, r2.put: {store: A, key: \"k{seq}\", value: \"v{seq}\", "
+        "httpMetadata: {contentType: \"a\\\"{pop}\"}}}\n"
+        "  - {name: g, every: 1s, pop: fra, r2.put: {store: A, key: a, size: "
+        "\"{uniform(100, 200)}\"}}\n"
+        "  - {name: d, every: 1s, pop: fra, r2.delete: {store: A, keys: [\"{uniform(1, "
+        "1000000)}\", "
+        "\"{uniform(1, 1000000)}\"]}}\n"
+        "  - {name: l, every: 1s, pop: fra, r2.list: {store: A, prefix: p, delimiter: /}}\n",
+        "t.yaml");
+    struct ps_sessions_plan plan = open_plan(scenario);
+    struct ps_buf text = {0};
+    struct ps_drawn drawn;
+    ps_session_draw(find(&plan, "p/iad"), &text, &drawn);
+    assert_slice(drawn.key, "k1");
+    assert_slice(drawn.value, "v1");
+    assert_slice(drawn.request,
+                 "{\"version\":1,\"method\":\"put\",\"object\":\"k1\",\"httpFields\":{"
+                 "\"contentType\":\"a\\\"iad\"}}");
+    assert_false(drawn.generated);
+    struct ps_session *generated = find(&plan, "g/fra");
+    ps_session_draw(generated, &text, &drawn);
+    assert_true(drawn.generated);
+    assert_in_range(drawn.body.size, 100, 200);
+    uint64_t seed = drawn.body.seed;
+    ps_session_advance(generated, 0);
+    ps_session_draw(generated, &text, &drawn);
+    assert_int_not_equal(drawn.body.seed, seed);
+    ps_session_draw(find(&plan, "d/fra"), &text, &drawn);
+    int first, second;
+    assert_int_equal(sscanf(drawn.request.data,
+                            "{\"version\":1,\"method\":\"delete\",\"objects\":[\"%d\",\"%d\"]}",
+                            &first, &second),
+                     2);
+    assert_int_not_equal(first, second);
+    ps_session_draw(find(&plan, "l/fra"), &text, &drawn);
+    assert_slice(drawn.request,
+                 "{\"version\":1,\"method\":\"list\",\"prefix\":\"p\",\"delimiter\":\"/\"}");
+    ps_buf_fini(&text);
+    ps_sessions_close(&plan);
+    ps_scenario_destroy(scenario);
+}
+
+/* A large body is known again by its bytes; one that differs in a byte is not. */
+static void test_bodies(void **state)
+{
+    (void)state;
+    static const uint64_t sizes[] = {0, 1, 8, PS_BODY_LARGE - 1, PS_BODY_LARGE, PS_BODY_LARGE + 6};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const struct ps_body body = {.seed = 0x0123456789abcdefU, .size = sizes[i]};
+        const struct ps_body other = {.seed = 5, .size = sizes[i]};
+        struct ps_buf bytes = {0};
+        struct ps_buf part = {0};
+        ps_body_bytes(&body, 0, (size_t)body.size, &bytes);
+        assert_int_equal(bytes.size, body.size);
+        assert_int_equal(ps_body_digest_of(ps_buf_slice(&bytes)), ps_body_digest(&body));
+        if (body.size > 0) {
+            assert_int_not_equal(ps_body_digest(&body), ps_body_digest(&other));
+            bytes.data[bytes.size - 1] ^= 1;
+            assert_int_not_equal(ps_body_digest_of(ps_buf_slice(&bytes)), ps_body_digest(&body));
+            bytes.data[bytes.size - 1] ^= 1;
+        }
+        if (body.size > 24) {
+            ps_body_bytes(&body, 16, (size_t)body.size - 16, &part);
+            assert_memory_equal(part.data, bytes.data + 16, part.size);
+        }
+        ps_buf_fini(&bytes);
+        ps_buf_fini(&part);
+    }
+}
+
 /* A request is the JSON that the binding sends; what it is asked with is the session's affair. */
 static void test_draw_d1(void **state)
 {
@@ -386,10 +463,12 @@ static void test_too_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_at),       cmocka_unit_test(test_every),  cmocka_unit_test(test_rate),
-        cmocka_unit_test(test_clients),  cmocka_unit_test(test_trace),  cmocka_unit_test(test_draw),
-        cmocka_unit_test(test_draw_d1),  cmocka_unit_test(test_purity), cmocka_unit_test(test_seed),
-        cmocka_unit_test(test_too_many),
+        cmocka_unit_test(test_at),      cmocka_unit_test(test_every),
+        cmocka_unit_test(test_rate),    cmocka_unit_test(test_clients),
+        cmocka_unit_test(test_trace),   cmocka_unit_test(test_draw),
+        cmocka_unit_test(test_draw_d1), cmocka_unit_test(test_draw_r2),
+        cmocka_unit_test(test_bodies),  cmocka_unit_test(test_purity),
+        cmocka_unit_test(test_seed),    cmocka_unit_test(test_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
