@@ -635,8 +635,7 @@ static void test_errors_of_loading(void **unused)
         {"\"s3_port\":8801", "\"s3_port\":-1",
          "nodes[1].s3_port: a whole number within its range is expected"},
         {"\"access_key_id\":\"", "\"access_key_id\":\"b", "s3.access_key_id: it is too long"},
-        {"\"secret_access_key\":", "\"secret\":",
-         "s3.secret_access_key: a string is expected"},
+        {"\"secret_access_key\":", "\"secret\":", "s3.secret_access_key: a string is expected"},
         {"]}\n", "]", "line 7, column 53: '}' expected near end of file"},
     };
     struct temp_folder folder;

@@ -1,0 +1,64 @@
+// The AWS SDK, unmodified, against the S3 ports of a live cluster: every operation of R2's compatibility table that it
+// can call, at home and at a PoP that is not home, and R2's answers where they differ from S3's.
+//   node run.mjs POPSIM_BINARY
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { promisify } from "node:util";
+import { buckets, cluster } from "./buckets.mjs";
+import { client, counts, refusal, same } from "./check.mjs";
+import { copies } from "./copies.mjs";
+import { large } from "./long.mjs";
+import { multipart } from "./multipart.mjs";
+import { objects, strong } from "./objects.mjs";
+import { signatures } from "./signatures.mjs";
+
+const run = promisify(execFile);
+const popsim = process.argv[2];
+const state = await mkdtemp(path.join(tmpdir(), "popsim-s3-"));
+const options = ["--state", state];
+
+async function status() {
+  return JSON.parse((await run(popsim, ["status", "--json", ...options])).stdout);
+}
+
+await run(popsim, ["up", "--detach", "--quiet", ...options, "--port", "0", "--pops", "fra,iad,syd", "--store", "SHARED_ASSETS=r2", "--latency", "none"]);
+try {
+  const first = await status();
+  const pops = first.nodes.map((node) => ({ code: node.pop, pid: node.pid, port: node.s3_port, s3: client(node.s3_port, first.s3), keys: first.s3, state }));
+  const [home, iad, syd] = pops;
+  same("the store is a bucket", (await home.s3.listBuckets({})).Buckets.map((one) => one.Name), ["shared-assets"]);
+  for (const pop of [home, syd]) {
+    const bucket = `test-${pop.code}`;
+    await pop.s3.createBucket({ Bucket: bucket });
+    await buckets(pop, bucket);
+    await objects(pop, bucket);
+    await copies(pop, bucket);
+    await multipart(pop, bucket);
+    await signatures(pop, bucket);
+  }
+  await strong(pops, "shared-assets");
+  await cluster(pops);
+  if (process.env.POPSIM_LONG === "1") await large(pops, syd, "shared-assets");
+
+  // Keys, buckets, settings and objects outlive the processes.
+  await iad.s3.putObject({ Bucket: "test-syd", Key: "kept", Body: "kept" });
+  await run(popsim, ["down", ...options]);
+  await run(popsim, ["up", "--detach", "--quiet", ...options]);
+  const second = await status();
+  same("the key pair is kept", second.s3, first.s3);
+  same("the ports are kept", second.nodes.map((node) => node.s3_port), first.nodes.map((node) => node.s3_port));
+  const again = client(syd.port, second.s3);
+  same("an object is kept", await (await again.getObject({ Bucket: "test-syd", Key: "kept" })).Body.transformToString(), "kept");
+  same("a setting is kept", (await again.getBucketCors({ Bucket: "settings" })).CORSRules[0].AllowedMethods, ["GET"]);
+  same("a bucket that was deleted", (await refusal(() => again.getBucketLocation({ Bucket: "test-gone" }))).code, "NoSuchBucket");
+} catch (error) {
+  console.log(error);
+  counts.failed += 1;
+} finally {
+  await run(popsim, ["down", "--clean", ...options]).catch(() => {});
+  await rm(state, { recursive: true, force: true });
+}
+console.log(`${counts.passed} checks passed, ${counts.failed} failed`);
+process.exit(counts.failed > 0 || counts.passed < 100 ? 1 : 0);
