@@ -51,6 +51,7 @@ struct ps_peer_call {
     bool sent;   /* the request is whole */
     bool told;   /* ... to wait */
     bool paused; /* the answer is not to be read on */
+    bool due;    /* what the parser was given may hold more: if no bytes, the answer's end */
     bool within; /* its handler is being called */
     bool cancelled;
     bool broken; /* the other side takes no more */
@@ -272,6 +273,7 @@ static void fail_later(struct ps_peer_call *call, enum ps_status status)
 static void set_events(const struct ps_peer_call *call)
 {
     bool more = call->wire->connecting || call->out_sent < call->out.size;
+    more = more || (call->due && !call->paused); /* comes with the loop's next turn */
     wait_for(call->wire, (more ? EV_WRITE : 0) | (call->paused ? 0 : EV_READ));
 }
 
@@ -418,6 +420,7 @@ static bool give_bytes(struct ps_peer_call *call)
     call->within = true;
     if (!call->handler.bytes(call->handler.context, ps_http1_answer_span(call->wire->parser))) {
         call->paused = true;
+        call->due = true;
     }
     return !is_gone(call);
 }
@@ -425,6 +428,7 @@ static bool give_bytes(struct ps_peer_call *call)
 static bool take(struct ps_peer_call *call, struct ps_slice bytes)
 {
     bool more = true;
+    call->due = false;
     while (more && !call->paused) {
         size_t taken;
         enum ps_http1_answer_event event = ps_http1_answer_feed(call->wire->parser, bytes, &taken);
@@ -462,14 +466,13 @@ void ps_peer_resume(struct ps_peer_call *call)
     }
     call->paused = false;
     touch(call);
-    /* What is held comes with the loop's next turn, as what the socket has. */
-    wait_for(call->wire, call->wire->events | EV_READ | (call->held.size > 0 ? EV_WRITE : 0));
+    set_events(call);
 }
 
 static bool read_some(struct ps_peer_call *call)
 {
     struct ps_peers *peers = call->peers;
-    if (call->held.size > 0 || call->paused) {
+    if (call->due) {
         struct ps_buf held = call->held;
         call->held = (struct ps_buf){0};
         bool there = take(call, ps_buf_slice(&held));
@@ -550,7 +553,7 @@ static void on_event(struct ev_loop *loop, ev_io *watcher, int events)
     if ((events & EV_WRITE) != 0 && !write_some(call)) {
         return;
     }
-    bool reads = !call->paused && ((events & EV_READ) != 0 || call->held.size > 0);
+    bool reads = !call->paused && ((events & EV_READ) != 0 || call->due);
     if (reads && !read_some(call)) {
         return;
     }
