@@ -475,7 +475,7 @@ static bool read_some(struct ps_peer_call *call)
     if (call->due) {
         struct ps_buf held = call->held;
         call->held = (struct ps_buf){0};
-        bool there = take(call, ps_buf_slice(&held));
+        bool there = take(call, held.size == 0 ? PS_LIT("") : ps_buf_slice(&held));
         ps_buf_fini(&held);
         if (!there || call->paused) {
             return there;

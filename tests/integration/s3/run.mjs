@@ -56,6 +56,7 @@ try {
 } catch (error) {
   console.log(error);
   counts.failed += 1;
+  console.log((await run(popsim, ["logs", ...options])).stdout.split("\n").slice(-60).join("\n"));
 } finally {
   await run(popsim, ["down", "--clean", ...options]).catch(() => {});
   await rm(state, { recursive: true, force: true });
