@@ -80,38 +80,38 @@ export async function buckets(pop, Bucket) {
 }
 
 // What one PoP does, others see at once.
-export async function cluster([home, iad, syd]) {
+export async function cluster([home, ams, syd]) {
   for (let i = 0; i < 5; i++) {
     await syd.s3.createBucket({ Bucket: `paged-${i}` });
-    same("made elsewhere", (await iad.s3.headBucket({ Bucket: `paged-${i}` })).BucketRegion, "auto");
+    same("made elsewhere", (await ams.s3.headBucket({ Bucket: `paged-${i}` })).BucketRegion, "auto");
   }
   same("listed elsewhere", names(await home.s3.listBuckets({ Prefix: "paged-" })), ["paged-0", "paged-1", "paged-2", "paged-3", "paged-4"]);
-  const page = withHeaders(iad, { "cf-prefix": "paged-", "cf-max-keys": "2", "cf-start-after": "paged-0" });
+  const page = withHeaders(ams, { "cf-prefix": "paged-", "cf-max-keys": "2", "cf-start-after": "paged-0" });
   const first = await page.listBuckets({});
   same("a page", names(first), ["paged-1", "paged-2"]);
   const told = {};
-  await heard(withHeaders(iad, { "cf-prefix": "paged-", "cf-max-keys": "2" }), told).listBuckets({});
+  await heard(withHeaders(ams, { "cf-prefix": "paged-", "cf-max-keys": "2" }), told).listBuckets({});
   same("there is more", [told["cf-is-truncated"], typeof told["cf-next-continuation-token"]], ["true", "string"]);
-  const rest = withHeaders(iad, { "cf-prefix": "paged-", "cf-continuation-token": told["cf-next-continuation-token"] });
+  const rest = withHeaders(ams, { "cf-prefix": "paged-", "cf-continuation-token": told["cf-next-continuation-token"] });
   same("the rest", names(await rest.listBuckets({})), ["paged-2", "paged-3", "paged-4"]);
 
   await home.s3.createBucket({ Bucket: "settings" });
   await syd.s3.putBucketCors({ Bucket: "settings", CORSConfiguration: { CORSRules: [{ AllowedMethods: ["GET"], AllowedOrigins: ["https://app.example"] }] } });
-  same("a setting, elsewhere", (await iad.s3.getBucketCors({ Bucket: "settings" })).CORSRules[0].AllowedMethods, ["GET"]);
-  const asks = (origin, method) => raw(iad, "OPTIONS", "/settings/k", { origin, "access-control-request-method": method });
+  same("a setting, elsewhere", (await ams.s3.getBucketCors({ Bucket: "settings" })).CORSRules[0].AllowedMethods, ["GET"]);
+  const asks = (origin, method) => raw(ams, "OPTIONS", "/settings/k", { origin, "access-control-request-method": method });
   const allowed = await asks("https://app.example", "GET");
   same("a preflight", [allowed.status, allowed.headers.get("access-control-allow-origin")], [204, "https://app.example"]);
   same("a preflight that fails", (await asks("https://other.example", "GET")).status, 403);
   const answer = {};
-  await heard(withHeaders(iad, { origin: "https://app.example" }), answer).listObjectsV2({ Bucket: "settings" });
+  await heard(withHeaders(ams, { origin: "https://app.example" }), answer).listObjectsV2({ Bucket: "settings" });
   same("CORS on an answer", answer["access-control-allow-origin"], "https://app.example");
 
   await home.s3.createBucket({ Bucket: "test-gone" });
   await patiently(() => syd.s3.putObject({ Bucket: "test-gone", Key: "k", Body: "v" }));
-  await iad.s3.deleteObject({ Bucket: "test-gone", Key: "k" });
-  await iad.s3.deleteBucket({ Bucket: "test-gone" });
+  await ams.s3.deleteObject({ Bucket: "test-gone", Key: "k" });
+  await ams.s3.deleteBucket({ Bucket: "test-gone" });
 
   const virtual = client(syd.port, syd.keys, { forcePathStyle: false });
   await virtual.putObject({ Bucket: "shared-assets", Key: "virtual host", Body: "v" });
-  same("the bucket in the host's name", await (await iad.s3.getObject({ Bucket: "shared-assets", Key: "virtual host" })).Body.transformToString(), "v");
+  same("the bucket in the host's name", await (await ams.s3.getObject({ Bucket: "shared-assets", Key: "virtual host" })).Body.transformToString(), "v");
 }
