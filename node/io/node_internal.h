@@ -15,6 +15,7 @@
  *   s3.c               the S3 port; s3_buckets.c: its buckets, s3_copy.c: copies that pass through
  *   objects.c          requests to buckets: reads here, mutations at home
  *   objects_home.c     home's part of that; objects_sweep.c: blobs that nothing refers to
+ *   lifecycle.c        what buckets' lifecycles make expire
  *   blobs.c            large bodies as files, at home
  *   transfer.c         bodies on their way: into files and out of them, here or at home
  *   peer.c             HTTP to another node
@@ -72,6 +73,7 @@ struct ps_write_call;
 struct ps_blobs;
 struct ps_d1_thread;
 struct ps_object_call;
+struct ps_lifecycle;
 struct ps_objects;
 struct ps_peers;
 struct ps_query;
@@ -126,7 +128,8 @@ struct ps_node_store {
     struct ps_remote_query *first_remote;   /* ... and in the order they came */
     struct ps_remote_query *last_remote;
     size_t remote_size;
-    struct ps_objects *objects; /* a bucket, at home; else NULL */
+    struct ps_objects *objects;     /* a bucket, at home; else NULL */
+    struct ps_lifecycle *lifecycle; /* the same */
     struct ps_store_metrics metrics;
 };
 

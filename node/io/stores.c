@@ -5,6 +5,7 @@
  * calls that wait for their emulated latency still look at it. */
 #include "node/io/blobs.h"
 #include "node/io/d1_thread.h"
+#include "node/io/lifecycle.h"
 #include "node/io/node_internal.h"
 #include "node/io/objects.h"
 #include "replication/base/assert.h"
@@ -160,6 +161,7 @@ static enum ps_status attach(struct ps_node_store *store, const struct ps_log_st
         status = open_blobs(node, err);
         if (status == PS_OK) {
             store->objects = ps_objects_create(store);
+            store->lifecycle = ps_lifecycle_create(store);
         }
     }
     if (status == PS_OK && config->type == PS_STORE_D1) {
@@ -183,6 +185,7 @@ static void store_destroy(struct ps_node_store *store)
     ps_home_fini(store);
     ps_heap_fini(&store->waiting);
     ps_primary_destroy(store->primary);
+    ps_lifecycle_destroy(store->lifecycle);
     ps_objects_destroy(store->objects);
     ps_store_replica_destroy(store->replica);
     ps_link_fini(&store->link);

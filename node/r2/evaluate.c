@@ -155,13 +155,27 @@ static void run_put(struct eval *eval)
 }
 
 /* The holds are the keys, each once. */
+/* Of a delete with a condition, only the keys for which it holds are deleted. */
+static bool applies(struct eval *eval, struct ps_slice key)
+{
+    struct ps_r2_object object;
+    const struct ps_r2_condition *condition = &eval->request->condition;
+    if (!ps_r2_condition_given(condition)) {
+        return true;
+    }
+    bool found = find_object(eval, key, &object);
+    bool holds = found && ps_r2_condition_test(condition, &object) == PS_R2_HOLDS;
+    ps_r2_object_fini(&object);
+    return holds;
+}
+
 static void run_delete(struct eval *eval)
 {
     for (size_t i = 0; i < eval->mutation->hold_count; i++) {
         const struct ps_r2_lock *lock = eval->mutation->holds[i].lock;
         struct ps_slice key = {lock->key, lock->key_size};
         struct ps_version version;
-        if (find_version(eval, key, &version) && !version.deleted) {
+        if (find_version(eval, key, &version) && !version.deleted && applies(eval, key)) {
             add_tombstone(eval, key);
         }
     }

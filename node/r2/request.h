@@ -21,7 +21,7 @@ enum ps_r2_op {
     PS_R2_LIST_UPLOADS,
     /* mutations from here on */
     PS_R2_PUT,
-    PS_R2_DELETE, /* of `keys` */
+    PS_R2_DELETE, /* of `keys`; with a condition, of those for which it holds */
     PS_R2_COPY,   /* within the bucket; what the source has comes along */
     PS_R2_CREATE_UPLOAD,
     PS_R2_UPLOAD_PART,

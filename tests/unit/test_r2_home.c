@@ -141,6 +141,31 @@ static void test_put_and_delete(void **state)
     r2_world_fini(&world);
 }
 
+/* Of a delete with a condition: what was put since stays. */
+static void test_delete_what_is_old(void **state)
+{
+    (void)state;
+    struct r2_world world;
+    r2_world_init(&world, 0, on_answer);
+    const struct ps_r2_request old = put_of("old", "v");
+    const struct ps_r2_request fresh = put_of("new", "v");
+    int64_t old_ms = run(&world, &old)->object.uploaded_ms;
+    world.now_ns += PS_SECOND;
+    (void)run(&world, &fresh);
+    struct ps_slice keys[] = {PS_LIT("new"), PS_LIT("none"), PS_LIT("old")};
+    const struct ps_r2_request delete_old = {
+        .op = PS_R2_DELETE,
+        .keys = keys,
+        .key_count = 3,
+        .condition = {.has_before = true, .before_ms = old_ms + 1}};
+    assert_int_equal(run(&world, &delete_old)->error.code, PS_R2_CODE_NONE);
+    struct ps_r2_object object;
+    assert_false(find(&world, "old", &object));
+    assert_true(find(&world, "new", &object));
+    ps_r2_object_fini(&object);
+    r2_world_fini(&world);
+}
+
 static void test_conditions(void **state)
 {
     (void)state;
@@ -698,6 +723,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_put_and_delete),
+        cmocka_unit_test(test_delete_what_is_old),
         cmocka_unit_test(test_conditions),
         cmocka_unit_test(test_write_limit),
         cmocka_unit_test(test_copy),

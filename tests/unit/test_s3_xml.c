@@ -1,10 +1,12 @@
 /* XML in and out: what clients send is read, what is not such a document is refused, entity
  * declarations above all. */
+#include "node/s3/lifecycle.h"
 #include "node/s3/xml.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -297,12 +299,68 @@ static void lifecycle_round_trip(void **state)
     }
 }
 
+static struct ps_s3_lifecycle *read_rules(const char *body)
+{
+    static struct ps_s3_lifecycle lifecycle;
+    ps_s3_lifecycle_fini(&lifecycle);
+    assert_int_equal(ps_s3_lifecycle_read(ps_slice_of(body), &lifecycle), PS_OK);
+    return &lifecycle;
+}
+
+static void lifecycle_is_due(void **state)
+{
+    (void)state;
+
+    enum { DAY_MS = 24 * 3600 * 1000 };
+
+    const int64_t now_ms = 1893456000000; /* 2030-01-01T00:00:00Z */
+    int64_t before_ms;
+    struct ps_s3_lifecycle *rules = read_rules(LIFECYCLE);
+    assert_true(ps_s3_lifecycle_expires(rules, PS_LIT("logs/1"), now_ms, &before_ms));
+    assert_int_equal(before_ms, now_ms - (int64_t)3 * DAY_MS);
+    assert_true(ps_s3_lifecycle_aborts(rules, PS_LIT("logs/1"), now_ms, &before_ms));
+    assert_int_equal(before_ms, now_ms - (int64_t)2 * DAY_MS);
+    assert_false(ps_s3_lifecycle_expires(rules, PS_LIT("other"), now_ms, &before_ms));
+    assert_false(ps_s3_lifecycle_aborts(rules, PS_LIT("log"), now_ms, &before_ms));
+    /* More days than there were. */
+    assert_true(ps_s3_lifecycle_expires(rules, PS_LIT("logs/1"), DAY_MS, &before_ms));
+    assert_int_equal(before_ms, 0);
+
+    static const char *const dates[] = {"2030-01-01", "2030-01-01T00:00:00Z",
+                                        "2030-01-01T00:00:00.000Z"};
+    for (size_t i = 0; i < sizeof dates / sizeof dates[0]; i++) {
+        char body[512];
+        (void)snprintf(body, sizeof body,
+                       RULE("<Prefix/><Status>Enabled</Status><Expiration><Date>%s</Date>"
+                            "</Expiration>"),
+                       dates[i]);
+        rules = read_rules(body);
+        assert_false(ps_s3_lifecycle_expires(rules, PS_LIT("k"), now_ms - 1, &before_ms));
+        assert_true(ps_s3_lifecycle_expires(rules, PS_LIT("k"), now_ms, &before_ms));
+        assert_int_equal(before_ms, now_ms);
+    }
+    /* Of two rules the one that lets the fewest live. */
+    rules = read_rules("<LifecycleConfiguration>"
+                       "<Rule><Prefix>a</Prefix><Status>Enabled</Status>"
+                       "<Expiration><Days>9</Days></Expiration></Rule>"
+                       "<Rule><Prefix>ab</Prefix><Status>Enabled</Status>"
+                       "<Expiration><Days>2</Days></Expiration></Rule>"
+                       "<Rule><Prefix>abc</Prefix><Status>Enabled</Status>"
+                       "<Expiration><Days>5</Days></Expiration></Rule></LifecycleConfiguration>");
+    assert_true(ps_s3_lifecycle_expires(rules, PS_LIT("abcd"), now_ms, &before_ms));
+    assert_int_equal(before_ms, now_ms - (int64_t)2 * DAY_MS);
+    assert_true(ps_s3_lifecycle_expires(rules, PS_LIT("a"), now_ms, &before_ms));
+    assert_int_equal(before_ms, now_ms - (int64_t)9 * DAY_MS);
+    ps_s3_lifecycle_fini(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes),          cmocka_unit_test(reads_delete),
         cmocka_unit_test(refuses_delete),  cmocka_unit_test(bounds),
         cmocka_unit_test(reads_complete),  cmocka_unit_test(reads_create),
-        cmocka_unit_test(cors_round_trip), cmocka_unit_test(lifecycle_round_trip)};
+        cmocka_unit_test(cors_round_trip), cmocka_unit_test(lifecycle_round_trip),
+        cmocka_unit_test(lifecycle_is_due)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,7 @@
 // can call, at home and at a PoP that is not home, and R2's answers where they differ from S3's.
 //   node run.mjs POPSIM_BINARY
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -21,6 +21,21 @@ const options = ["--state", state];
 
 async function status() {
   return JSON.parse((await run(popsim, ["status", "--json", ...options])).stdout);
+}
+
+// Put the clock of a cluster that is down forward.
+async function later(days) {
+  const file = path.join(state, "cluster.json");
+  const text = await readFile(file, "utf8");
+  const base = /"base_ns":(\d+)/.exec(text);
+  await writeFile(file, text.replace(base[0], `"base_ns":${BigInt(base[1]) + BigInt(days) * 86_400_000_000_000n}`), { mode: 0o600 });
+}
+
+async function until(condition, deadline = Date.now() + 60_000) {
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`in vain: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 await run(popsim, ["up", "--detach", "--quiet", ...options, "--port", "0", "--pops", "fra,ams,lhr,syd", "--store", "SHARED_ASSETS=r2", "--latency", "none"]);
@@ -44,13 +59,27 @@ try {
 
   // Keys, buckets, settings and objects outlive the processes.
   await ams.s3.putObject({ Bucket: "test-lhr", Key: "kept", Body: "kept" });
+  const { UploadId } = await lhr.s3.createMultipartUpload({ Bucket: "test-lhr", Key: "old/upload" });
+  await lhr.s3.uploadPart({ Bucket: "test-lhr", Key: "old/upload", UploadId, PartNumber: 1, Body: "x" });
+  for (const Key of ["old/object", "new/object"]) await lhr.s3.putObject({ Bucket: "test-lhr", Key, Body: "x" });
+  const Rules = [
+    { ID: "objects", Status: "Enabled", Filter: { Prefix: "old/" }, Expiration: { Days: 1 } },
+    { ID: "uploads", Status: "Enabled", Filter: { Prefix: "old/" }, AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } },
+    { ID: "not yet", Status: "Enabled", Filter: { Prefix: "new/" }, Expiration: { Days: 3 } },
+    { ID: "off", Status: "Disabled", Filter: { Prefix: "new/" }, Expiration: { Days: 1 } },
+  ];
+  await lhr.s3.putBucketLifecycleConfiguration({ Bucket: "test-lhr", LifecycleConfiguration: { Rules } });
   await run(popsim, ["down", ...options]);
+  await later(2);
   await run(popsim, ["up", "--detach", "--quiet", ...options]);
   const second = await status();
   same("the key pair is kept", second.s3, first.s3);
   same("the ports are kept", second.nodes.map((node) => node.s3_port), first.nodes.map((node) => node.s3_port));
   const again = client(syd.port, second.s3);
   same("an object is kept", await (await again.getObject({ Bucket: "test-lhr", Key: "kept" })).Body.transformToString(), "kept");
+  const old = { Bucket: "test-lhr", Prefix: "old/" };
+  await until(async () => (await again.listObjectsV2(old)).KeyCount === 0 && ((await again.listMultipartUploads(old)).Uploads ?? []).length === 0);
+  same("what is not old enough", (await again.listObjectsV2({ Bucket: "test-lhr", Prefix: "new/" })).KeyCount, 1);
   same("a setting is kept", (await again.getBucketCors({ Bucket: "settings" })).CORSRules[0].AllowedMethods, ["GET"]);
   same("a bucket that was deleted", (await refusal(() => again.getBucketLocation({ Bucket: "test-gone" }))).code, "NoSuchBucket");
 } catch (error) {
