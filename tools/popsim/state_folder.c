@@ -106,11 +106,9 @@ static enum ps_status take_free_ports(struct ps_cluster_state *state, bool api, 
             status =
                 ps_fail(err, PS_IO, "find a free port on %s: %s", state->bind, strerror(errno));
         }
-        if (api && taken < pops) {
-            nodes[taken].api_port = ntohs(address.sin_port);
-        } else {
-            nodes[taken % pops].s3_port = ntohs(address.sin_port);
-        }
+        bool is_api = api && taken < pops;
+        uint16_t *port = is_api ? &nodes[taken].api_port : &nodes[taken - (api ? pops : 0)].s3_port;
+        *port = ntohs(address.sin_port);
     }
     for (size_t i = 0; i < taken; i++) {
         if (sockets[i] >= 0) {
@@ -152,6 +150,11 @@ static enum ps_status assign_ports(struct ps_cluster_state *state, int first_por
     enum ps_status status = check_ports(state, "--port", first_port, err);
     if (status == PS_OK) {
         status = check_ports(state, "--s3-port", first_s3_port, err);
+    }
+    if (status == PS_OK && first_port > 0 && first_s3_port > 0 &&
+        (size_t)abs(first_port - first_s3_port) < state->cluster.pop_count) {
+        status = ps_fail(err, PS_INVALID, "--s3-port %d: %zu PoPs need ports of the API from %d on",
+                         first_s3_port, state->cluster.pop_count, first_port);
     }
     if (status == PS_OK && (first_port == 0 || first_s3_port == 0)) {
         status = take_free_ports(state, first_port == 0, first_s3_port == 0, err);
