@@ -57,6 +57,13 @@ export async function patiently(call) {
   }
 }
 
+export async function until(condition, deadline = Date.now() + 60_000) {
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`in vain: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
 export function md5(...parts) {
   const hash = createHash("md5");
   for (const part of parts) hash.update(part);

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { buckets, cluster } from "./buckets.mjs";
-import { client, counts, refusal, same } from "./check.mjs";
+import { client, counts, refusal, same, until } from "./check.mjs";
 import { copies } from "./copies.mjs";
 import { large } from "./long.mjs";
 import { multipart } from "./multipart.mjs";
@@ -29,13 +29,6 @@ async function later(days) {
   const text = await readFile(file, "utf8");
   const base = /"base_ns":(\d+)/.exec(text);
   await writeFile(file, text.replace(base[0], `"base_ns":${BigInt(base[1]) + BigInt(days) * 86_400_000_000_000n}`), { mode: 0o600 });
-}
-
-async function until(condition, deadline = Date.now() + 60_000) {
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`in vain: ${condition}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 await run(popsim, ["up", "--detach", "--quiet", ...options, "--port", "0", "--pops", "fra,ams,lhr,syd", "--store", "SHARED_ASSETS=r2", "--latency", "none"]);

@@ -1,7 +1,8 @@
 // Who may ask: keys, signatures, presigned URLs, clocks.
+import http from "node:http";
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { getSignedUrl } from "@aws-sdk/s3-request-presigner";
-import { client, code, files, pattern, raw, refused, same, text } from "./check.mjs";
+import { client, code, files, pattern, raw, refused, same, text, until } from "./check.mjs";
 
 async function presigned({ s3 }, Bucket) {
   const Key = "presigned/ü &";
@@ -53,6 +54,19 @@ async function headers(pop, Bucket) {
   same("nothing is left", await files(pop), before);
 }
 
+// A client that goes away in the middle of its body leaves nothing.
+async function brokenOff({ s3, state }, Bucket) {
+  const before = await files({ state });
+  const url = await getSignedUrl(s3, new PutObjectCommand({ Bucket, Key: "broken off" }), { expiresIn: 300 });
+  const request = http.request(url, { method: "PUT", headers: { "content-length": 10_000_000 } });
+  request.on("error", () => {});
+  request.write(pattern(3_000_000, 1));
+  await until(async () => (await files({ state })) > before);
+  request.destroy();
+  await until(async () => (await files({ state })) === before);
+  await refused("it is not there", () => s3.headObject({ Bucket, Key: "broken off" }), 404, "NotFound");
+}
+
 async function unsigned(pop, Bucket) {
   same("no signature", code(await raw(pop, "GET", `/${Bucket}/k`)), [400, "InvalidArgument"]);
   same("a form", code(await raw(pop, "POST", `/${Bucket}`, {}, "x")), [501, "NotImplemented"]);
@@ -65,5 +79,6 @@ async function unsigned(pop, Bucket) {
 export async function signatures(pop, bucket) {
   await presigned(pop, bucket);
   await headers(pop, bucket);
+  await brokenOff(pop, bucket);
   await unsigned(pop, bucket);
 }
