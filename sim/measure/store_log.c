@@ -124,6 +124,7 @@ static uint32_t key_at(const struct ps_log_record *record, size_t index)
 void ps_store_log_index(struct ps_store_log *log, size_t key_count)
 {
     log->version_count = 0;
+    log->key_count = key_count;
     log->key_ends = PS_NEW_ARRAY(size_t, key_count + 2);
     for (size_t i = 0; i < log->count; i++) {
         size_t versions = ps_log_record_versions(&log->records[i]);
@@ -247,6 +248,9 @@ void ps_store_log_fini(struct ps_store_log *log)
 
 struct ps_commits ps_store_log_commits(const struct ps_store_log *log, uint32_t key)
 {
+    if (key >= log->key_count) { /* one that nothing in the log named */
+        return (struct ps_commits){0};
+    }
     size_t from = log->key_ends[key];
     return (struct ps_commits){log->key_commits + from, log->key_ends[key + 1] - from};
 }

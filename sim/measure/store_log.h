@@ -27,6 +27,7 @@ struct ps_log_record {
 struct ps_store_log {
     struct ps_log_record *records; /* owned; ascending by LSN, without gaps if `problems` is 0 */
     size_t count;
+    size_t key_count;        /* keys below it are indexed */
     size_t *key_ends;        /* owned; of key k: [key_ends[k], key_ends[k + 1]) in the two below */
     uint32_t *keys;          /* owned; what records' `more` points into */
     size_t version_count;    /* of all keys */
@@ -46,7 +47,7 @@ void ps_store_log_index(struct ps_store_log *log, size_t key_count);
 /** Of how many keys is it a version? */
 size_t ps_log_record_versions(const struct ps_log_record *record);
 
-/** The key's versions. */
+/** The key's versions; none for a key that was not there when the log was indexed. */
 struct ps_commits ps_store_log_commits(const struct ps_store_log *log, uint32_t key);
 /** How many of the key's versions were committed at or before `t`. */
 size_t ps_store_log_upto(const struct ps_store_log *log, uint32_t key, ps_time_ns t);

@@ -148,7 +148,6 @@ static void take_answer(void *context, void *tag, const struct ps_r2_answer *ans
     }
     op->http_status = (uint16_t)ps_r2_code_info(code)->http_status;
     op->error = op->http_status == 429 ? PS_RATE_LIMITED : PS_INVALID;
-    op->eval_ns = 0;
 }
 
 static void compute_md5(struct ps_r2_request *request)
@@ -175,7 +174,7 @@ static void submit(struct world_store *store, struct mutating *it, struct ps_sli
         /* It has seen all that is committed. */
         ps_time_ns newest_ns =
             store->commit_count == 0 ? 0 : store->commits[store->commit_count - 1];
-        it->op->eval_ns = it->op->eval_ns == 0 ? 0 : ps_time_max(it->op->eval_ns, newest_ns);
+        it->op->eval_ns = it->op->error == PS_OK ? ps_time_max(it->op->eval_ns, newest_ns) : 0;
         return;
     }
     struct ps_written written = {.status = PS_OK};

@@ -1,0 +1,193 @@
+/* verify of R2: names what was forged in a history of the virtual world. */
+#include "sim/measure/verify.h"
+#include "sim/world/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const char yaml[] =
+    "seed: 5\nduration: 30s\ncluster: {pops: [ams, fra, syd]}\nstores:\n"
+    "  A: {type: r2, timeout: 10s, write_interval: 1s}\n"
+    "workload:\n"
+    "  - {name: write, every: 2s, pop: syd, r2.put: {store: A, key: k, value: 'v{seq}'}}\n"
+    "  - {name: once, every: 3s, pop: fra, r2.put: {store: A, key: once, value: x, onlyIf: "
+    "{etagDoesNotMatch: '*'}}}\n"
+    "  - {name: read, every: 700ms, pop: [fra, syd], r2.get: {store: A, key: k}}\n"
+    "  - {name: head, every: 900ms, pop: fra, r2.head: {store: A, key: k}}\n"
+    "  - {name: if, every: 900ms, pop: fra, r2.get: {store: A, key: once, onlyIf: {etagMatches: "
+    "no}}}\n"
+    "  - {name: list, every: 1s, pop: fra, r2.list: {store: A, delimiter: /}}\n"
+    "  - {name: delete, every: 5s, from: 4s, pop: fra, r2.delete: {store: A, keys: [x, k]}}\n"
+    "  - {name: vain, every: 5s, from: 4s, pop: fra, r2.delete: {store: A, key: never}}\n";
+
+static struct ps_history *make(void)
+{
+    struct ps_scenario *scenario = NULL;
+    struct ps_history *history = NULL;
+    struct ps_error err = {0};
+    if (ps_scenario_parse(PS_LIT(yaml), NULL, NULL, 0, &scenario, &err) != PS_OK ||
+        ps_world_run(scenario, NULL, &history, &err) != PS_OK) {
+        fail_msg("%s", err.text);
+    }
+    ps_scenario_destroy(scenario);
+    return history;
+}
+
+static struct ps_verify_result verified(const struct ps_history *history)
+{
+    struct ps_verify_result result;
+    assert_int_equal(ps_verify(history, &result, NULL), PS_OK);
+    return result;
+}
+
+/* The session's first operation from the middle of the history on. */
+static struct ps_op *find(struct ps_history *history, const char *session)
+{
+    for (size_t i = history->op_count / 2; i < history->op_count; i++) {
+        struct ps_op *op = &history->ops[i];
+        if (ps_slice_eq(ps_intern_text(history->sessions, op->session), ps_slice_of(session))) {
+            return op;
+        }
+    }
+    fail_msg("no operation of %s", session);
+    return NULL;
+}
+
+/* ---- what is forged ---- */
+
+static void older(struct ps_op *op)
+{
+    op->lsn--;
+}
+
+static void other_body(struct ps_op *op)
+{
+    op->digest ^= 1;
+}
+
+static void other_etag(struct ps_op *op)
+{
+    op->etag = 0;
+}
+
+static void absent(struct ps_op *op)
+{
+    op->found = false;
+}
+
+static void unreachable(struct ps_op *op)
+{
+    op->error = PS_UNREACHABLE;
+}
+
+static void too_early(struct ps_op *op)
+{
+    op->eval_ns = op->invoke_ns - 1;
+}
+
+static void unconditional(struct ps_op *op)
+{
+    op->request = 0;
+}
+
+static void test_forged_operations(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *session;
+        void (*forge)(struct ps_op *op);
+        const char *text;
+    } cases[] = {
+        {"read/fra", older, "it had to return LSN"},
+        {"read/syd", other_body, "it returned a body with digest"},
+        {"read/syd", other_etag, "it returned an ETag that is not this version's"},
+        {"read/fra", absent, "it returned nothing, it had to return a value"},
+        {"read/fra", unreachable, "it failed (unreachable), it had to be answered"},
+        {"read/fra", too_early, "it was evaluated outside of its own time"},
+        {"head/fra", older, "it had to return LSN"},
+        {"head/fra", other_body, "it returned a body with digest"},
+        {"head/fra", other_etag, "it returned an ETag that is not this version's"},
+        {"if/fra", other_body, "it returned a body with digest"},
+        {"if/fra", unconditional, "it returned a body with digest"},
+        {"list/fra", other_body, "it returned names with digest"},
+        {"list/fra", older, "it had to return LSN"},
+        {"write/syd", too_early, "it was committed outside of its own time"},
+        {"once/fra", unconditional, "it wrote nothing (LSN 0), and its condition held of LSN"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ps_history *history = make();
+        assert_int_equal(verified(history).differences, 0);
+        struct ps_op *op = find(history, cases[i].session);
+        uint64_t id = op->id;
+        cases[i].forge(op);
+        struct ps_verify_result result = verified(history);
+        char start[64];
+        (void)snprintf(start, sizeof start, "operation %llu (", (unsigned long long)id);
+        if (result.differences == 0 || strncmp(result.first, start, strlen(start)) != 0 ||
+            strstr(result.first, cases[i].text) == NULL) {
+            fail_msg("%s: expected %s with \"%s\", got %llu: %s", cases[i].session, start,
+                     cases[i].text, (unsigned long long)result.differences, result.first);
+        }
+        ps_history_destroy(history);
+    }
+}
+
+static void expect(const struct ps_history *history, const char *text)
+{
+    struct ps_verify_result result = verified(history);
+    if (result.differences == 0 || strstr(result.first, text) == NULL) {
+        fail_msg("expected \"%s\", got %llu: %s", text, (unsigned long long)result.differences,
+                 result.first);
+    }
+}
+
+static uint32_t request(struct ps_history *history, const char *json)
+{
+    return ps_intern_put(history->requests, ps_slice_of(json)) + 1;
+}
+
+/* What home decided is made again from the log, for each mutation. */
+static void test_forged_mutations(void **state)
+{
+    (void)state;
+    struct ps_history *history = make();
+    find(history, "write/syd")->request = request(
+        history,
+        "{\"version\":1,\"method\":\"put\",\"object\":\"k\",\"onlyIf\":{\"uploadedBefore\":5}}");
+    expect(history, "and its condition did not hold of LSN");
+    ps_history_destroy(history);
+
+    history = make();
+    struct ps_op *delete = find(history, "delete/fra");
+    delete->request =
+        request(history, "{\"version\":1,\"method\":\"delete\",\"objects\":[\"x\",\"y\"]}");
+    expect(history, "it deleted something, and nothing that it names was there");
+    ps_history_destroy(history);
+
+    history = make();
+    find(history, "vain/fra")->request =
+        request(history, "{\"version\":1,\"method\":\"delete\",\"objects\":[\"once\"]}");
+    expect(history, "it deleted nothing, and what it names was there");
+    ps_history_destroy(history);
+
+    history = make();
+    history->cluster->stores[0].kv.write_interval_ns = 5 * PS_SECOND;
+    expect(history, "and the write limit allows one in 5000000000 ns");
+    ps_history_destroy(history);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forged_operations),
+        cmocka_unit_test(test_forged_mutations),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
