@@ -132,6 +132,9 @@ static void put_store(struct ps_buf *buf, const struct ps_store *store)
     put_u64(buf, "ahead_milli", policy->cache.ahead_milli);
     put_text(buf, "tier", tier_names[policy->cache.tier]);
     put_u64(buf, "tier_ns", policy->cache.tier_ns);
+    if (store->cache_everything) {
+        put_bool(buf, "cache_everything", true);
+    }
     ps_buf_append_char(buf, '}');
 }
 
@@ -305,6 +308,9 @@ static void get_store(struct ps_json_reader *reader, const json_t *json, struct 
     get_id(reader, json, store);
     store->home = (uint16_t)ps_json_read_u64(reader, json, "home", cluster->pop_count - 1);
     store->kv.write_interval_ns = ps_json_read_u64(reader, json, "write_interval_ns", UINT64_MAX);
+    if (json_object_get(json, "cache_everything") != NULL) {
+        store->cache_everything = ps_json_read_bool(reader, json, "cache_everything");
+    }
     ps_delay_fini(&store->policy.push.delay);
     get_policy(reader, json, &store->policy);
 }

@@ -31,7 +31,8 @@
  * digest is that of the body that came with the answer (0: of none); of a large generated body that
  * of its seed and size (sim/workload/body.h); of a list that of its keys, then of its delimited
  * prefixes, each with a NUL behind it. r2.fetch is a read of the public URL, through the PoP's
- * cache; r2.purge writes a record to the bucket's log, which is no version of any key. */
+ * cache: `cache` is its CF-Cache-Status; a 404 has the LSN of the deletion that it stands for.
+ * r2.purge writes a record to the bucket's log, which is no version of any key. */
 #ifndef PS_SIM_MEASURE_HISTORY_H
 #define PS_SIM_MEASURE_HISTORY_H
 
@@ -90,6 +91,7 @@ struct ps_op {
     /* d1, r2 */
     bool wrote; /* d1 */
     bool at_home;
+    uint8_t cache;        /* r2.fetch: enum ps_r2_cache_state + 1; 0 = not known */
     uint8_t with_session; /* enum ps_d1_session, one of the first four */
     uint32_t request; /* index into the history's requests + 1; 0 = not known, r2: the key alone */
     uint32_t etag;    /* r2: index into the history's requests + 1; 0 = no object */
@@ -126,7 +128,8 @@ struct ps_foreign {
     ps_time_ns commit_ns;
     uint32_t key;
     bool deleted;
-    bool none; /* r2: no version of any key: a purge, an upload under way; key: what is purged */
+    bool purge; /* r2: of public caches; none */
+    bool none;  /* r2: no version of any key: a purge, an upload under way; key: what is purged */
     uint64_t expires_unix_s;
     uint64_t digest;
     /* d1 where it is known, r2: as of an operation */

@@ -1,4 +1,5 @@
 #include "node/cluster/cluster_file.h"
+#include "node/r2/cache.h"
 #include "replication/base/memory.h"
 #include "sim/measure/history.h"
 
@@ -199,6 +200,21 @@ static void d1_of(struct object *object, struct ps_op *op)
     op->with_session = (uint8_t)session;
 }
 
+static uint8_t cache_of(struct object *object)
+{
+    if (json_object_get(object->json, "cache") == NULL) {
+        return 0;
+    }
+    struct ps_slice name = text_of(object, "cache");
+    for (int state = PS_R2_CACHE_DYNAMIC; state <= PS_R2_CACHE_STALE; state++) {
+        if (ps_slice_eq(name, ps_slice_of(ps_r2_cache_state_name((enum ps_r2_cache_state)state)))) {
+            return (uint8_t)(state + 1);
+        }
+    }
+    object_bad(object, "cache", "a CF-Cache-Status, as in HIT");
+    return 0;
+}
+
 /* What only operations of one type have. */
 static void type_of(struct object *object, struct ps_op *op)
 {
@@ -210,6 +226,7 @@ static void type_of(struct object *object, struct ps_op *op)
     } else if (ps_op_is_r2(op)) {
         op->request = request_of(object, "request");
         op->etag = request_of(object, "etag");
+        op->cache = cache_of(object);
     }
 }
 
@@ -348,6 +365,7 @@ static enum ps_status read_foreign(struct object *run)
             .run_ns = number_of(&object, "run_ns", INT64_MAX, false),
             .seed = hex_of(&object, "seed", false),
             .none = flag_of(&object, "none", false),
+            .purge = flag_of(&object, "purge", false),
             .request = request_of(&object, "request"),
             .etag = request_of(&object, "etag")};
         if (object.status == PS_OK && history->foreign[i].lsn == 0) {

@@ -1,4 +1,5 @@
 #include "node/cluster/cluster_file.h"
+#include "node/r2/cache.h"
 #include "replication/base/memory.h"
 #include "sim/measure/history.h"
 
@@ -146,6 +147,11 @@ static char *put_r2(char *at, const struct writer *writer, const struct ps_op *o
         at = PUT_LIT(at, ",\"etag\":");
         at = put_quoted(at, &writer->requests, op->etag - 1);
     }
+    if (op->cache != 0) {
+        at = PUT_LIT(at, ",\"cache\":\"");
+        at = put_text(at, ps_r2_cache_state_name((enum ps_r2_cache_state)(op->cache - 1)));
+        *at++ = '"';
+    }
     if (op->request != 0) {
         at = PUT_LIT(at, ",\"request\":");
         at = put_quoted(at, &writer->requests, op->request - 1);
@@ -262,6 +268,7 @@ static void append_foreign(struct ps_buf *out, const struct ps_history *history)
                           (unsigned long long)record->run_ns, (unsigned long long)record->seed);
         }
         ps_buf_append_text(out, record->none ? ",\"none\":true" : "");
+        ps_buf_append_text(out, record->purge ? ",\"purge\":true" : "");
         append_text(out, history, "request", record->request);
         append_text(out, history, "etag", record->etag);
         ps_buf_append_char(out, '}');

@@ -2,6 +2,7 @@
 
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
+#include "sim/measure/r2_call.h"
 #include "sim/measure/sessions.h"
 #include "sim/measure/store_log.h"
 #include "sim/measure/visibility_walk.h"
@@ -226,6 +227,85 @@ static void walk_cache(struct subject *subject, struct ps_visibility_sink *sink,
     free(pins.hashes);
 }
 
+/* ---- visibility in a public cache ---- */
+
+struct public_walk {
+    struct subject *subject;
+    struct ps_visibility_sink *sink;
+    struct ps_visibility_meter *meters; /* by key */
+};
+
+static struct ps_r2_cache_stay public_stay(void *context, uint32_t key, ps_time_ns as_of_ns,
+                                           uint64_t *ret_lsn, bool *ret_there)
+{
+    const struct subject *subject = ((struct public_walk *)context)->subject;
+    size_t n = ps_store_log_upto(&subject->log, key, as_of_ns);
+    const struct ps_log_record *version =
+        n == 0 ? NULL : ps_store_log_version(&subject->log, key, n - 1);
+    *ret_lsn = version == NULL ? 0 : version->lsn;
+    return ps_r2_stay_of(subject->history, subject->number, key, version, as_of_ns, ret_there);
+}
+
+static void public_entry(void *context, uint32_t key, ps_time_ns from_ns, ps_time_ns as_of_ns,
+                         ps_time_ns until_ns)
+{
+    const struct public_walk *walk = context;
+    ps_visibility_start(&walk->meters[key], walk->sink, 0,
+                        ps_store_log_commits(&walk->subject->log, key), from_ns, as_of_ns,
+                        until_ns);
+}
+
+static void lose(struct public_walk *walk, struct ps_public_cache *cache, size_t key_count,
+                 ps_time_ns t)
+{
+    ps_public_cache_reset(cache, t);
+    for (size_t key = 0; key < key_count; key++) {
+        walk->meters[key].until_ns = ps_time_min(walk->meters[key].until_ns, t);
+    }
+}
+
+static void walk_public(struct subject *subject, struct ps_visibility_sink *sink, uint16_t pop,
+                        const struct ps_pop_event *events, size_t count)
+{
+    const struct ps_history *history = subject->history;
+    size_t key_count = ps_intern_count(history->keys);
+    struct public_walk walk = {subject, sink,
+                               PS_NEW_ARRAY(struct ps_visibility_meter, key_count + 1)};
+    struct ps_public_cache *cache = ps_public_cache_create(
+        &sink->replica, ps_r2_kinds_of(subject->store), &walk, public_stay, public_entry);
+    ps_r2_tell_purges(history, &subject->log, cache);
+    for (uint32_t key = 0; key < key_count; key++) {
+        walk.meters[key].next =
+            first_counted(ps_store_log_commits(&subject->log, key), history->begin_ns);
+    }
+    ps_time_ns last_ns = 0;
+    uint32_t boot = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct ps_op *op = events[i].op;
+        if (op->boot == 0) {
+            continue; /* what failed at a PoP that was down says nothing of its cache */
+        }
+        if (boot != 0 && op->boot != boot) {
+            lose(&walk, cache, key_count, lost_at(history, pop, last_ns, events[i].at_ns));
+        }
+        boot = op->boot;
+        last_ns = events[i].at_ns;
+        if (ps_op_is_public(op) && op->eval_ns != 0 && !op->late) {
+            struct ps_public_view view;
+            enum ps_status ignored = ps_public_cache_decide(
+                cache, op->key, ps_intern_text(history->keys, op->key), op->eval_ns, &view);
+            (void)ignored; /* a fetch that fails leaves the entry as it was */
+        }
+    }
+    lose(&walk, cache, key_count, lost_at(history, pop, last_ns, PS_NEVER));
+    for (uint32_t key = 0; key < key_count; key++) {
+        ps_visibility_finish(&walk.meters[key], sink, 0, ps_store_log_commits(&subject->log, key),
+                             NULL);
+    }
+    ps_public_cache_destroy(cache);
+    free(walk.meters);
+}
+
 static uint64_t counted_writes(const struct subject *subject)
 {
     uint64_t count = 0;
@@ -235,6 +315,19 @@ static uint64_t counted_writes(const struct subject *subject)
             record->commit_ns < subject->history->begin_ns ? 0 : ps_log_record_versions(record);
     }
     return count;
+}
+
+/* By the bucket's or store's own policy. */
+static void walk(struct subject *subject, struct ps_visibility_sink *sink, uint16_t pop,
+                 const struct ps_pop_event *events, size_t count)
+{
+    bool home = subject->store->type == PS_STORE_D1 && pop == subject->store->home;
+    if (subject->store->policy.kind == PS_POLICY_CACHE) {
+        walk_cache(subject, sink, pop, events, count);
+    } else if (!home) { /* a database is read at its home as it is there */
+        ps_visibility_walk(sink, &subject->log, ps_intern_count(subject->history->keys),
+                           subject->history->begin_ns);
+    }
 }
 
 static void measure_pop(struct subject *subject, uint16_t pop, const struct ps_pop_event *events,
@@ -249,18 +342,13 @@ static void measure_pop(struct subject *subject, uint16_t pop, const struct ps_p
     struct ps_visibility_sink sink = {
         .replica = ps_cluster_replica(history->cluster, subject->store, pop, &link),
         .histogram = subject->ret->visibility_by_pop[pop]};
-    bool home = subject->store->type == PS_STORE_D1 && pop == subject->store->home;
-    switch (subject->store->policy.kind) {
-    case PS_POLICY_PUSH:
-    case PS_POLICY_STRONG:
-        if (home) {
-            break; /* a database is read at its home as it is there */
-        }
-        ps_visibility_walk(&sink, &subject->log, ps_intern_count(history->keys), history->begin_ns);
-        break;
-    case PS_POLICY_CACHE:
-        walk_cache(subject, &sink, pop, events, count);
-        break;
+    struct ps_policy strong = {.kind = PS_POLICY_STRONG,
+                               .timeout_ns = subject->store->policy.timeout_ns};
+    if (subject->public) {
+        sink.replica.policy = &strong;
+        walk_public(subject, &sink, pop, events, count);
+    } else {
+        walk(subject, &sink, pop, events, count);
     }
     ps_visibility_zeros(&sink, counted_writes(subject));
     ps_histogram_merge(subject->ret->visibility, sink.histogram);

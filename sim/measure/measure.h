@@ -68,6 +68,8 @@ struct ps_measures {
 };
 
 struct ps_measures *ps_measures_create(const struct ps_cluster *cluster);
+/** Is there something to tell of the store's public URL? */
+bool ps_measures_public(const struct ps_measures *measures, size_t store);
 void ps_measures_destroy(struct ps_measures *measures); /* NULL accepted */
 
 /** The curve's step for a read `since_ns` after the key's newest write. */

@@ -103,6 +103,12 @@ void ps_measures_destroy(struct ps_measures *measures)
     free(measures);
 }
 
+bool ps_measures_public(const struct ps_measures *measures, size_t store)
+{
+    const struct ps_store_measures *it = &measures->publics[store];
+    return it->reads + it->errors + it->purges > 0;
+}
+
 void ps_measures_read(struct ps_store_measures *store, uint64_t behind, ps_dur_ns age_ns,
                       bool written, ps_dur_ns since_ns)
 {

@@ -69,6 +69,46 @@ bool ps_r2_call_of(const struct ps_history *history, enum ps_op_kind kind, uint3
                            ret, err);
 }
 
+enum ps_r2_cache_kinds ps_r2_kinds_of(const struct ps_store *store)
+{
+    return store->cache_everything ? PS_R2_CACHE_EVERYTHING : PS_R2_CACHE_DEFAULT_KINDS;
+}
+
+struct ps_r2_cache_stay ps_r2_stay_of(const struct ps_history *history, uint16_t store,
+                                      uint32_t key, const struct ps_log_record *version,
+                                      ps_time_ns as_of_ns, bool *ret_there)
+{
+    struct ps_slice name = ps_intern_text(history->keys, key);
+    enum ps_r2_cache_kinds kinds = ps_r2_kinds_of(&history->cluster->stores[store]);
+    int64_t unix_ms = ps_r2_unix_ms(history->cluster, as_of_ns);
+    *ret_there = version != NULL && !version->deleted;
+    if (!*ret_there) {
+        return ps_r2_cache_stay_of(name, NULL, kinds, unix_ms);
+    }
+    struct ps_api_r2_call call;
+    struct ps_r2_error err;
+    struct ps_r2_object object = {.key = name};
+    if (ps_r2_call_of(history, PS_OP_R2_PUT, key, version->request, &call, &err)) {
+        object.meta.http = call.request.meta.http;
+    }
+    struct ps_r2_cache_stay stay = ps_r2_cache_stay_of(name, &object, kinds, unix_ms);
+    ps_api_r2_call_fini(&call);
+    return stay;
+}
+
+void ps_r2_tell_purges(const struct ps_history *history, const struct ps_store_log *log,
+                       struct ps_public_cache *cache)
+{
+    for (size_t i = 0; i < log->count; i++) {
+        const struct ps_log_record *record = &log->records[i];
+        if (record->purge) {
+            ps_public_cache_purged(cache, record->key,
+                                   ps_intern_text(history->keys, record->key).size == 0,
+                                   record->commit_ns);
+        }
+    }
+}
+
 uint64_t ps_r2_page_digest(const struct ps_r2_page *page)
 {
     struct ps_buf names = {0};

@@ -14,6 +14,7 @@ struct ps_log_record {
     const struct ps_op *op; /* borrowed; NULL: foreign */
     uint32_t key;
     bool deleted;
+    bool purge;           /* r2: of public caches: of `key`, of all keys if that is empty */
     bool none;            /* r2: a version of no key (struct ps_foreign) */
     const uint32_t *more; /* r2: the other keys that a delete made versions of; the log's */
     uint32_t more_count;

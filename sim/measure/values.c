@@ -166,6 +166,9 @@ static enum ps_status of_store(struct path *path, const struct ps_store_measures
     if (is(part, "lists")) {
         return give(path, (double)store->lists, ret);
     }
+    if (is(part, "purges")) {
+        return give(path, (double)store->purges, ret);
+    }
     if (is(part, "errors")) {
         return give(path, (double)store->errors, ret);
     }
@@ -208,6 +211,10 @@ enum ps_status ps_measures_value(const struct ps_measures *measures,
     int store = ps_cluster_find_store(cluster, part);
     if (store < 0) {
         return unknown(&path, part, "the stores' names, operations, fidelity");
+    }
+    struct path ahead = path;
+    if (is(next_part(&ahead), "public") && cluster->stores[store].type == PS_STORE_R2) {
+        return of_store(&ahead, &measures->publics[store], cluster, ret);
     }
     return of_store(&path, &measures->stores[store], cluster, ret);
 }

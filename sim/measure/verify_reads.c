@@ -2,6 +2,7 @@
 #include "node/kv/list.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
+#include "sim/measure/r2_call.h"
 #include "sim/measure/verify_internal.h"
 
 const struct ps_log_record *ps_verify_resolve(const struct ps_store_log *log, uint32_t key,
@@ -108,8 +109,10 @@ struct pop_check {
     struct ps_link link; /* borrowed parts: the history's outages, this store's round trips */
     struct ps_replica replica;
     struct ps_push_window window;
-    struct ps_pin *pins;  /* by key; lists by prefix behind them */
-    uint32_t *pin_epochs; /* a pin counts only if its epoch is the present one */
+    struct ps_public_cache *public; /* of a bucket */
+    struct ps_public_view fetched;  /* of the public read that was decided last */
+    struct ps_pin *pins;            /* by key; lists by prefix behind them */
+    uint32_t *pin_epochs;           /* a pin counts only if its epoch is the present one */
     uint32_t epoch;
     uint32_t boot;
     size_t key_count;
@@ -151,8 +154,27 @@ static bool pinned_absent(const struct pop_check *check, const struct ps_op *op,
     return ps_store_log_pinned_absent(&check->store->log, policy, pin, op->key);
 }
 
+static struct ps_r2_cache_stay stay(void *context, uint32_t key, ps_time_ns as_of_ns,
+                                    uint64_t *ret_lsn, bool *ret_there)
+{
+    const struct pop_check *check = context;
+    const struct ps_verify_store *store = check->store;
+    struct ps_verify_bound bound = {
+        .commit_max = as_of_ns, .lsn_max = UINT64_MAX, .arrived_ns = PS_NEVER};
+    const struct ps_log_record *version = ps_verify_resolve(&store->log, key, &bound);
+    *ret_lsn = version == NULL ? 0 : version->lsn;
+    return ps_r2_stay_of(store->history, store->number, key, version, as_of_ns, ret_there);
+}
+
 static enum ps_status decide(struct pop_check *check, const struct ps_op *op, struct ps_view *ret)
 {
+    if (ps_op_is_public(op)) {
+        enum ps_status status = ps_public_cache_decide(
+            check->public, op->key, ps_intern_text(check->store->history->keys, op->key),
+            op->eval_ns, &check->fetched);
+        *ret = check->fetched.view;
+        return status;
+    }
     switch (check->store->store->policy.kind) {
     case PS_POLICY_CACHE: {
         struct ps_pin *pin = pin_of(check, op);
@@ -196,7 +218,10 @@ static void explain(struct pop_check *check, const struct ps_op *op, const struc
 {
     switch (view->kind) {
     case PS_VIEW_AS_OF:
-        if (check->store->store->policy.kind == PS_POLICY_CACHE) {
+        if (ps_op_is_public(op) && check->fetched.cached) {
+            ps_buf_printf(text, "its cache shows home as of %llu ns",
+                          (unsigned long long)view->at_ns);
+        } else if (check->store->store->policy.kind == PS_POLICY_CACHE) {
             const struct ps_pin *pin = pin_of(check, op);
             ps_buf_printf(text, "its entry shows home as of %llu ns, until %llu ns",
                           (unsigned long long)view->at_ns, (unsigned long long)ps_pin_until(pin));
@@ -307,6 +332,20 @@ static void check_get(struct pop_check *check, const struct ps_op *op, const str
     }
 }
 
+/* What a public read says of the cache. */
+static void check_state(struct pop_check *check, const struct ps_op *op)
+{
+    uint64_t lsn;
+    bool there;
+    struct ps_r2_cache_stay left = stay(check, op->key, check->fetched.view.at_ns, &lsn, &there);
+    enum ps_r2_cache_state state = ps_public_cache_state(&check->fetched, there ? lsn : 0, &left);
+    if (op->cache != 0 && op->cache != state + 1U) {
+        ps_verify_differs(check->store, op, "it said %s of its cache, it had to say %s",
+                          ps_r2_cache_state_name((enum ps_r2_cache_state)(op->cache - 1)),
+                          ps_r2_cache_state_name(state));
+    }
+}
+
 static void check_list(struct pop_check *check, const struct ps_op *op, const struct ps_view *view,
                        const struct ps_verify_bound *bound)
 {
@@ -370,6 +409,22 @@ static void check_failed(struct pop_check *check, const struct ps_op *op)
                       (unsigned long long)op->complete_ns);
 }
 
+/* Was home away, so that the log that was here had to do? */
+static bool check_late(struct pop_check *check, const struct ps_op *op)
+{
+    struct ps_verify_store *store = check->store;
+    store->result->late++;
+    bool away = (store->store->policy.kind == PS_POLICY_PUSH || ps_op_is_public(op)) &&
+                ps_verify_down(store->history, store->store->home, op->eval_ns, op->complete_ns);
+    if (!away) {
+        ps_verify_differs(store, op,
+                          "it was answered from an incomplete log (up to LSN %llu), "
+                          "and home was not down",
+                          (unsigned long long)op->have_lsn);
+    }
+    return away;
+}
+
 static void check_read(struct pop_check *check, const struct ps_op *op)
 {
     struct ps_verify_store *store = check->store;
@@ -383,6 +438,10 @@ static void check_read(struct pop_check *check, const struct ps_op *op)
                           (unsigned long long)op->invoke_ns, (unsigned long long)op->complete_ns);
         return;
     }
+    if (op->late && ps_op_is_public(op)) {
+        check_late(check, op); /* it was given what the PoP knew, and changed nothing */
+        return;
+    }
     struct ps_view view;
     if (decide(check, op, &view) != PS_OK) {
         ps_verify_differs(store, op,
@@ -391,15 +450,7 @@ static void check_read(struct pop_check *check, const struct ps_op *op)
     }
     struct ps_verify_bound bound = bound_of(check, &view);
     if (op->late) {
-        store->result->late++;
-        bool away =
-            store->store->policy.kind == PS_POLICY_PUSH &&
-            ps_verify_down(store->history, store->store->home, op->eval_ns, op->complete_ns);
-        if (!away) {
-            ps_verify_differs(store, op,
-                              "it was answered from an incomplete log (up to LSN %llu), "
-                              "and home was not down",
-                              (unsigned long long)op->have_lsn);
+        if (!check_late(check, op)) {
             return;
         }
         bound.lsn_max = bound.lsn_max < op->have_lsn ? bound.lsn_max : op->have_lsn;
@@ -407,7 +458,11 @@ static void check_read(struct pop_check *check, const struct ps_op *op)
     if (ps_op_is_list(op)) {
         check_list(check, op, &view, &bound);
     } else {
+        uint64_t differences = store->result->differences;
         check_get(check, op, &view, &bound);
+        if (ps_op_is_public(op) && store->result->differences == differences) {
+            check_state(check, op);
+        }
     }
 }
 
@@ -424,6 +479,9 @@ static void note_boot(struct pop_check *check, const struct ps_op *op)
     }
     check->boot = op->boot;
     check->epoch++;
+    if (check->public != NULL) {
+        ps_public_cache_reset(check->public, 0);
+    }
 }
 
 struct ps_replica ps_verify_replica(const struct ps_verify_store *store, uint16_t pop,
@@ -458,6 +516,11 @@ static void prepare(struct pop_check *check)
         check->pin_epochs = PS_NEW_ARRAY(uint32_t, 2 * check->key_count + 1);
         check->epoch = 1;
     }
+    if (store->store->type == PS_STORE_R2) {
+        check->public = ps_public_cache_create(&check->replica, ps_r2_kinds_of(store->store), check,
+                                               stay, NULL);
+        ps_r2_tell_purges(history, &store->log, check->public);
+    }
     if (policy->kind == PS_POLICY_PUSH && policy->push.order == PS_ORDER_FIFO) {
         ps_verify_window(store, &check->replica, &check->window);
     }
@@ -489,6 +552,7 @@ void ps_verify_pop(struct ps_verify_store *store, uint16_t pop, const struct ps_
         }
     }
     ps_push_window_fini(&check.window);
+    ps_public_cache_destroy(check.public);
     free(check.pins);
     free(check.pin_epochs);
 }

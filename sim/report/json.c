@@ -107,11 +107,13 @@ static void append_violations(struct ps_buf *buf, const struct ps_store_measures
     ps_buf_append_char(buf, '}');
 }
 
-static void append_store(struct ps_buf *buf, const struct ps_report *report, size_t index)
+static void append_store(struct ps_buf *buf, const struct ps_report *report, size_t index,
+                         bool public)
 {
     const struct ps_store *config = &report->cluster->stores[index];
-    const struct ps_store_measures *store = &report->measures->stores[index];
-    ps_buf_append_json(buf, ps_slice_of(config->name));
+    const struct ps_store_measures *store =
+        public ? &report->measures->publics[index] : &report->measures->stores[index];
+    ps_buf_printf(buf, "\"%s%s\"", config->name, public ? ".public" : "");
     ps_buf_printf(buf, ":{\"type\":\"%s\",\"profile\":", ps_store_type_name(config->type));
     ps_buf_append_json(buf, ps_slice_of(config->profile));
     ps_buf_printf(buf, ",\"home\":\"%s\",\"writes\":", report->cluster->pops[config->home]->code);
@@ -122,6 +124,10 @@ static void append_store(struct ps_buf *buf, const struct ps_report *report, siz
     ps_buf_append_u64(buf, store->lists);
     ps_buf_append_text(buf, ",\"errors\":");
     ps_buf_append_u64(buf, store->errors);
+    if (public) {
+        ps_buf_append_text(buf, ",\"purges\":");
+        ps_buf_append_u64(buf, store->purges);
+    }
     if (config->type == PS_STORE_D1) {
         ps_buf_append_text(buf, ",\"rows_read\":");
         ps_buf_append_u64(buf, store->rows_read);
@@ -227,7 +233,11 @@ void ps_report_json(const struct ps_report *report, struct ps_buf *ret)
     ps_buf_append_text(ret, ",\"stores\":{");
     for (size_t i = 0; i < report->cluster->store_count; i++) {
         ps_buf_append_text(ret, i == 0 ? "" : ",");
-        append_store(ret, report, i);
+        append_store(ret, report, i, false);
+        if (ps_measures_public(report->measures, i)) {
+            ps_buf_append_char(ret, ',');
+            append_store(ret, report, i, true);
+        }
     }
     ps_buf_append_text(ret, "},\"fidelity\":{\"late_records\":");
     ps_buf_append_u64(ret, report->measures->late_records);

@@ -250,12 +250,15 @@ static void append_violations(struct ps_buf *ret, struct ps_report_style style,
 }
 
 static void append_store(struct ps_buf *ret, const struct ps_report *report,
-                         struct ps_report_style style, size_t index)
+                         struct ps_report_style style, size_t index, bool public)
 {
     const struct ps_store *config = &report->cluster->stores[index];
-    struct ps_store_measures *store = &report->measures->stores[index];
+    struct ps_store_measures *store =
+        public ? &report->measures->publics[index] : &report->measures->stores[index];
+    char name[PS_STORE_NAME_MAX + sizeof ".public"];
+    (void)snprintf(name, sizeof name, "%s%s", config->name, public ? ".public" : "");
     ps_buf_append_char(ret, '\n');
-    append_styled(ret, style, BOLD, config->name);
+    append_styled(ret, style, BOLD, name);
     ps_buf_printf(ret, " (%s, %s, home %s): %llu writes, %llu reads, ",
                   ps_store_type_name(config->type), config->profile,
                   report->cluster->pops[config->home]->code, (unsigned long long)store->writes,
@@ -264,6 +267,8 @@ static void append_store(struct ps_buf *ret, const struct ps_report *report,
         ps_buf_printf(ret, "%llu rows read, %llu rows written, ",
                       (unsigned long long)store->rows_read,
                       (unsigned long long)store->rows_written);
+    } else if (public) {
+        ps_buf_printf(ret, "%llu purges, ", (unsigned long long)store->purges);
     } else {
         ps_buf_printf(ret, "%llu lists, ", (unsigned long long)store->lists);
     }
@@ -321,7 +326,10 @@ void ps_report_tables(const struct ps_report *report, struct ps_report_style sty
     }
     ps_buf_append_char(ret, '\n');
     for (size_t i = 0; i < report->cluster->store_count; i++) {
-        append_store(ret, report, style, i);
+        append_store(ret, report, style, i, false);
+        if (ps_measures_public(report->measures, i)) {
+            append_store(ret, report, style, i, true);
+        }
     }
     if (report->live) {
         append_fidelity(ret, report->measures);

@@ -231,6 +231,7 @@ void ps_scenario_describe(struct ps_buf *buf, const struct ps_scenario *scenario
                       ps_store_type_name(store->type), store->profile,
                       cluster->pops[store->home]->code);
         describe_policy(buf, &store->policy);
+        ps_buf_append_text(buf, store->cache_everything ? "; public caches keep everything" : "");
         if (scenario->schemas != NULL && scenario->schemas[i] != NULL) {
             ps_buf_printf(buf, "; schema of %zu bytes", strlen(scenario->schemas[i]));
         }

@@ -385,10 +385,6 @@ static enum ps_status read_list(struct ps_reader *reader, const struct ps_yaml *
 enum ps_status ps_read_r2(struct ps_reader *reader, const struct ps_yaml *node,
                           struct ps_action *action)
 {
-    if (action->verb == PS_VERB_R2_FETCH || action->verb == PS_VERB_R2_PURGE) {
-        return ps_refuse(reader, node, "operation %s is not available in this version",
-                         ps_verb_name(action->verb));
-    }
     enum ps_status status = PS_OK;
     const struct ps_yaml *key = NULL;
     if (action->verb == PS_VERB_R2_LIST) {

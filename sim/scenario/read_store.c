@@ -7,7 +7,7 @@
 static const char *const STORE_KEYS[] = {
     "type",    "profile",       "home", "policy",  "timeout",    "write_interval",
     "delay",   "order",         "ttl",  "ttl_min", "own_writes", "negative",
-    "shorten", "refresh_ahead", "tier", "schema",  "schema_sql"};
+    "shorten", "refresh_ahead", "tier", "schema",  "schema_sql", "public"};
 
 /** Keys that only one policy knows. */
 static const struct policy_key {
@@ -212,12 +212,40 @@ static enum ps_status read_policy(struct ps_reader *reader, const struct ps_yaml
     return status;
 }
 
+/* public: {cache: default} */
+static enum ps_status read_public(struct ps_reader *reader, const struct ps_yaml *node,
+                                  struct ps_store *store)
+{
+    static const char *const KEYS[] = {"cache"};
+    static const char *const KINDS[] = {"default", "everything"};
+    const struct ps_yaml *cache = NULL;
+    size_t index = 0;
+    enum ps_status status = ps_read_keys(reader, node, "public", KEYS, PS_COUNT(KEYS));
+    if (status == PS_OK) {
+        status =
+            ps_read_member(reader, node, "cache", "what PoPs keep: default or everything", &cache);
+    }
+    if (status == PS_OK) {
+        status = ps_read_choice(reader, cache, KINDS, PS_COUNT(KINDS), &index);
+        store->cache_everything = index == 1;
+    }
+    return status;
+}
+
 /* A bucket is read at home. */
-static enum ps_status check_bucket(struct ps_reader *reader, const struct ps_yaml *node)
+static enum ps_status read_bucket(struct ps_reader *reader, const struct ps_yaml *node,
+                                  struct ps_store *store)
 {
     const struct ps_yaml *policy = ps_yaml_get(node, "policy");
-    return policy == NULL
-               ? PS_OK
+    const struct ps_yaml *public = ps_yaml_get(node, "public");
+    if (public != NULL && store->type != PS_STORE_R2) {
+        return ps_refuse(reader, public,
+                         "found key \"public\" of a store of type %s, expected it of stores of "
+                         "type r2 alone",
+                         ps_store_type_name(store->type));
+    }
+    return policy == NULL || store->type != PS_STORE_R2
+               ? (public == NULL ? PS_OK : read_public(reader, public, store))
                : ps_refuse(reader, policy,
                            "found key \"policy\" of a store of type r2, expected none: buckets are "
                            "strongly consistent");
@@ -294,8 +322,8 @@ static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml 
     if (status == PS_OK && type == PS_STORE_D1) {
         status = check_database(reader, node);
     }
-    if (status == PS_OK && type == PS_STORE_R2) {
-        status = check_bucket(reader, node);
+    if (status == PS_OK) {
+        status = read_bucket(reader, node, store);
     }
     if (status == PS_OK) {
         status = read_schema(reader, node, type);

@@ -72,7 +72,8 @@ void ps_world_object_found(const struct world *world, const struct ps_version *v
     }
     op->found = true;
     bool body =
-        op->kind == PS_OP_R2_GET && (op->request == 0 || condition_holds(world, op, &object));
+        op->kind == PS_OP_R2_FETCH ||
+        (op->kind == PS_OP_R2_GET && (op->request == 0 || condition_holds(world, op, &object)));
     op->digest = body ? digest_of(&object) : 0;
     op->etag = etag_of(world, &object);
     ps_r2_object_fini(&object);
@@ -182,6 +183,15 @@ static void submit(struct world_store *store, struct mutating *it, struct ps_sli
     ps_r2_home_done(store->objects, it->commit, &written, &sink);
 }
 
+static void tell_purge(const struct world *world, const struct ps_op *op)
+{
+    bool all = ps_intern_text(world->history->keys, op->key).size == 0;
+    for (size_t p = 0; p < world->cluster->pop_count; p++) {
+        ps_public_cache_purged(world->stores[op->store].replicas[p].public, op->key, all,
+                               op->eval_ns);
+    }
+}
+
 void ps_world_mutate(struct world *world, struct world_pending *pending)
 {
     struct ps_op *op = &pending->op;
@@ -204,6 +214,95 @@ void ps_world_mutate(struct world *world, struct world_pending *pending)
     submit(&world->stores[op->store], &it, ps_buf_slice(&bytes));
     ps_buf_fini(&bytes);
     ps_api_r2_call_fini(&call);
+    if (op->kind == PS_OP_R2_PURGE && op->lsn != 0) {
+        tell_purge(world, op);
+    }
+}
+
+/* ---- the public URL ---- */
+
+static struct ps_r2_cache_stay stay(void *context, uint32_t key, ps_time_ns as_of_ns,
+                                    uint64_t *ret_lsn, bool *ret_there)
+{
+    const struct world_store *store = context;
+    const struct world *world = store->world;
+    struct ps_slice name = ps_intern_text(world->history->keys, key);
+    struct ps_bound bound = PS_BOUND_NEWEST;
+    struct ps_version version;
+    struct ps_r2_object object;
+    bound.commit_max = as_of_ns;
+    *ret_lsn = 0;
+    *ret_there = false;
+    enum ps_status status = ps_map_read_begin(world->map);
+    PS_ASSERT(status == PS_OK); /* it is memory */
+    if (ps_map_get(world->map, store->map_store, name, &bound, &version) == PS_OK) {
+        *ret_lsn = version.lsn;
+        *ret_there = ps_r2_object_of(world->cluster, name, &version, &object) == PS_OK;
+    }
+    struct ps_r2_cache_stay left =
+        ps_r2_cache_stay_of(name, *ret_there ? &object : NULL, ps_r2_kinds_of(store->config),
+                            ps_r2_unix_ms(world->cluster, as_of_ns));
+    if (*ret_there) {
+        ps_r2_object_fini(&object);
+    }
+    ps_map_read_end(world->map);
+    return left;
+}
+
+void ps_world_publics_open(struct world_store *store)
+{
+    for (size_t p = 0; p < store->world->cluster->pop_count; p++) {
+        struct world_replica *replica = &store->replicas[p];
+        replica->public = ps_public_cache_create(&replica->view, ps_r2_kinds_of(store->config),
+                                                 store, stay, NULL);
+    }
+}
+
+void ps_world_fetched(struct world *world, struct world_pending *pending)
+{
+    struct ps_op *op = &pending->op;
+    const struct ps_public_view *fetched = &pending->fetched;
+    struct world_store *store = &world->stores[op->store];
+    struct ps_bound bound = PS_BOUND_NEWEST;
+    struct ps_version version;
+    uint64_t last_lsn;
+    bool there;
+    bound.commit_max = fetched->view.at_ns;
+    (void)ps_primary_closed(store->primary, ps_time_max(world->now_ns, fetched->view.need_ns),
+                            &last_lsn);
+    enum ps_status status = ps_map_read_begin(world->map);
+    PS_ASSERT(status == PS_OK);
+    if (ps_map_get(world->map, store->map_store, ps_intern_text(world->history->keys, op->key),
+                   &bound, &version) == PS_OK) {
+        ps_world_object_found(world, &version, op);
+    }
+    ps_map_read_end(world->map);
+    struct ps_r2_cache_stay left = stay(store, op->key, fetched->view.at_ns, &last_lsn, &there);
+    op->cache = (uint8_t)(ps_public_cache_state(fetched, there ? last_lsn : 0, &left) + 1);
+    ps_history_add(world->history, op);
+    free(pending);
+}
+
+static ps_time_ns fetch(struct world *world, struct ps_op *op, const struct ps_drawn *drawn)
+{
+    struct world_replica *replica = &world->stores[op->store].replicas[op->pop];
+    struct world_pending *pending = ps_calloc(1, sizeof *pending);
+    op->eval_ns = ps_eval_clock_next(&world->pops[op->pop].clock, world->now_ns);
+    enum ps_status status = ps_public_cache_decide(replica->public, op->key, drawn->key,
+                                                   op->eval_ns, &pending->fetched);
+    struct ps_world_read_way way = ps_world_read_way(world, op->store, op->pop, op->invoke_ns,
+                                                     op->eval_ns, status, &pending->fetched.view);
+    op->complete_ns = way.complete_ns;
+    pending->op = *op;
+    if (way.status != PS_OK) {
+        ps_world_fail(world, op, way.status, way.complete_ns);
+        free(pending);
+    } else if (way.known_ns <= world->now_ns) {
+        ps_world_fetched(world, pending);
+    } else {
+        ps_queue_push(&world->queue, way.known_ns, PS_EVENT_RESOLVE, pending);
+    }
+    return way.complete_ns;
 }
 
 /* ---- invoked ---- */
@@ -223,8 +322,9 @@ ps_time_ns ps_world_object(struct world *world, struct ps_op *op, const struct p
     if (op->kind == PS_OP_R2_PUT) {
         op->digest = drawn->generated ? ps_body_digest(&drawn->body) : ps_slice_hash(drawn->value);
     }
-    ps_time_ns complete_ns =
-        ps_op_is_write(op) ? ps_world_write(world, op, &whole) : ps_world_read(world, op, &whole);
+    ps_time_ns complete_ns = ps_op_is_public(op)  ? fetch(world, op, drawn)
+                             : ps_op_is_write(op) ? ps_world_write(world, op, &whole)
+                                                  : ps_world_read(world, op, &whole);
     ps_buf_fini(&bytes);
     return complete_ns;
 }

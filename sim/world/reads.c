@@ -118,6 +118,10 @@ static void resolve(struct world *world, struct ps_op *op, const struct ps_view 
 
 void ps_world_resolve(struct world *world, struct world_pending *pending)
 {
+    if (ps_op_is_public(&pending->op)) {
+        ps_world_fetched(world, pending);
+        return;
+    }
     resolve(world, &pending->op, &pending->view);
     free(pending);
 }

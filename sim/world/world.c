@@ -83,7 +83,11 @@ static void boot(struct world *world, struct world_pop *pop)
 {
     pop->boot++;
     for (size_t s = 0; s < world->cluster->store_count; s++) {
-        ps_store_replica_reset_pins(world->stores[s].replicas[pop->index].replica);
+        struct world_replica *replica = &world->stores[s].replicas[pop->index];
+        ps_store_replica_reset_pins(replica->replica);
+        if (replica->public != NULL) {
+            ps_public_cache_reset(replica->public, world->now_ns);
+        }
     }
 }
 
@@ -147,6 +151,9 @@ static enum ps_status open_store(struct world *world, size_t at, struct ps_error
         replica->replica = ps_store_replica_create(world->cluster, config, pop, &replica->link,
                                                    world->map, store->map_store);
     }
+    if (config->type == PS_STORE_R2) {
+        ps_world_publics_open(store);
+    }
     return PS_OK;
 }
 
@@ -204,6 +211,7 @@ static void close_store(const struct world *world, struct world_store *store)
     for (size_t p = 0; p < world->cluster->pop_count; p++) {
         ps_d1_database_close(store->replicas[p].database);
         ps_store_replica_destroy(store->replicas[p].replica);
+        ps_public_cache_destroy(store->replicas[p].public);
         ps_link_fini(&store->replicas[p].link);
     }
     ps_d1_database_close(store->database);

@@ -16,6 +16,7 @@
 #include "node/kv/replica.h"
 #include "node/r2/home.h"
 #include "sim/measure/d1_run.h"
+#include "sim/measure/public_cache.h"
 #include "sim/workload/session.h"
 #include "sim/world/queue.h"
 #include "sim/world/world.h"
@@ -36,6 +37,7 @@ struct world_replica {
     struct ps_link link;             /* owned: the PoP's faults, this store's round trips */
     uint64_t applied_lsn;            /* told to `replica` so far */
     struct ps_d1_database *database; /* its connection; NULL = none yet */
+    struct ps_public_cache *public;  /* of a bucket; else NULL */
 };
 
 struct world_store {
@@ -104,7 +106,8 @@ struct ps_world_write_way ps_world_write_way(const struct world *world, uint16_t
 /** An operation whose end is still to come. */
 struct world_pending {
     struct ps_op op;
-    struct ps_view view; /* of a read */
+    struct ps_view view;           /* of a read */
+    struct ps_public_view fetched; /* of a public one */
     /* of a write */
     struct ps_world_write_way way;
     struct ps_entry entry; /* slices into bytes */
@@ -140,6 +143,10 @@ void ps_world_append_record(struct world_store *store, const struct ps_record *r
 void ps_world_object_ask(const struct world *world, const struct ps_drawn *drawn, struct ps_op *op);
 /** Invoke an operation on a bucket. Returns when its client has the answer. */
 ps_time_ns ps_world_object(struct world *world, struct ps_op *op, const struct ps_drawn *drawn);
+/** Make the public caches of a bucket. */
+void ps_world_publics_open(struct world_store *store);
+/** The cache's answer is known. */
+void ps_world_fetched(struct world *world, struct world_pending *pending);
 /** A read found this version. */
 void ps_world_object_found(const struct world *world, const struct ps_version *version,
                            struct ps_op *op);

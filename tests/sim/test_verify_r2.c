@@ -1,4 +1,5 @@
 /* verify of R2: names what was forged in a history of the virtual world. */
+#include "node/r2/cache.h"
 #include "sim/measure/verify.h"
 #include "sim/world/world.h"
 
@@ -23,6 +24,10 @@ static const char yaml[] =
     "no}}}\n"
     "  - {name: list, every: 1s, pop: fra, r2.list: {store: A, delimiter: /}}\n"
     "  - {name: delete, every: 5s, from: 4s, pop: fra, r2.delete: {store: A, keys: [x, k]}}\n"
+    "  - {name: fetch, every: 500ms, from: 1s, pop: syd, r2.fetch: {store: A, key: k.png}}\n"
+    "  - {name: new, every: 6s, pop: fra, r2.put: {store: A, key: k.png, value: '{seq}', "
+    "httpMetadata: {cacheControl: max-age=9}}}\n"
+    "  - {name: purge, at: 20s, pop: fra, r2.purge: {store: A, key: k.png}}\n"
     "  - {name: vain, every: 5s, from: 4s, pop: fra, r2.delete: {store: A, key: never}}\n";
 
 static struct ps_history *make(void)
@@ -90,6 +95,21 @@ static void too_early(struct ps_op *op)
     op->eval_ns = op->invoke_ns - 1;
 }
 
+static void other_state(struct ps_op *op)
+{
+    op->cache = op->cache == PS_R2_CACHE_HIT + 1 ? PS_R2_CACHE_MISS + 1 : PS_R2_CACHE_HIT + 1;
+}
+
+static void newer(struct ps_op *op)
+{
+    op->lsn++;
+}
+
+static void late(struct ps_op *op)
+{
+    op->late = true;
+}
+
 static void unconditional(struct ps_op *op)
 {
     op->request = 0;
@@ -115,6 +135,10 @@ static void test_forged_operations(void **state)
         {"head/fra", other_etag, "it returned an ETag that is not this version's"},
         {"if/fra", other_body, "it returned a body with digest"},
         {"if/fra", unconditional, "it returned a body with digest"},
+        {"fetch/syd", newer, "its cache shows home as of"},
+        {"fetch/syd", other_body, "it returned a body with digest"},
+        {"fetch/syd", other_state, "of its cache, it had to say"},
+        {"fetch/syd", late, "it was answered from an incomplete log"},
         {"list/fra", other_body, "it returned names with digest"},
         {"list/fra", older, "it had to return LSN"},
         {"write/syd", too_early, "it was committed outside of its own time"},
@@ -175,6 +199,22 @@ static void test_forged_mutations(void **state)
     find(history, "vain/fra")->request =
         request(history, "{\"version\":1,\"method\":\"delete\",\"objects\":[\"once\"]}");
     expect(history, "it deleted nothing, and what it names was there");
+    ps_history_destroy(history);
+
+    history = make(); /* a purge that nobody made */
+    find(history, "purge/fra")->key = ps_intern_put(history->keys, PS_LIT("other"));
+    expect(history, "it said MISS of its cache, it had to say HIT");
+    ps_history_destroy(history);
+
+    history = make(); /* an object that says that it may be kept for longer */
+    for (size_t i = 0; i < history->op_count; i++) {
+        struct ps_op *op = &history->ops[i];
+        if (op->kind == PS_OP_R2_PUT && op->request != 0 && op->lsn > 1) {
+            op->request = request(history, "{\"version\":1,\"method\":\"put\",\"object\":\"k\","
+                                           "\"httpFields\":{\"cacheControl\":\"max-age=90\"}}");
+        }
+    }
+    expect(history, "its cache shows home as of");
     ps_history_destroy(history);
 
     history = make();

@@ -1,5 +1,6 @@
 /* R2 in the virtual world: buckets are linearizable per key, their histories hold what verify
  * computes; faults fail what they must. */
+#include "node/r2/cache.h"
 #include "replication/base/memory.h"
 #include "sim/measure/measure.h"
 #include "sim/measure/verify.h"
@@ -89,9 +90,10 @@ static const char *const codes[] = {"ams", "fra", "iad", "sin", "syd", "gru", "n
 
 static void draw_store(struct draw *draw, const char *name, size_t pops)
 {
-    ps_buf_printf(&draw->yaml, "  %s: {type: r2, home: %s, timeout: %s, write_interval: %s}\n",
+    ps_buf_printf(&draw->yaml, "  %s: {type: r2, home: %s, timeout: %s, write_interval: %s%s}\n",
                   name, codes[below(draw, pops)], PICK(draw, "300ms", "2s", "30s"),
-                  PICK(draw, "0", "1s", "100ms"));
+                  PICK(draw, "0", "1s", "100ms"),
+                  PICK(draw, "", ", public: {cache: default}", ", public: {cache: everything}"));
 }
 
 static void draw_workload(struct draw *draw, size_t number, size_t pops)
@@ -116,6 +118,18 @@ static void draw_workload(struct draw *draw, size_t number, size_t pops)
         "9dd4e461268c8034f5c8564e155c67a6}}",
         "r2.put: {store: %s, key: 'a/3', value: old, onlyIf: {uploadedBefore: 1767225630}}",
         "r2.delete: {store: %s, key: 'a/{uniform(1, 9)}'}",
+        "r2.fetch: {store: %s, key: 'a/{uniform(1, 9)}'}",
+        "r2.fetch: {store: %s, key: 'a/{uniform(1, 3)}'}",
+        "r2.fetch: {store: %s, key: 'p/{uniform(1, 2)}.png'}",
+        "r2.fetch: {store: %s, key: 'p/{uniform(1, 2)}.png'}",
+        "r2.put: {store: %s, key: 'p/{uniform(1, 2)}.png', value: '{seq}', httpMetadata: "
+        "{cacheControl: 'max-age=5, stale-if-error=30'}}",
+        "r2.put: {store: %s, key: 'p/{uniform(1, 2)}.png', value: '{seq}', httpMetadata: "
+        "{cacheExpiry: 1767225640}}",
+        "r2.delete: {store: %s, key: 'p/1.png'}",
+        "r2.purge: {store: %s, key: 'p/{uniform(1, 2)}.png'}",
+        "r2.purge: {store: %s, key: 'a/{uniform(1, 9)}'}",
+        "r2.purge: {store: %s, everything: true}",
         "r2.delete: {store: %s, keys: [once, 'a/{uniform(1, 9)}', 'a/{uniform(1, 9)}', "
         "'{uniform(1, 12)}/1', never]}",
     };
@@ -135,7 +149,7 @@ static void draw_workload(struct draw *draw, size_t number, size_t pops)
         break;
     }
     ps_buf_append_text(yaml, "    mix:\n");
-    for (size_t i = 1 + below(draw, 8); i > 0; i--) {
+    for (size_t i = 1 + below(draw, 12); i > 0; i--) {
         const char *request = pick(draw, requests, sizeof requests / sizeof requests[0]);
         char text[512];
 #pragma GCC diagnostic push
@@ -204,6 +218,10 @@ static void assert_strong(const struct draw *draw, const struct ps_history *hist
             }
         }
         assert_int_equal(store->stale_reads, 0);
+        /* Each version is seen at each PoP, sooner or later, or never. */
+        const struct ps_store_measures *public = &measures->publics[s];
+        assert_int_equal(public->visibility->count + public->never_visible,
+                         store->visibility->count + store->never_visible);
     }
     ps_measures_destroy(measures);
 }
@@ -237,6 +255,7 @@ struct tally {
     uint64_t made;     /* mutations that wrote */
     uint64_t declined; /* ... that were ok, and wrote nothing */
     uint64_t found;
+    uint64_t cache[8]; /* by enum ps_r2_cache_state + 1 */
     uint64_t errors[256];
 };
 
@@ -249,6 +268,7 @@ static void count(const struct ps_history *history, struct tally *tally)
         tally->made += write && op->lsn != 0;
         tally->declined += write && op->error == PS_OK && op->lsn == 0;
         tally->found += op->found;
+        tally->cache[op->cache]++;
         tally->errors[op->error]++;
     }
 }
@@ -276,6 +296,11 @@ static void test_swarm(void **state)
     assert_true(tally.made > seeds * 10);
     assert_true(tally.declined > seeds);
     assert_true(tally.found > seeds * 10);
+    for (int kind = PS_R2_CACHE_DYNAMIC; kind <= PS_R2_CACHE_STALE; kind++) {
+        if (tally.cache[kind + 1] == 0) {
+            fail_msg("nothing was %s", ps_r2_cache_state_name((enum ps_r2_cache_state)kind));
+        }
+    }
     assert_true(tally.errors[PS_RATE_LIMITED] > 0);
     assert_true(tally.errors[PS_UNREACHABLE] > 0);
     assert_true(tally.errors[PS_TIMEOUT] > 0);
@@ -433,6 +458,101 @@ static void test_home_is_away(void **state)
     ps_history_destroy(history);
 }
 
+static const struct ps_op *fetch_at(const struct ps_history *history, const char *session,
+                                    ps_time_ns at_ns, enum ps_r2_cache_state state, uint64_t lsn)
+{
+    const struct ps_op *op = op_at(history, session, at_ns);
+    assert_int_equal(op->error, PS_OK);
+    assert_int_equal(op->lsn, lsn);
+    assert_string_equal(ps_r2_cache_state_name((enum ps_r2_cache_state)(op->cache - 1)),
+                        ps_r2_cache_state_name(state));
+    return op;
+}
+
+/* What the URL gives is as old as the PoP's cache; a purge ends it, everywhere. */
+static void test_public_url(void **state)
+{
+    (void)state;
+    static const char yaml[] = HEAD
+        "  - {name: w, at: [10s, 20s], pop: ams, r2.put: {store: A, key: a.png, value: v, "
+        "httpMetadata: {cacheControl: max-age=30}}}\n"
+        "  - {name: f, at: [11s, 12s, 21s, 29s, 31s, 59s], pop: syd, r2.fetch: {store: A, key: "
+        "a.png}}\n"
+        "  - {name: home, at: [12s, 21s], pop: ams, r2.fetch: {store: A, key: a.png}}\n"
+        "  - {name: g, at: 21s, pop: syd, r2.get: {store: A, key: a.png}}\n"
+        "  - {name: p, at: 30s, pop: ams, r2.purge: {store: A, key: a.png}}\n"
+        "  - {name: j, at: [11s, 21s], pop: syd, r2.fetch: {store: A, key: a.json}}\n";
+    struct ps_history *history = history_of(yaml);
+    const struct ps_op *miss = fetch_at(history, "f.1/syd", 11 * PS_SECOND, PS_R2_CACHE_MISS, 1);
+    assert_true(miss->complete_ns - miss->eval_ns > 100 * PS_MS);
+    const struct ps_op *hit = fetch_at(history, "f.2/syd", 12 * PS_SECOND, PS_R2_CACHE_HIT, 1);
+    assert_int_equal(hit->complete_ns, hit->eval_ns);
+    (void)fetch_at(history, "f.3/syd", 21 * PS_SECOND, PS_R2_CACHE_HIT, 1);
+    (void)fetch_at(history, "home.2/ams", 21 * PS_SECOND, PS_R2_CACHE_HIT, 1);
+    assert_int_equal(op_at(history, "g/syd", 21 * PS_SECOND)->lsn, 2);
+    (void)fetch_at(history, "f.4/syd", 29 * PS_SECOND, PS_R2_CACHE_HIT, 1);
+    (void)fetch_at(history, "f.5/syd", 31 * PS_SECOND, PS_R2_CACHE_MISS, 2);
+    (void)fetch_at(history, "f.6/syd", 59 * PS_SECOND, PS_R2_CACHE_HIT, 2);
+    (void)fetch_at(history, "j.2/syd", 21 * PS_SECOND, PS_R2_CACHE_DYNAMIC, 0);
+    assert_verifies(history, yaml);
+    struct ps_measures *measures = measures_of(history);
+    const struct ps_store_measures *public = &measures->publics[0];
+    assert_int_equal(public->reads, 10);
+    assert_int_equal(public->stale_reads, 3);
+    assert_int_equal(public->purges, 1);
+    assert_int_equal(measures->stores[0].reads, 1);
+    assert_int_equal(measures->stores[0].writes, 2);
+    /* The second version: until the purge, which takes 150 ms to be seen. */
+    assert_in_range(public->visibility_by_pop[1]->max, 10 * PS_SECOND + 149 * PS_MS,
+                    10 * PS_SECOND + 151 * PS_MS);
+    assert_int_equal(public->violations[PS_VIOLATION_READ_YOUR_WRITES].count, 0);
+    assert_int_equal(public->violations[PS_VIOLATION_LINEARIZABLE].count, 3);
+    ps_measures_destroy(measures);
+    ps_history_destroy(history);
+}
+
+/* A 404 is kept as well, also when the object has come. */
+static void test_public_404(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        HEAD "  - {name: f, at: [10s, 20s], pop: syd, r2.fetch: {store: A, key: a.png}}\n"
+             "  - {name: w, at: 15s, pop: ams, r2.put: {store: A, key: a.png, value: v}}\n"
+             "  - {name: d, at: 21s, pop: ams, r2.delete: {store: A, key: a.png}}\n"
+             "  - {name: e, at: 22s, pop: syd, r2.purge: {store: A, everything: true}}\n"
+             "  - {name: g, at: [23s, 25s], pop: syd, r2.fetch: {store: A, key: a.png}}\n";
+    struct ps_history *history = history_of(yaml);
+    (void)fetch_at(history, "f.1/syd", 10 * PS_SECOND, PS_R2_CACHE_MISS, 0);
+    assert_false(fetch_at(history, "f.2/syd", 20 * PS_SECOND, PS_R2_CACHE_HIT, 0)->found);
+    /* It tells which deletion it is of: it is not stale. */
+    (void)fetch_at(history, "g.1/syd", 23 * PS_SECOND, PS_R2_CACHE_MISS, 2);
+    (void)fetch_at(history, "g.2/syd", 25 * PS_SECOND, PS_R2_CACHE_HIT, 2);
+    assert_verifies(history, yaml);
+    struct ps_measures *measures = measures_of(history);
+    assert_int_equal(measures->publics[0].stale_reads, 1);
+    ps_measures_destroy(measures);
+    ps_history_destroy(history);
+}
+
+/* A PoP that starts again has an empty cache. */
+static void test_public_crash(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        HEAD "  - {name: w, at: [10s, 15s], pop: ams, r2.put: {store: A, key: a.png, value: v}}\n"
+             "  - {name: f, at: [11s, 16s, 30s], pop: syd, r2.fetch: {store: A, key: a.png}}\n"
+             "faults: [{at: 20s, for: 5s, crash: {pop: syd}}]\n";
+    struct ps_history *history = history_of(yaml);
+    (void)fetch_at(history, "f.1/syd", 11 * PS_SECOND, PS_R2_CACHE_MISS, 1);
+    (void)fetch_at(history, "f.2/syd", 16 * PS_SECOND, PS_R2_CACHE_HIT, 1);
+    (void)fetch_at(history, "f.3/syd", 30 * PS_SECOND, PS_R2_CACHE_MISS, 2);
+    assert_verifies(history, yaml);
+    struct ps_measures *measures = measures_of(history);
+    assert_in_range(measures->publics[0].visibility_by_pop[1]->max, 4990 * PS_MS, 5010 * PS_MS);
+    ps_measures_destroy(measures);
+    ps_history_destroy(history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +563,9 @@ int main(void)
         cmocka_unit_test(test_put_if_absent),
         cmocka_unit_test(test_delete_of_several),
         cmocka_unit_test(test_home_is_away),
+        cmocka_unit_test(test_public_url),
+        cmocka_unit_test(test_public_404),
+        cmocka_unit_test(test_public_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
