@@ -26,7 +26,7 @@ struct ps_store {
     struct ps_policy policy; /* the profile's, with the scenario's changes; owns its delay */
     struct ps_kv_limits kv;
     bool cache_everything; /* R2: the public cache keeps all keys, not only the usual files */
-    uint16_t home; /* index into the cluster's PoPs */
+    uint16_t home;         /* index into the cluster's PoPs */
 };
 
 struct ps_cluster {
