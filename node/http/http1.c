@@ -116,9 +116,23 @@ static int on_name_end(llhttp_t *llhttp)
     return 0;
 }
 
+/* RFC 9110, 5.5, but for 0x7F, which workerd sends as it is in CF-R2-Request. */
+static bool is_value(const char *at, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        if ((unsigned char)at[i] < ' ' && at[i] != '\t') {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int on_value(llhttp_t *llhttp, const char *at, size_t size)
 {
     struct ps_http1_parser *parser = llhttp->data;
+    if (!is_value(at, size)) {
+        return refuse(parser, 400);
+    }
     if (!parser->has_head && parser->header_count > 0) {
         parser->spans[parser->header_count - 1].value_size += size;
     }
@@ -243,6 +257,7 @@ struct ps_http1_parser *ps_http1_parser_create(ps_http1_limit_fn limit, void *co
     parser->settings.on_body = on_body;
     parser->settings.on_message_complete = on_whole;
     llhttp_init(&parser->llhttp, HTTP_REQUEST, &parser->settings);
+    llhttp_set_lenient_headers(&parser->llhttp, 1); /* is_value is what holds */
     parser->llhttp.data = parser;
     return parser;
 }

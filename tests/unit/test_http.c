@@ -60,7 +60,7 @@ static void feed_all(struct ps_http1_parser *parser, struct ps_slice bytes, stru
 static void every_split(void **state)
 {
     (void)state;
-    struct ps_slice bytes = PS_LIT("GET /a HTTP/1.1\r\nHost: h\r\nX: \xc3\xa9 \r\n\r\n"
+    struct ps_slice bytes = PS_LIT("GET /a HTTP/1.1\r\nHost: h\r\nX: \xc3\xa9\x7f \r\n\r\n"
                                    "PUT /b HTTP/1.1\r\nx:\r\nContent-Length: 3\r\n\r\nabc"
                                    "PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
                                    "2\r\nde\r\n1\r\nf\r\n0\r\nT: t\r\n\r\n"
@@ -73,7 +73,7 @@ static void every_split(void **state)
         feed_all(parser, (struct ps_slice){bytes.data, cut}, &seen);
         feed_all(parser, (struct ps_slice){bytes.data + cut, bytes.size - cut}, &seen);
         assert_string_equal(ps_buf_text(&seen),
-                            "0 /a \xc3\xa9 ;2 /b  abc;2 /c - def;C;3 /d - gh;1 /e -  last;");
+                            "0 /a \xc3\xa9\x7f ;2 /b  abc;2 /c - def;C;3 /d - gh;1 /e -  last;");
         ps_buf_fini(&seen);
         ps_http1_parser_destroy(parser);
     }
@@ -240,6 +240,8 @@ static void what_is_refused(void **state)
             413, "Value length exceeds limit of 10.");
     refuses("GET / HTTP/9.9\r\n\r\n", 400, "");
     refuses("nonsense\r\n\r\n", 400, "");
+    refuses("GET / HTTP/1.1\r\na: b\x01c\r\n\r\n", 400, "");
+    refuses("GET / HTTP/1.1\r\na: b\rc\r\n\r\n", 400, "");
     refuses("PUT / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "");
     struct ps_buf many = {0};
     ps_buf_append_text(&many, "GET / HTTP/1.1\r\n");
