@@ -1,4 +1,5 @@
 #include "node/http/api_internal.h"
+#include "node/http/api_r2.h"
 #include "node/http/multipart.h"
 #include "replication/base/memory.h"
 
@@ -293,7 +294,7 @@ static bool find_by(struct ps_api_parser *parser, struct ps_slice text,
 {
     for (size_t i = 0; i < parser->config->namespace_count; i++) {
         const struct ps_api_namespace *ns = &parser->config->namespaces[i];
-        if ((ns->is_kv || ns->is_d1) && ps_slice_eq(ps_slice_of(name_of(ns)), text)) {
+        if ((ns->is_kv || ns->is_d1 || ns->is_r2) && ps_slice_eq(ps_slice_of(name_of(ns)), text)) {
             parser->call->ns = i;
             return true;
         }
@@ -329,11 +330,20 @@ static void parse_binding(struct ps_api_parser *parser)
         return;
     }
     const struct ps_http_header *store = ps_http_header(parser->request, "popsim-store");
-    if (store == NULL) {
+    if (store == NULL && parser->hook) {
         store = ps_http_header(parser->request, "mf-binding");
     }
+    bool of_bucket = ps_api_is_r2_binding(parser->request);
     if (store == NULL || !find_store(parser, store->value)) {
+        if (of_bucket) {
+            ps_api_fail_r2(parser, PS_R2_CODE_NO_SUCH_BUCKET);
+            return;
+        }
         ps_api_fail(parser, 404, 10013, store == NULL ? "Not Found" : "namespace not found");
+        return;
+    }
+    if (of_bucket || parser->config->namespaces[call->ns].is_r2) {
+        ps_api_parse_r2_binding(parser);
         return;
     }
     if (parser->config->namespaces[call->ns].is_d1) {
@@ -542,17 +552,22 @@ static void parse_rest(struct ps_api_parser *parser)
     ps_api_fail(parser, 404, 10013, "namespace not found");
 }
 
-/* A key of a binding may look like anything: it is named with its store. */
+/* Does the head name the store of a binding's call? Then its key may look like anything. */
+static bool names_store(const struct ps_http_request *head)
+{
+    return ps_http_header(head, "popsim-store") != NULL || ps_http_header(head, "mf-url") != NULL;
+}
+
 static bool is_blob(const struct ps_http_request *head)
 {
     return head->method == PS_HTTP_PUT && ps_slice_starts(head->target, PS_LIT("/popsim/blobs/")) &&
-           ps_http_header(head, "popsim-store") == NULL && ps_http_header(head, "mf-url") == NULL;
+           !names_store(head);
 }
 
 static bool is_file(const struct ps_http_request *head)
 {
     return head->method == PS_HTTP_PUT && ps_slice_starts(head->target, PS_LIT(PS_API_FILES)) &&
-           ps_http_header(head, "popsim-store") == NULL && ps_http_header(head, "mf-url") == NULL;
+           !names_store(head);
 }
 
 struct ps_http_intake ps_api_intake(const struct ps_http_request *head)
@@ -563,6 +578,9 @@ struct ps_http_intake ps_api_intake(const struct ps_http_request *head)
     }
     if (is_file(head)) {
         return (struct ps_http_intake){PS_API_IMPORT_SIZE_MAX, true};
+    }
+    if (names_store(head) && ps_api_is_r2_write(head)) {
+        return (struct ps_http_intake){PS_API_R2_BODY_SIZE_MAX, true};
     }
     if (!ps_slice_starts(target, PS_LIT(V4))) {
         return (struct ps_http_intake){PS_KV_VALUE_SIZE_MAX, false};

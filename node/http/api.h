@@ -18,6 +18,7 @@ enum ps_api_kind {
     PS_API_NS_CREATE,   /* with call->title; answered by ps_api_answer_change, */
     PS_API_NS_RENAME,   /* as namespace call->ns with call->title */
     PS_API_NS_DELETE,   /* and namespace call->ns */
+    PS_API_R2,          /* a bucket's binding: call->r2 on store call->ns (node/http/api_r2.h) */
     PS_API_D1,          /* call->body on database call->ns; answered by ps_api_answer_d1 */
     PS_API_D1_LIST,     /* ps_api_answer_databases */
     PS_API_D1_GET,      /* ps_api_answer_database */
@@ -34,7 +35,8 @@ enum ps_api_kind {
 
 enum ps_api_dialect { PS_API_BINDING, PS_API_REST };
 
-/** A store as routes see it: a KV namespace or a D1 database. Text is NUL-terminated, borrowed. */
+/** A store as routes see it: a KV namespace, a bucket or a D1 database. Text is NUL-terminated,
+ * borrowed. */
 struct ps_api_namespace {
     const char *name; /* the store's: what popsim-store and MF-Binding say, if not title or id */
     const char *title;
@@ -42,6 +44,7 @@ struct ps_api_namespace {
     int64_t created_unix_s;
     bool is_kv;
     bool is_d1;
+    bool is_r2;
     bool unreplicated; /* D1: no replica serves it */
 };
 
@@ -72,6 +75,13 @@ struct ps_api_d1_admin {
     struct ps_slice filename;  /* ingest */
 };
 
+/** A call of a bucket's binding: where its JSON is. */
+struct ps_api_r2_binding {
+    bool writes;          /* the first json_size bytes of the body, which is streamed, are it */
+    struct ps_slice json; /* reads: this is it */
+    size_t json_size;
+};
+
 /** One parsed request. Zero it first. Slices borrow from the request and from the call. */
 struct ps_api_call {
     enum ps_api_kind kind;
@@ -95,6 +105,7 @@ struct ps_api_call {
     struct ps_slice title; /* NS_CREATE, NS_RENAME; D1_LIST: only of that name, if not empty */
     unsigned d1_flags;     /* enum ps_query_flag */
     struct ps_api_d1_admin d1;
+    struct ps_api_r2_binding r2;
     struct ps_slice session; /* D1: the session's constraint or bookmark; empty = none */
     /* its own */
     struct ps_slice *keys;

@@ -3,6 +3,7 @@
 #define PS_NODE_HTTP_API_INTERNAL_H
 
 #include "node/http/api.h"
+#include "node/r2/error.h"
 
 struct ps_api_parser {
     const struct ps_api_config *config;
@@ -30,6 +31,13 @@ bool ps_api_decode(struct ps_api_call *call, struct ps_slice from, bool plus, st
 /** A header's value (lower-case name), also through the hook; empty if it is not given. */
 struct ps_slice ps_api_header(const struct ps_api_parser *parser, const char *name);
 
+/** Does the head have a header of the R2 binding, and that of its writes? */
+bool ps_api_is_r2_binding(const struct ps_http_request *head);
+bool ps_api_is_r2_write(const struct ps_http_request *head);
+/** A call of a bucket's binding; call->ns is set. */
+void ps_api_parse_r2_binding(struct ps_api_parser *parser);
+/** Answer with an error in that binding's way. */
+void ps_api_fail_r2(struct ps_api_parser *parser, enum ps_r2_code code);
 /** A call of a D1 database's binding; call->ns is set. */
 void ps_api_parse_d1_binding(struct ps_api_parser *parser);
 /** Below /d1/database. */

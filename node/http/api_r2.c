@@ -1,5 +1,6 @@
 #include "node/http/api_r2.h"
 
+#include "node/http/api_internal.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -10,6 +11,8 @@
 #include <string.h>
 
 enum { SSEC_KEY_SIZE = 32 };
+
+static const char BAD_METADATA[] = "Metadata missing or invalid";
 
 /* ---- what is asked ---- */
 
@@ -22,7 +25,7 @@ struct reader {
 
 static bool fail(struct reader *reader)
 {
-    return ps_r2_fail_with(reader->err, PS_R2_CODE_INVALID_ARGUMENT, "Metadata missing or invalid");
+    return ps_r2_fail_with(reader->err, PS_R2_CODE_INVALID_ARGUMENT, "%s", BAD_METADATA);
 }
 
 static struct ps_slice slice_of(const json_t *string)
@@ -239,7 +242,7 @@ static void read_keys(struct reader *reader, const json_t *root, struct ps_r2_re
     size_t count = list == NULL ? 1 : json_array_size(list);
     if (count > PS_R2_DELETE_MAX) {
         (void)ps_r2_fail_with(reader->err, PS_R2_CODE_INVALID_ARGUMENT,
-                              "delete: at most 1000 keys can be deleted at once");
+                              "At most 1000 keys can be deleted at once.");
         return;
     }
     struct ps_slice *keys = PS_NEW_ARRAY(struct ps_slice, count + 1);
@@ -426,6 +429,59 @@ bool ps_api_r2_metadata_size(struct ps_slice header, size_t *ret)
     }
     *ret = (size_t)size;
     return true;
+}
+
+/* ---- routes ---- */
+
+static const struct ps_http_header *either(const struct ps_http_request *head, const char *plain,
+                                           const char *hooked)
+{
+    const struct ps_http_header *found = ps_http_header(head, plain);
+    return found != NULL ? found : ps_http_header(head, hooked);
+}
+
+bool ps_api_is_r2_write(const struct ps_http_request *head)
+{
+    return head->method == PS_HTTP_PUT &&
+           either(head, "cf-r2-metadata-size", "mf-header-cf-r2-metadata-size") != NULL;
+}
+
+bool ps_api_is_r2_binding(const struct ps_http_request *head)
+{
+    return ps_api_is_r2_write(head) ||
+           either(head, "cf-r2-request", "mf-header-cf-r2-request") != NULL;
+}
+
+void ps_api_fail_r2(struct ps_api_parser *parser, enum ps_r2_code code)
+{
+    const struct ps_r2_error error = {.code = code};
+    parser->call->kind = PS_API_ANSWERED;
+    ps_api_r2_answer_error(&error, NULL, parser->response);
+}
+
+static void fail_metadata(struct ps_api_parser *parser)
+{
+    struct ps_r2_error error = {.code = PS_R2_CODE_NONE};
+    (void)ps_r2_fail_with(&error, PS_R2_CODE_INVALID_ARGUMENT, "%s", BAD_METADATA);
+    parser->call->kind = PS_API_ANSWERED;
+    ps_api_r2_answer_error(&error, NULL, parser->response);
+}
+
+void ps_api_parse_r2_binding(struct ps_api_parser *parser)
+{
+    struct ps_api_call *call = parser->call;
+    struct ps_api_r2_binding *r2 = &call->r2;
+    call->kind = PS_API_R2;
+    r2->writes = ps_api_is_r2_write(parser->request);
+    r2->json = ps_api_header(parser, "cf-r2-request");
+    if (!parser->config->namespaces[call->ns].is_r2) {
+        ps_api_fail_r2(parser, PS_R2_CODE_NO_SUCH_BUCKET);
+    } else if (r2->writes ? !ps_api_r2_metadata_size(ps_api_header(parser, "cf-r2-metadata-size"),
+                                                     &r2->json_size) ||
+                                r2->json_size == 0
+                          : call->method != PS_HTTP_GET || r2->json.size == 0) {
+        fail_metadata(parser);
+    }
 }
 
 /* ---- answers ---- */

@@ -17,6 +17,10 @@ enum {
     PS_API_R2_LIST_SIZE_MAX = 960 << 10 /* for ps_r2_list, so that an answer has no more */
 };
 
+/** The body of a write: the JSON, and the largest value. A value that is larger still comes, for a
+ *  while, so that the client hears R2's own words about it. */
+#define PS_API_R2_BODY_SIZE_MAX (2 * PS_R2_UPLOAD_SIZE_MAX)
+
 /** A call. Owns what its request points to, but for the value: `body` and `computed` are set by
  * whoever takes that, and stay theirs. */
 struct ps_api_r2_call {

@@ -3,6 +3,7 @@
 
 #include "node/d1/pages.h"
 #include "node/http/api.h"
+#include "node/io/buckets.h"
 #include "node/io/conn.h"
 #include "node/io/databases.h"
 #include "node/io/execute.h"
@@ -330,6 +331,9 @@ void ps_exchange_start(struct ps_exchange *exchange)
         return;
     case PS_API_D1_GET:
         answer_database(exchange, call);
+        return;
+    case PS_API_R2:
+        ps_buckets_start(exchange, &call->api);
         return;
     case PS_API_D1_EXPORT:
     case PS_API_D1_IMPORT:

@@ -30,9 +30,9 @@ struct ps_object_exchange {
     bool sized; /* the object's size is known before it comes, */
     uint64_t size;
     /** Fill exchange->response from `call`: call.status first (PS_NOT_FOUND: the bucket is gone;
-     * ps_r2_code_of tells the others), then call.error, then the result. Of a GET whose body is to
-     * follow the caller leaves tail_size 0: what call.span spans is sent behind the body that is
-     * there. Headers that tell of staleness are added here. */
+     * ps_r2_code_of tells the others), then call.error, then the result. Behind the body of the
+     * answer to a GET that is filled with status 200 or 206, what call.span spans of the object is
+     * sent; that, and the headers that tell of staleness, are not for `fill` to do. */
     void (*fill)(struct ps_object_exchange *run);
     void *context;
     /* Before: store, token, fresh and list_size_max are given. In `fill`: what it came to. */
@@ -43,6 +43,10 @@ struct ps_object_exchange {
     struct ps_upload *upload;
     struct ps_r2_blob blob;
     struct ps_download *download;
+    bool begun;            /* the call was */
+    struct ps_alarm again; /* a blob was swept: the call is made anew */
+    unsigned lost;         /* so often, of the same version */
+    struct ps_r2_id lost_version;
 };
 
 /** Carry the request out; a mutation's body, if it has one, is in it. */

@@ -126,7 +126,8 @@ void ps_server_describe(struct ps_server *server)
                                       .created_unix_s = store->created_unix_s,
                                       .unreplicated = store->unreplicated,
                                       .is_kv = store->config->type == PS_STORE_KV,
-                                      .is_d1 = store->config->type == PS_STORE_D1};
+                                      .is_d1 = store->config->type == PS_STORE_D1,
+                                      .is_r2 = store->config->type == PS_STORE_R2};
     }
     server->api = (struct ps_api_config){.namespaces = server->namespaces,
                                          .namespace_count = count,

@@ -19,10 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const struct ps_api_namespace namespaces[] = {
     {.name = "CACHE", .title = "cache", .id = "00000000000000000000000000000001", .is_kv = true},
     {.name = "DB", .title = "db", .id = "00000000000000000000000000000002", .is_d1 = true},
-    {.name = "MORE", .title = "more", .id = "00000000000000000000000000000003", .is_kv = true}};
+    {.name = "MORE", .title = "more", .id = "00000000000000000000000000000003", .is_kv = true},
+    {.name = "FILES", .title = "files", .id = "00000000000000000000000000000004", .is_r2 = true}};
 
 static const struct ps_api_config config = {
-    .namespaces = namespaces, .namespace_count = 3, .pop = "fra"};
+    .namespaces = namespaces, .namespace_count = 4, .pop = "fra"};
 
 static void require(bool holds)
 {
@@ -172,6 +173,12 @@ static void route(const struct ps_http_request *request, uint64_t chance)
         break;
     case PS_API_D1:
         answer_d1(&call, chance, &response);
+        break;
+    case PS_API_R2:
+        require(namespaces[call.ns].is_r2);
+        /* The node relies on it: a write's body comes as a stream. */
+        require(call.r2.writes == ps_api_intake(request).stream);
+        require((call.r2.writes ? call.r2.json_size : call.r2.json.size) > 0);
         break;
     case PS_API_D1_LIST:
         ps_api_answer_databases(&config, &call, &response);

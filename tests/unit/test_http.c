@@ -356,10 +356,11 @@ static const struct ps_api_namespace namespaces[] = {
      .title = "SQL",
      .id = "0123456789abcdef0123456789abcdef",
      .is_d1 = true,
-     .created_unix_s = 951827696}};
+     .created_unix_s = 951827696},
+    {.name = "FILES", .title = "files", .id = "00000000000000000000000000000005", .is_r2 = true}};
 
 static const struct ps_api_config usual = {
-    .namespaces = namespaces, .namespace_count = 4, .pop = "fra"};
+    .namespaces = namespaces, .namespace_count = 5, .pop = "fra"};
 static struct ps_api_config config;
 
 struct asked {
@@ -1081,6 +1082,64 @@ static void what_is_streamed(void **state)
     assert_false(ps_api_intake(&head).stream);
 }
 
+/* ---- R2 ---- */
+
+static void expect_r2_error(const char *const *headers, enum ps_http_method method, int status,
+                            const char *code)
+{
+    struct asked asked;
+    ask(&asked, method, "/", headers, "");
+    assert_int_equal(asked.call.kind, PS_API_ANSWERED);
+    assert_int_equal(asked.response.status, status);
+    assert_non_null(strstr(ps_buf_text(&asked.response.headers), "CF-R2-Error: "));
+    assert_non_null(strstr(ps_buf_text(&asked.response.headers), code));
+    asked_fini(&asked);
+}
+
+static void r2_routes(void **state)
+{
+    (void)state;
+    struct asked asked;
+    static const char *const reads[] = {"popsim-store", "FILES", "CF-R2-Request", "{}", NULL};
+    ask(&asked, PS_HTTP_GET, "/", reads, "");
+    assert_int_equal(asked.call.kind, PS_API_R2);
+    assert_int_equal(asked.call.ns, 4);
+    assert_false(asked.call.r2.writes);
+    assert_true(ps_slice_eq(asked.call.r2.json, PS_LIT("{}")));
+    assert_false(ps_api_intake(&asked.request).stream);
+    asked_fini(&asked);
+    static const char *const hooked[] = {
+        "MF-Binding", "FILES", "MF-URL", "https://fake-host", "MF-Header-cf-r2-metadata-size",
+        "17",         NULL};
+    ask(&asked, PS_HTTP_PUT, "/", hooked, "");
+    assert_int_equal(asked.call.kind, PS_API_R2);
+    assert_true(asked.call.r2.writes);
+    assert_int_equal(asked.call.r2.json_size, 17);
+    assert_true(ps_api_intake(&asked.request).stream);
+    asked_fini(&asked);
+}
+
+/* In the binding's way, so that a Worker sees why. */
+static void r2_refusals(void **state)
+{
+    (void)state;
+    static const char *const unknown[] = {"popsim-store", "NO", "CF-R2-Request", "{}", NULL};
+    static const char *const of_kv[] = {"popsim-store", "CACHE", "CF-R2-Metadata-Size", "2", NULL};
+    static const char *const nothing[] = {"popsim-store", "FILES", NULL};
+    static const char *const empty[] = {"popsim-store", "FILES", "CF-R2-Metadata-Size", "0", NULL};
+    static const char *const huge[] = {"popsim-store", "FILES", "CF-R2-Metadata-Size", "1048577",
+                                       NULL};
+    /* Without the hook's URL its other headers mean nothing. */
+    static const char *const half[] = {"MF-Binding", "FILES", "CF-R2-Metadata-Size", "2", NULL};
+    expect_r2_error(unknown, PS_HTTP_GET, 404, "10006");
+    expect_r2_error(of_kv, PS_HTTP_PUT, 404, "10006");
+    expect_r2_error(nothing, PS_HTTP_GET, 400, "Metadata missing or invalid");
+    expect_r2_error(nothing, PS_HTTP_PUT, 400, "Metadata missing or invalid");
+    expect_r2_error(empty, PS_HTTP_PUT, 400, "Metadata missing or invalid");
+    expect_r2_error(huge, PS_HTTP_PUT, 400, "Metadata missing or invalid");
+    expect_r2_error(half, PS_HTTP_PUT, 404, "10006");
+}
+
 /* ---- D1 ---- */
 
 #define DATABASES "/client/v4/accounts/a/d1/database"
@@ -1431,7 +1490,9 @@ static void d1_answers(void **state)
 int main(void)
 {
     config = usual;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(d1_routes),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(r2_routes),
+                                       cmocka_unit_test(r2_refusals),
+                                       cmocka_unit_test(d1_routes),
                                        cmocka_unit_test(d1_admin_routes),
                                        cmocka_unit_test(d1_admin_values),
                                        cmocka_unit_test(d1_admin_answers),

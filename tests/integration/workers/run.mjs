@@ -1,4 +1,4 @@
-// Runs kv-worker.js and d1-worker.js in real workerd and in real, unmodified miniflare, each with its bindings pointed at
+// Runs kv-worker.js, d1-worker.js and r2-worker.js in real workerd and in real, unmodified miniflare, each with its bindings pointed at
 // a PoP of a live cluster, and fails on the first thing a Worker would see differently.
 //   node run.mjs POPSIM_BINARY
 import { execFile, spawn } from "node:child_process";
@@ -54,14 +54,18 @@ const kvBindings = ["KV", "LIMITED"].map((name) => `(name = "${name}", kvNamespa
 const d1Bindings = ["DB", "SLOW"].map((name) => `(name = "${name}", wrapped = (moduleName = "cloudflare-internal:d1-api",
     innerBindings = [(name = "fetcher", service = "${name}")]))`);
 
-async function withWorkerd(folder, port, worker, bindings) {
+const r2Bindings = ["HOME", "AWAY", "RATED"].map((name) => `(name = "${name}", r2Bucket = "${name}")`);
+
+async function withWorkerd(folder, ports, worker, bindings) {
   const listen = await freePort();
-  const service = (store) => `(name = "${store}", external = (address = "127.0.0.1:${port}", http = (
+  const service = (name, pop = "sin", store = name) => `(name = "${name}", external = (address = "127.0.0.1:${ports[pop]}", http = (
     injectRequestHeaders = [(name = "popsim-store", value = "${store}")])))`;
+  const services = [...["KV", "LIMITED", "DB", "SLOW", "RATED"].map((name) => service(name)),
+    service("HOME", "fra", "FILES"), service("AWAY", "sin", "FILES")];
   await writeFile(path.join(folder, "config.capnp"), `
 using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .worker), ${["KV", "LIMITED", "DB", "SLOW"].map(service).join(", ")}],
+  services = [(name = "main", worker = .worker), ${services.join(", ")}],
   sockets = [(name = "http", address = "127.0.0.1:${listen}", http = (), service = "main")]);
 const worker :Workerd.Worker = (
   modules = [(name = "worker", esModule = embed "worker.js")],
@@ -79,15 +83,16 @@ const worker :Workerd.Worker = (
   }
 }
 
-async function withMiniflare(port, worker) {
-  const remoteProxyConnectionString = new URL(`http://127.0.0.1:${port}/`);
-  const stores = (names) => Object.fromEntries(names.map((id) => [id, { id, remoteProxyConnectionString }]));
+async function withMiniflare(ports, worker) {
+  const at = (pop) => new URL(`http://127.0.0.1:${ports[pop]}/`);
+  const stores = (names) => Object.fromEntries(names.map((id) => [id, { id, remoteProxyConnectionString: at("sin") }]));
   const miniflare = new Miniflare({
     modules: true,
     scriptPath: path.join(here, worker),
     compatibilityDate: "2026-01-01",
     kvNamespaces: stores(["KV", "LIMITED"]),
     d1Databases: stores(["DB", "SLOW"]),
+    r2Buckets: stores(["FILES", "RATED"]),
   });
   try {
     report(`miniflare, ${worker}`, await (await miniflare.dispatchFetch("http://worker/")).json());
@@ -98,6 +103,10 @@ async function withMiniflare(port, worker) {
     const database = await miniflare.getD1Database("DB");
     const one = await database.prepare("SELECT 1 AS one").first("one");
     report("miniflare's node API", [{ name: "first", ok: one === 1, got: one, wanted: 1 }]);
+    const bucket = await miniflare.getR2Bucket("FILES");
+    await bucket.put("from node", "yes");
+    const object = await (await bucket.get("from node")).text();
+    report("miniflare's node API", [{ name: "put and get of an object", ok: object === "yes", got: object, wanted: "yes" }]);
   } finally {
     await miniflare.dispose();
   }
@@ -115,12 +124,14 @@ stores:
   LIMITED: {type: kv, profile: workers-kv}
   DB: {type: d1, delay: 50ms}
   SLOW: {type: d1, delay: 1h, timeout: 1s}
+  FILES: {type: r2, write_interval: 0s}
+  RATED: {type: r2, write_interval: 1s}
 workload: [{every: 1s, pop: each, kv.get: {store: KV, key: a}}]
 `);
   await run(popsim, ["up", "--detach", "--quiet", "--state", state, "--port", "0", cluster]);
   try {
     const status = JSON.parse((await run(popsim, ["status", "--json", "--state", state])).stdout);
-    await use(folder, status.nodes.find((node) => node.pop === "sin").port);
+    await use(folder, Object.fromEntries(status.nodes.map((node) => [node.pop, node.port])));
   } catch (error) {
     failed += 1;
     console.log(`${name}: ${error.stack}`);
@@ -130,13 +141,15 @@ workload: [{every: 1s, pop: each, kv.get: {store: KV, key: a}}]
   }
 }
 
-await withCluster("workerd", async (folder, port) => {
-  await withWorkerd(folder, port, "kv-worker.js", kvBindings);
-  await withWorkerd(folder, port, "d1-worker.js", d1Bindings);
+await withCluster("workerd", async (folder, ports) => {
+  await withWorkerd(folder, ports, "kv-worker.js", kvBindings);
+  await withWorkerd(folder, ports, "d1-worker.js", d1Bindings);
+  await withWorkerd(folder, ports, "r2-worker.js", r2Bindings);
 });
-await withCluster("miniflare", async (_folder, port) => {
-  await withMiniflare(port, "kv-worker.js");
-  await withMiniflare(port, "d1-worker.js");
+await withCluster("miniflare", async (_folder, ports) => {
+  await withMiniflare(ports, "kv-worker.js");
+  await withMiniflare(ports, "d1-worker.js");
+  await withMiniflare(ports, "r2-worker.js");
 });
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed === 0 && passed > 0 ? 0 : 1);
