@@ -10,14 +10,14 @@ static const struct {
 } kinds[PS_OP_KINDS] = {[PS_OP_KV_GET] = {"kv.get", PS_STORE_KV, .read = true},
                         [PS_OP_KV_PUT] = {"kv.put", PS_STORE_KV, .write = true},
                         [PS_OP_KV_DELETE] = {"kv.delete", PS_STORE_KV, .write = true},
-                        [PS_OP_KV_LIST] = {"kv.list", PS_STORE_KV},
-                        [PS_OP_D1_QUERY] = {"d1.query", PS_STORE_D1},
-                        [PS_OP_D1_BATCH] = {"d1.batch", PS_STORE_D1},
+                        [PS_OP_KV_LIST] = {"kv.list", PS_STORE_KV, .read = false},
+                        [PS_OP_D1_QUERY] = {"d1.query", PS_STORE_D1, .read = false},
+                        [PS_OP_D1_BATCH] = {"d1.batch", PS_STORE_D1, .read = false},
                         [PS_OP_R2_GET] = {"r2.get", PS_STORE_R2, .read = true},
                         [PS_OP_R2_HEAD] = {"r2.head", PS_STORE_R2, .read = true},
                         [PS_OP_R2_PUT] = {"r2.put", PS_STORE_R2, .write = true},
                         [PS_OP_R2_DELETE] = {"r2.delete", PS_STORE_R2, .write = true},
-                        [PS_OP_R2_LIST] = {"r2.list", PS_STORE_R2},
+                        [PS_OP_R2_LIST] = {"r2.list", PS_STORE_R2, .read = false},
                         [PS_OP_R2_FETCH] = {"r2.fetch", PS_STORE_R2, .read = true},
                         [PS_OP_R2_PURGE] = {"r2.purge", PS_STORE_R2, .write = true}};
 

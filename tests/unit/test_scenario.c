@@ -290,8 +290,8 @@ static void test_describe_r2(void **state)
         "    r2.put A \"big\" of 2048 bytes (weight 1)\n",
         "    r2.delete A \"a\", \"b{seq}\" (weight 1)\n",
         "    r2.list A \"p/\",\"delimiter\":\"/\",\"limit\":3 (weight 1)\n",
-        "    r2.get A \"a\",\"onlyIf\":{{\"etagMatches\":[{{\"type\":\"strong\",\"value\":\"x\"}},"
-        "{{\"type\":\"strong\",\"value\":\"y\"}}]}} (weight 1)\n",
+        ("    r2.get A \"a\",\"onlyIf\":{{\"etagMatches\":[{{\"type\":\"strong\",\"value\":\"x\"}},"
+         "{{\"type\":\"strong\",\"value\":\"y\"}}]}} (weight 1)\n"),
         "    r2.head A \"a\" (weight 1)\n"};
 
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
