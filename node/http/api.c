@@ -1,4 +1,5 @@
 #include "node/http/api_internal.h"
+#include "node/http/api_public.h"
 #include "node/http/api_r2.h"
 #include "node/http/multipart.h"
 #include "replication/base/memory.h"
@@ -506,7 +507,7 @@ static void parse_rest(struct ps_api_parser *parser)
 {
     struct ps_api_call *call = parser->call;
     call->dialect = PS_API_REST;
-    if (!authorized(parser)) {
+    if (!authorized(parser) || ps_api_parse_purge(parser)) {
         return;
     }
     const char *end = call->path.data + call->path.size;
@@ -645,6 +646,10 @@ static void parse_route(struct ps_api_parser *parser)
         call->title = (struct ps_slice){call->path.data + size, call->path.size - size};
     } else if (ps_slice_starts(call->path, PS_LIT("/popsim/"))) {
         call->kind = authorized(parser) ? PS_API_CONTROL : PS_API_ANSWERED;
+    } else if (ps_slice_starts(call->path, PS_LIT(PS_API_PUBLIC_PATH))) {
+        if (authorized_elsewhere(parser)) {
+            ps_api_parse_public(parser);
+        }
     } else if (ps_slice_eq(call->path, PS_LIT("/healthz"))) {
         call->kind = PS_API_HEALTHZ;
     } else if (ps_slice_eq(call->path, PS_LIT("/metrics"))) {
@@ -683,6 +688,7 @@ void ps_api_call_fini(struct ps_api_call *call)
 {
     free(call->writes);
     free(call->keys);
+    free(call->purges);
     json_decref(call->json);
     ps_buf_fini(&call->text);
     ps_buf_fini(&call->d1.dump);

@@ -28,6 +28,8 @@ enum ps_api_kind {
     PS_API_D1_EXPORT,   /* ps_api_answer_d1_transfer */
     PS_API_D1_IMPORT,   /* ps_api_answer_d1_upload, _d1_transfer */
     PS_API_FILE,        /* the export or import file call->title, GET or PUT */
+    PS_API_PUBLIC,      /* object call->title of bucket call->ns, by its cache; api_public.h */
+    PS_API_PURGE,       /* call->purges; the same */
     PS_API_CONTROL,     /* /popsim/..., path and query in call */
     PS_API_HEALTHZ,
     PS_API_METRICS
@@ -82,6 +84,12 @@ struct ps_api_r2_binding {
     size_t json_size;
 };
 
+/** One key whose cached public answers are to end; empty: all of the bucket. */
+struct ps_api_purge {
+    size_t ns;
+    struct ps_slice key;
+};
+
 /** One parsed request. Zero it first. Slices borrow from the request and from the call. */
 struct ps_api_call {
     enum ps_api_kind kind;
@@ -106,7 +114,9 @@ struct ps_api_call {
     unsigned d1_flags;     /* enum ps_query_flag */
     struct ps_api_d1_admin d1;
     struct ps_api_r2_binding r2;
-    struct ps_slice session; /* D1: the session's constraint or bookmark; empty = none */
+    struct ps_slice session;     /* D1: the session's constraint or bookmark; empty = none */
+    struct ps_api_purge *purges; /* PURGE; owned */
+    size_t purge_count;
     /* its own */
     struct ps_slice *keys;
     struct ps_buf text;

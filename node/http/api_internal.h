@@ -56,6 +56,11 @@ bool ps_api_parse_d1_transfer(struct ps_api_parser *parser, struct ps_slice rest
 
 /** Begin a REST answer: what follows is the result, and "}". */
 void ps_api_answer_begin(struct ps_http_response *response);
+/** An object of a public bucket. */
+void ps_api_parse_public(struct ps_api_parser *parser);
+/** POST /zones/{zone}/purge_cache; false: it is another route. */
+bool ps_api_parse_purge(struct ps_api_parser *parser);
+
 /** {"keys": [...], "type", "withMetadata", "cacheTtl"} */
 void ps_api_parse_bulk_get(struct ps_api_parser *parser);
 /** [{"key", "value", "base64", "expiration", "expiration_ttl", "metadata"}, ...] */

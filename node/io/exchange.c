@@ -7,6 +7,7 @@
 #include "node/io/conn.h"
 #include "node/io/databases.h"
 #include "node/io/execute.h"
+#include "node/io/public.h"
 #include "node/io/queries.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -339,6 +340,10 @@ void ps_exchange_start(struct ps_exchange *exchange)
     case PS_API_D1_IMPORT:
     case PS_API_FILE:
         ps_databases_start(exchange, &call->api);
+        return;
+    case PS_API_PUBLIC:
+    case PS_API_PURGE:
+        ps_public_start(exchange, &call->api);
         return;
     case PS_API_CONTROL:
     case PS_API_HEALTHZ:

@@ -4,7 +4,7 @@
 #include "node/io/travel.h"
 #include "replication/base/memory.h"
 
-enum { HOUSE_MS = 1000, SWEEP_BUDGET = 4096, FORGET_BUDGET = 1024 };
+enum { HOUSE_MS = 1000, SWEEP_BUDGET = 4096, FORGET_BUDGET = 1024, PUBLIC_BUDGET = 1024 };
 
 struct forget {
     struct ps_job job; /* first member */
@@ -52,7 +52,21 @@ static ps_time_ns horizon_of(const struct ps_node_store *store, ps_time_ns now_n
     if (store->d1 != NULL && store->primary != NULL) {
         horizon_ns = ps_time_min(horizon_ns, ps_travel_horizon(store, now_ns));
     }
+    if (store->public != NULL) {
+        horizon_ns = ps_time_min(horizon_ns, ps_r2_public_horizon(store->public, horizon_ns));
+    }
     return ps_time_min(horizon_ns, ps_store_replica_horizon(store->replica, horizon_ns));
+}
+
+static void sweep_public(const struct ps_node_store *store, ps_time_ns oldest_wait_ns)
+{
+    struct ps_map *map = store->node->map;
+    ps_time_ns closed_ns = store->primary != NULL ? oldest_wait_ns : store->closed_ns;
+    if (store->public == NULL || store->installing || ps_map_read_begin(map) != PS_OK) {
+        return;
+    }
+    ps_r2_public_sweep(store->public, oldest_wait_ns, closed_ns, PUBLIC_BUDGET);
+    ps_map_read_end(map);
 }
 
 static void on_house(struct ps_alarm *alarm)
@@ -74,6 +88,7 @@ static void on_house(struct ps_alarm *alarm)
         ps_time_max(2 * store->config->policy.timeout_ns,
                     (ps_dur_ns)((ps_u128)PS_MINUTE * node->state.timeline.speed_milli / 1000));
     ps_store_replica_sweep(store->replica, ps_time_sub(now_ns, longest_ns), SWEEP_BUDGET);
+    sweep_public(store, ps_time_sub(now_ns, longest_ns));
     ps_time_ns horizon_ns = horizon_of(store, now_ns);
     if (horizon_ns > 0 && !node->house_busy) {
         struct forget *forget = PS_NEW(struct forget);

@@ -346,6 +346,9 @@ static void on_boot_saved(void *context, enum ps_status status)
     node->boot = emptying->boot;
     for (size_t i = 0; i < node->store_count; i++) {
         ps_store_replica_reset_pins(node->stores[i]->replica);
+        if (node->stores[i]->public != NULL) {
+            ps_r2_public_reset(node->stores[i]->public);
+        }
     }
     ps_node_log(node, PS_LOG_INFO, "node", "cache emptied boot=%" PRIu64, node->boot);
     emptying->done(emptying->context, status);

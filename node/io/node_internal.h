@@ -19,6 +19,7 @@
  *   blobs.c            large bodies as files, at home
  *   transfer.c         bodies on their way: into files and out of them, here or at home
  *   peer.c             HTTP to another node
+ *   public.c           GET and HEAD of public buckets; purges of their caches
  *   control.c          /popsim/..., of it /popsim/blobs/... in blob_routes.c
  *   travel.c           Time Travel: bookmarks of instants, restores
  *   metrics.c          /metrics
@@ -39,6 +40,7 @@
 #include "node/kv/primary.h"
 #include "node/kv/replica.h"
 #include "node/map/map.h"
+#include "node/r2/public.h"
 #include "replication/feed/follower.h"
 #include "replication/feed/transport.h"
 
@@ -100,6 +102,7 @@ struct ps_node_store {
     struct ps_link link;
     struct ps_replica view;
     struct ps_store_replica *replica;
+    struct ps_r2_public *public; /* a bucket's public cache; else NULL */
     struct ps_primary *primary;  /* at home, else NULL */
     struct ps_follower follower; /* elsewhere */
     uint64_t have_lsn;           /* in the map, as far as the loop was told */
@@ -324,9 +327,12 @@ struct ps_read_call {
     size_t key_count;
     ps_dur_ns ttl_ns; /* 0 = not named */
     bool fresh;
+    struct ps_r2_public_view *public; /* through the bucket's public cache, of one key: filled when
+                                         decided; NULL: by the store's policy */
     /* from here on the call's own */
-    uint64_t boot;     /* at its decision, as all that follows */
-    uint64_t installs; /* of its store */
+    ps_time_ns since_ns; /* public: when it was tried first */
+    uint64_t boot;       /* at its decision, as all that follows */
+    uint64_t installs;   /* of its store */
     ps_time_ns eval_ns;
     ps_time_ns need_ns;
     ps_time_ns ready_ns;

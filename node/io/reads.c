@@ -60,10 +60,39 @@ static void answer_when_ready(struct ps_read_call *call)
     }
 }
 
+/* Home is away: what the public cache has is given by what is known here. */
+static void give_up_public(struct ps_read_call *call)
+{
+    struct ps_node_store *store = call->store;
+    struct ps_node *node = store->node;
+    enum ps_status status = PS_UNREACHABLE;
+    if (call->undecided) {
+        call->eval_ns = ps_eval_clock_next(&node->eval, ps_node_now(node));
+        call->boot = node->boot;
+        call->installs = store->installs;
+    }
+    if (!store->installing && ps_map_read_begin(node->map) == PS_OK) {
+        status = ps_r2_public_decide_late(store->public, call->keys[0].key, call->eval_ns,
+                                          store->closed_ns, call->public);
+        ps_map_read_end(node->map);
+    }
+    call->keys[0].view = call->public->view;
+    call->cache = call->public->view.cache;
+    call->late = status == PS_OK;
+    call->failed = status != PS_OK;
+    call->ready_ns = ps_time_max(call->ready_ns, call->eval_ns);
+    store->metrics.reads_late += call->late ? 1 : 0;
+    answer_when_ready(call);
+}
+
 /* The log will not be complete in time: a push policy's replica answers from what it has, all
  * others cannot. */
 static void give_up(struct ps_read_call *call)
 {
+    if (call->public != NULL) {
+        give_up_public(call);
+        return;
+    }
     if (call->undecided) {
         finish(call, PS_UNREACHABLE); /* without an evaluation time: no entry has changed */
         return;
@@ -92,6 +121,19 @@ static bool is_overdue(const struct ps_node_store *store, ps_time_ns need_ns)
     return store->primary == NULL && ps_time_add(due_ns, PS_READ_WALL_MS * PS_MS) <= ps_mono_ns();
 }
 
+static enum ps_status decide_key(struct ps_read_call *call, size_t i)
+{
+    struct ps_read_key *key = &call->keys[i];
+    if (call->public == NULL) {
+        return ps_store_replica_decide(call->store->replica, key->key, call->eval_ns, call->ttl_ns,
+                                       &key->view);
+    }
+    enum ps_status status =
+        ps_r2_public_decide(call->store->public, key->key, call->eval_ns, call->public);
+    key->view = call->public->view;
+    return status;
+}
+
 static enum ps_status decide(struct ps_read_call *call)
 {
     struct ps_node_store *store = call->store;
@@ -104,8 +146,7 @@ static enum ps_status decide(struct ps_read_call *call)
                                      .ready_ns = call->eval_ns,
                                      .need_ns = call->eval_ns};
         } else {
-            status = ps_store_replica_decide(store->replica, call->keys[i].key, call->eval_ns,
-                                             call->ttl_ns, view);
+            status = decide_key(call, i);
             if (view->kind == PS_VIEW_AS_OF && view->at_ns < store->installed_ns) {
                 status = PS_UNREACHABLE; /* a region's cache is older than the snapshot here */
             }
@@ -133,6 +174,9 @@ static void note_round_trip(struct ps_read_call *call)
 static ps_time_ns decide_need(const struct ps_read_call *call, ps_time_ns t)
 {
     ps_time_ns need_ns = 0;
+    if (call->public != NULL) {
+        return ps_r2_public_decide_need(call->store->public, call->keys[0].key, t);
+    }
     for (size_t i = 0; i < call->key_count && !call->fresh; i++) {
         need_ns = ps_time_max(
             need_ns, ps_store_replica_decide_need(call->store->replica, call->keys[i].key, t));
@@ -150,11 +194,28 @@ static void wait_for_the_log(struct ps_read_call *call)
     }
 }
 
+/* When the read is to be evaluated. Cluster time may go on by more than a purge takes while home is
+ * asked for its closed time: what the log is complete for is then a little in the past, but not
+ * before the read was made. */
+static ps_time_ns eval_of(struct ps_read_call *call)
+{
+    const struct ps_node *node = call->store->node;
+    ps_time_ns now_ns = ps_time_max(ps_node_now(node), node->eval.last_ns + 1);
+    if (call->public == NULL) {
+        return now_ns;
+    }
+    call->since_ns = call->since_ns == 0 ? now_ns : call->since_ns;
+    ps_time_ns closed_ns = ps_time_add(call->store->closed_ns, PS_R2_PURGE_MS * PS_MS);
+    bool past = call->store->primary == NULL && closed_ns < now_ns && closed_ns >= call->since_ns &&
+                closed_ns > node->eval.last_ns;
+    return past ? closed_ns : now_ns;
+}
+
 void ps_read_start(struct ps_read_call *call)
 {
     struct ps_node_store *store = call->store;
     struct ps_node *node = store->node;
-    ps_time_ns now_ns = ps_time_max(ps_node_now(node), node->eval.last_ns + 1);
+    ps_time_ns now_ns = eval_of(call);
     call->alarm.ring = on_ready;
     call->need_ns = decide_need(call, now_ns);
     call->undecided = call->need_ns != 0 && !ps_store_complete(store, call->need_ns);
@@ -243,6 +304,9 @@ void ps_reads_end(struct ps_node_store *store, bool all)
 struct ps_bound ps_read_bound(struct ps_read_call *call, size_t i)
 {
     uint64_t have_lsn = call->late ? call->store->have_lsn : UINT64_MAX;
+    if (call->public != NULL) {
+        return ps_r2_public_bound(call->public);
+    }
     if (call->fresh) {
         return (struct ps_bound){.lsn_max = have_lsn, .commit_max = call->keys[i].view.at_ns};
     }

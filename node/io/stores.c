@@ -148,6 +148,10 @@ static enum ps_status attach(struct ps_node_store *store, const struct ps_log_st
     store->view = ps_cluster_replica(cluster, config, node->pop, &store->link);
     store->replica = ps_store_replica_create(cluster, config, node->pop, &store->link, node->map,
                                              store->map_store);
+    if (config->type == PS_STORE_R2) {
+        store->public = ps_r2_public_create(cluster, config, node->pop, &store->link, node->map,
+                                            store->map_store);
+    }
     store->have_lsn = log->last_lsn;
     store->closed_ns = log->last_commit_ns;
     if (config->home == node->pop) {
@@ -187,6 +191,7 @@ static void store_destroy(struct ps_node_store *store)
     ps_primary_destroy(store->primary);
     ps_lifecycle_destroy(store->lifecycle);
     ps_objects_destroy(store->objects);
+    ps_r2_public_destroy(store->public);
     ps_store_replica_destroy(store->replica);
     ps_link_fini(&store->link);
     if (store->own != NULL) {
@@ -343,6 +348,9 @@ void ps_store_drop(struct ps_node_store *store)
     ps_objects_end(store);
     ps_home_fini(store);
     ps_store_replica_reset_pins(store->replica);
+    if (store->public != NULL) {
+        ps_r2_public_reset(store->public);
+    }
 }
 
 static bool is_quiet(const struct ps_node_store *store)
