@@ -267,6 +267,7 @@ static void give(const struct slot *slot, const struct ps_r2_cache_decision *dec
     ret->age_s = decision->age_s;
     ret->state = decision->state;
     ret->had = false;
+    ret->had_lsn = 0;
 }
 
 /* The link is cut: what is here is given, if it may be. */
