@@ -2,6 +2,7 @@
  * requests; each request goes through the routes, and what is answered must be HTTP again, and JSON
  * where it says so. The first two bytes choose the pieces. */
 #include "node/http/api.h"
+#include "node/http/api_public.h"
 #include "node/http/http1.h"
 #include "replication/base/random.h"
 
@@ -147,6 +148,23 @@ static void answer_transfer(const struct ps_api_call *call, uint64_t chance,
     ps_api_answer_d1_transfer(&transfer, response);
 }
 
+static void answer_public(const struct ps_http_request *request, const struct ps_api_call *call,
+                          uint64_t chance, struct ps_http_response *response)
+{
+    require(namespaces[call->ns].is_r2 && ps_r2_key_valid(call->title));
+    const struct ps_r2_object object = {.key = call->title,
+                                        .size = chance % 64,
+                                        .etag = "0123456789abcdef",
+                                        .meta.http.content_type = PS_LIT("text/css")};
+    struct ps_api_public result = {.status = changes[chance % 5],
+                                   .object = chance % 3 == 0 ? NULL : &object,
+                                   .state = (enum ps_r2_cache_state)(chance % 7),
+                                   .cached = chance % 2 == 0};
+    result.answer = ps_api_public_decide(request, result.object);
+    require(result.answer.span.offset + result.answer.span.length <= object.size);
+    ps_api_answer_public(&config, &result, response);
+}
+
 static void route(const struct ps_http_request *request, uint64_t chance)
 {
     struct ps_api_call call = {0};
@@ -194,6 +212,17 @@ static void route(const struct ps_http_request *request, uint64_t chance)
     case PS_API_D1_EXPORT:
     case PS_API_D1_IMPORT:
         answer_transfer(&call, chance, &response);
+        break;
+    case PS_API_PUBLIC:
+        answer_public(request, &call, chance, &response);
+        break;
+    case PS_API_PURGE:
+        for (size_t i = 0; i < call.purge_count; i++) {
+            struct ps_slice key = call.purges[i].key;
+            require(namespaces[call.purges[i].ns].is_r2);
+            require(key.size == 0 || ps_r2_key_valid(key));
+        }
+        ps_api_answer_purge(&call, changes[chance % 5], &response);
         break;
     case PS_API_FILE:
     case PS_API_ANSWERED:
