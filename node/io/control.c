@@ -2,6 +2,7 @@
 #include "node/d1/page.h"
 #include "node/io/d1_thread.h"
 #include "node/io/exchange.h"
+#include "node/io/objects.h"
 #include "replication/base/memory.h"
 
 #include <jansson.h>
@@ -62,6 +63,11 @@ static void put_store(struct ps_buf *body, struct ps_node_store *store)
         node->state.cluster.pops[store->config->home]->code, home ? "home" : "follower",
         store->have_lsn, last_lsn, closed_ns, store->link.rtt_ns,
         ps_store_replica_pins(store->replica));
+    if (store->objects != NULL) {
+        struct ps_object_counts counts = ps_objects_counts(store->objects);
+        ps_buf_printf(body, ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64, counts.objects,
+                      counts.bytes);
+    }
     if (store->d1 != NULL) {
         ps_buf_printf(body, ",\"queries\":%zu", ps_d1_thread_queued(store->d1));
     }

@@ -1,5 +1,6 @@
 #include "node/io/metrics.h"
 
+#include "node/io/objects.h"
 #include "node/io/server.h"
 
 #include <inttypes.h>
@@ -126,6 +127,19 @@ static void stores(struct ps_node *node, struct ps_buf *buf)
 #undef FOLLOWER
 }
 
+static void bucket_gauge(struct ps_node *node, struct ps_buf *buf, const char *name,
+                         const char *help, size_t offset)
+{
+    family(buf, name, "gauge", help);
+    for (size_t i = next_shown(node, 0); i < node->store_count; i = next_shown(node, i + 1)) {
+        if (node->stores[i]->objects != NULL) {
+            struct ps_object_counts counts = ps_objects_counts(node->stores[i]->objects);
+            const char *at = (const char *)&counts + offset;
+            store_value(node, buf, name, i, *(const uint64_t *)(const void *)at);
+        }
+    }
+}
+
 static void gauges(struct ps_node *node, struct ps_buf *buf)
 {
     family(buf, "have_lsn", "gauge", "The newest record that is complete here.");
@@ -136,6 +150,11 @@ static void gauges(struct ps_node *node, struct ps_buf *buf)
     for (size_t i = next_shown(node, 0); i < node->store_count; i = next_shown(node, i + 1)) {
         store_value(node, buf, "pins", i, ps_store_replica_pins(node->stores[i]->replica));
     }
+
+    bucket_gauge(node, buf, "objects", "Objects of the bucket, at home, as last counted.",
+                 offsetof(struct ps_object_counts, objects));
+    bucket_gauge(node, buf, "object_bytes", "Bytes of the bucket's objects, at home.",
+                 offsetof(struct ps_object_counts, bytes));
 
     family(buf, "record_late_max_ns", "gauge",
            "How late the latest record came, in cluster time, since the cache was emptied.");

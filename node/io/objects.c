@@ -25,6 +25,10 @@ static struct ps_object_call *of_read(struct ps_read_call *read)
 static void finish(struct ps_object_call *call, enum ps_status status)
 {
     call->status = status;
+    if (!ps_r2_op_reads(call->request->op)) {
+        call->store->metrics.writes++;
+        call->store->metrics.writes_failed += status != PS_OK ? 1 : 0;
+    }
     call->staleness.boot = call->store->node->boot;
     call->done(call);
 }

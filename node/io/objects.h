@@ -103,6 +103,22 @@ void ps_objects_end_calls(struct ps_objects *objects);
 void ps_object_call_answered(struct ps_object_call *call, enum ps_status status,
                              struct ps_slice bytes);
 
+/** What the bucket holds, as last counted: moments ago, for a large bucket up to a minute. */
+struct ps_object_counts {
+    uint64_t objects;
+    uint64_t bytes; /* of their bodies */
+};
+
+struct ps_object_counts ps_objects_counts(const struct ps_objects *objects);
+
+/* ---- home: objects_census.c ---- */
+
+struct ps_census;
+
+struct ps_census *ps_census_create(struct ps_node_store *store);
+void ps_census_destroy(struct ps_census *census); /* NULL accepted */
+struct ps_object_counts ps_census_counts(const struct ps_census *census);
+
 /* ---- home: objects_sweep.c ---- */
 
 struct ps_sweep;

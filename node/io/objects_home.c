@@ -34,6 +34,7 @@ struct ps_objects {
     struct ps_node_store *store;
     struct ps_r2_home *home;
     struct ps_sweep *sweep;
+    struct ps_census *census;
     struct ps_object_waiter *waiters;
     struct ps_object_waiter *finished;
     struct ps_object_waiter **finished_tail;
@@ -277,6 +278,11 @@ void ps_objects_end_calls(struct ps_objects *objects)
     }
 }
 
+struct ps_object_counts ps_objects_counts(const struct ps_objects *objects)
+{
+    return ps_census_counts(objects->census);
+}
+
 /* ---- life ---- */
 
 struct ps_objects *ps_objects_create(struct ps_node_store *store)
@@ -289,6 +295,7 @@ struct ps_objects *ps_objects_create(struct ps_node_store *store)
     objects->home = ps_r2_home_create(&node->state.cluster, node->map, store->map_store,
                                       store->config->kv.write_interval_ns);
     objects->sweep = ps_sweep_create(store, objects->home);
+    objects->census = ps_census_create(store);
     return objects;
 }
 
@@ -298,6 +305,7 @@ void ps_objects_destroy(struct ps_objects *objects)
         return;
     }
     ps_sweep_destroy(objects->sweep);
+    ps_census_destroy(objects->census);
     while (objects->waiters != NULL) {
         if (objects->waiters->call != NULL) {
             objects->waiters->call->waiter = NULL;

@@ -81,14 +81,31 @@ static json_t *ask_node(const struct ps_cluster_state *state, size_t index)
     return json;
 }
 
-static void add_store_row(struct libscols_table *table, const struct ps_cluster_state *state,
-                          size_t index, const json_t *node, const json_t *store)
+enum { STATUS_COLUMNS = 9, STATUS_BUCKET_COLUMNS = 11 };
+
+/* A member that only a bucket's home tells. */
+static void put_count(char ret[32], const json_t *store, const char *name)
+{
+    const json_t *value = json_object_get(store, name);
+    ret[0] = '\0';
+    if (value != NULL) {
+        (void)snprintf(ret, 32, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    }
+}
+
+static void add_store_row(struct libscols_table *table, size_t columns,
+                          const struct ps_cluster_state *state, size_t index, const json_t *node,
+                          const json_t *store)
 {
     char url[96];
     char s3[96];
     char pid[32];
     char boot[32];
     char have[32];
+    char objects[32];
+    char bytes[32];
+    put_count(objects, store, "objects");
+    put_count(bytes, store, "bytes");
     (void)snprintf(url, sizeof url, "http://%s:%u", state->bind, state->nodes[index].api_port);
     (void)snprintf(s3, sizeof s3, "http://%s:%u", state->bind, state->nodes[index].s3_port);
     (void)snprintf(pid, sizeof pid, "%d", state->nodes[index].pid);
@@ -108,34 +125,59 @@ static void add_store_row(struct libscols_table *table, const struct ps_cluster_
                            boot,
                            name == NULL ? "" : name,
                            role == NULL ? "" : role,
-                           store == NULL ? "" : have};
-    tables_row(table, cells, 9);
+                           store == NULL ? "" : have,
+                           objects,
+                           bytes};
+    tables_row(table, cells, columns);
+}
+
+static bool has_bucket(const json_t *nodes)
+{
+    size_t i;
+    size_t k;
+    const json_t *node;
+    const json_t *store;
+    json_array_foreach(nodes, i, node)
+    {
+        json_array_foreach(json_object_get(node, "stores"), k, store)
+        {
+            if (json_object_get(store, "objects") != NULL) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 static int print_status(const struct ps_cluster_state *state)
 {
-    static const char *const columns[] = {"POP",  "URL",   "S3",   "PID", "STATE",
-                                          "BOOT", "STORE", "ROLE", "LSN"};
-    struct libscols_table *table = tables_new(stdout, columns, 9);
+    static const char *const columns[] = {"POP",   "URL",  "S3",  "PID",     "STATE", "BOOT",
+                                          "STORE", "ROLE", "LSN", "OBJECTS", "BYTES"};
+    json_t *nodes = json_array();
     int code = CLI_OK;
     for (size_t i = 0; i < state->cluster.pop_count; i++) {
         json_t *node = ask_node(state, i);
-        json_t *stores = json_object_get(node, "stores");
+        code = node == NULL ? CLI_BROKEN : code;
+        (void)json_array_append_new(nodes, node == NULL ? json_null() : node);
+    }
+    size_t count = has_bucket(nodes) ? STATUS_BUCKET_COLUMNS : STATUS_COLUMNS;
+    struct libscols_table *table = tables_new(stdout, columns, count);
+    for (size_t i = 0; i < state->cluster.pop_count; i++) {
+        const json_t *node = json_array_get(nodes, i);
+        node = json_is_null(node) ? NULL : node;
+        const json_t *stores = json_object_get(node, "stores");
         size_t at;
-        json_t *store;
+        const json_t *store;
         if (json_array_size(stores) == 0) {
-            add_store_row(table, state, i, node, NULL);
+            add_store_row(table, count, state, i, node, NULL);
         }
         json_array_foreach(stores, at, store)
         {
-            add_store_row(table, state, i, node, store);
+            add_store_row(table, count, state, i, node, store);
         }
-        if (node == NULL) {
-            code = CLI_BROKEN;
-        }
-        json_decref(node);
     }
     tables_print(table);
+    json_decref(nodes);
     return code;
 }
 
