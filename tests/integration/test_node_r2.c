@@ -332,7 +332,7 @@ static uint64_t counter(const struct cluster *cluster, size_t pop, const char *n
     client_read(&client);
     const char *at = client.status == 200 ? strstr(client.body, line) : NULL;
     assert_non_null(at);
-    uint64_t value = strtoull(at + strlen(line), NULL, 10);
+    uint64_t value = at == NULL ? 0 : strtoull(at + strlen(line), NULL, 10);
     client_close(&client);
     return value;
 }
