@@ -191,6 +191,7 @@ async function answers(pops) {
   const head = await ask({}, "HEAD");
   same("HEAD", [...told(head), head.headers.get("content-length")], [200, "HIT", "", "10"]);
   same("POST", (await get(away, "dir/a%20b.css", { method: "POST" })).status, 405);
+  same("the bucket's name", (await get(away, "dir/a%20b.css", {}, "assets")).cache, "HIT");
   same("no such bucket", (await get(away, "x.css", {}, "NONE")).status, 404);
   same("no list", (await get(away, "")).status, 404);
 }
