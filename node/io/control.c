@@ -3,6 +3,7 @@
 #include "node/io/d1_thread.h"
 #include "node/io/exchange.h"
 #include "node/io/objects.h"
+#include "node/r2/object.h"
 #include "replication/base/memory.h"
 
 #include <jansson.h>
@@ -289,7 +290,8 @@ static void reset_cache(struct ps_exchange *exchange)
 
 struct lines {
     struct ps_buf *body;
-    bool pages; /* of a database, which is one key, "" */
+    bool pages;   /* of a database, which is one key, "" */
+    bool objects; /* of a bucket */
     size_t count;
     uint64_t last_lsn;
 };
@@ -301,6 +303,76 @@ static void put_time(const struct lines *lines, const struct ps_entry *entry)
     if (lines->pages && ps_page_head_read(entry->value, &head) == PS_OK) {
         ps_buf_printf(lines->body, ",\"unix_ms\":%" PRIu64, head.unix_ms);
     }
+}
+
+static bool is_internal(const struct ps_entry *entry)
+{
+    return entry->key.size > 0 && (uint8_t)entry->key.data[0] == PS_R2_INTERNAL;
+}
+
+/* What an object's head says that a cache, or a condition, asks for. */
+static void put_head(struct ps_buf *body, const struct ps_entry *entry)
+{
+    struct ps_r2_object object;
+    if (entry->deleted || ps_r2_head_decode(entry->key, entry->metadata, &object) != PS_OK) {
+        return;
+    }
+    ps_buf_printf(body, ",\"etag\":\"%s\"", object.etag);
+    if (!object.is_inline) {
+        ps_buf_append_text(body, ",\"large\":true");
+    }
+    if (object.meta.http.cache_control.size > 0) {
+        ps_buf_append_text(body, ",\"cache_control\":");
+        ps_buf_append_json(body, object.meta.http.cache_control);
+    }
+    if (object.meta.http.has_cache_expiry) {
+        ps_buf_printf(body, ",\"cache_expiry_ms\":%" PRId64, object.meta.http.cache_expiry_ms);
+    }
+    ps_r2_object_fini(&object);
+}
+
+/* A bucket's record: the objects that it puts or deletes, or what it purges, or (`none`) what
+ * concerns uploads alone. Gives the entry that stands for all. */
+static const struct ps_entry *put_objects(struct ps_buf *body, const struct ps_record *record)
+{
+    struct ps_buf purge = {0};
+    const struct ps_entry *first = NULL;
+    size_t count = 0;
+    ps_r2_purge_key(&purge, PS_LIT(""));
+    for (size_t i = 0; i < record->entry_count; i++) {
+        const struct ps_entry *entry = &record->entries[i];
+        if (is_internal(entry)) {
+            continue;
+        }
+        first = first == NULL ? entry : first;
+        ps_buf_append_text(body, count == 0 ? ",\"keys\":[" : ",");
+        ps_buf_append_json(body, entry->key);
+        count++;
+    }
+    ps_buf_append_text(body, count > 0 ? "]" : "");
+    if (first != NULL) {
+        put_head(body, first);
+    } else {
+        const struct ps_entry *entry = &record->entries[0];
+        bool purges = ps_slice_starts(entry->key, ps_buf_slice(&purge));
+        ps_buf_append_text(body, purges ? ",\"purge\":true" : ",\"none\":true");
+    }
+    ps_buf_fini(&purge);
+    return first;
+}
+
+/* Its key: of the first object, or of what is purged. */
+static void put_object_key(struct ps_buf *body, const struct ps_record *record)
+{
+    const struct ps_entry *entry = &record->entries[0];
+    struct ps_slice key = {"", 0};
+    for (size_t i = record->entry_count; i > 0; i--) {
+        if (!is_internal(&record->entries[i - 1])) {
+            key = record->entries[i - 1].key;
+        }
+    }
+    bool purges = is_internal(entry) && entry->key.size > 1 && entry->key.data[1] == 'x';
+    ps_buf_append_json(body, purges ? entry->value : key);
 }
 
 static bool put_line(void *context, const struct ps_record *record)
@@ -318,8 +390,15 @@ static bool put_line(void *context, const struct ps_record *record)
             ps_buf_printf(lines->body, "%02x", record->token.bytes[k]);
         }
         ps_buf_append_text(lines->body, "\",\"key\":");
-        ps_buf_append_json(lines->body, lines->pages ? PS_LIT("") : entry->key);
-        put_time(lines, entry);
+        if (lines->objects) {
+            static const struct ps_entry nothing = {.deleted = true};
+            put_object_key(lines->body, record);
+            entry = put_objects(lines->body, record);
+            entry = entry == NULL ? &nothing : entry;
+        } else {
+            ps_buf_append_json(lines->body, lines->pages ? PS_LIT("") : entry->key);
+            put_time(lines, entry);
+        }
         ps_buf_printf(
             lines->body,
             ",\"deleted\":%s,\"expires_unix_s\":%" PRIu64 ",\"digest\":\"%016" PRIx64 "\"}\n",
@@ -375,8 +454,10 @@ static void serve_log(struct ps_exchange *exchange, struct ps_slice query)
                          (int)(from.size > 32 ? 32 : from.size), from.data);
         return;
     }
-    struct lines lines = {
-        .body = &exchange->response.body, .pages = store->d1 != NULL, .last_lsn = store->have_lsn};
+    struct lines lines = {.body = &exchange->response.body,
+                          .pages = store->d1 != NULL,
+                          .objects = store->config->type == PS_STORE_R2,
+                          .last_lsn = store->have_lsn};
     enum ps_status status = PS_OK;
     if (from_lsn <= lines.last_lsn) {
         status = ps_map_read_begin(node->map);

@@ -76,6 +76,11 @@ static void give_up_public(struct ps_read_call *call)
                                           store->closed_ns, call->public);
         ps_map_read_end(node->map);
     }
+    if (call->undecided && status != PS_OK) {
+        call->eval_ns = 0;
+        finish(call, PS_UNREACHABLE); /* without an evaluation time: no entry has changed */
+        return;
+    }
     call->keys[0].view = call->public->view;
     call->cache = call->public->view.cache;
     call->late = status == PS_OK;
