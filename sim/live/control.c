@@ -355,7 +355,7 @@ static void on_page(struct ps_live_call *call, enum ps_status status,
     } else if (response->body.size > 0) {
         struct ps_error err = {0};
         status = ps_live_log_take(&fetch->log, ps_buf_slice(&response->body),
-                                  fetch->live->history->keys, &err);
+                                  fetch->live->history->keys, fetch->live->history->requests, &err);
         if (status != PS_OK) {
             fetch_fail(fetch, status, err.text);
         } else {

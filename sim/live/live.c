@@ -188,6 +188,29 @@ static enum ps_status open_sessions(struct ps_live *live, struct ps_error *err)
     return status;
 }
 
+/* Bodies are held as a whole here, where the virtual world does without them. */
+static enum ps_status check_bodies(const struct ps_scenario *scenario, struct ps_error *err)
+{
+    for (size_t w = 0; w < scenario->workload_count; w++) {
+        const struct ps_workload *workload = &scenario->workloads[w];
+        bool trace = workload->timing == PS_TIMING_TRACE;
+        size_t count = trace ? workload->trace_count : workload->action_count;
+        for (size_t i = 0; i < count; i++) {
+            const struct ps_action *action =
+                trace ? &workload->trace[i].action : &workload->actions[i];
+            uint64_t size = ps_action_body_max(action);
+            if (size > PS_LIVE_OBJECT_SIZE_MAX) {
+                return ps_fail(err, PS_LIMIT,
+                               "workload %s puts bodies of up to %llu bytes, a live run at most "
+                               "%llu",
+                               workload->name, (unsigned long long)size,
+                               (unsigned long long)PS_LIVE_OBJECT_SIZE_MAX);
+            }
+        }
+    }
+    return PS_OK;
+}
+
 /* The run begins a little later, at a whole second of cluster time where these are not long. */
 static void choose_begin(struct ps_live *live)
 {
@@ -237,7 +260,10 @@ static enum ps_status open_run(struct ps_live *live, uint64_t *ret_late, struct 
     if (!same_names(&live->scenario->cluster, &live->state->cluster)) {
         return ps_fail(err, PS_INVALID, "the running cluster is not the scenario's");
     }
-    enum ps_status status = open_history(live, err);
+    enum ps_status status = check_bodies(live->scenario, err);
+    if (status == PS_OK) {
+        status = open_history(live, err);
+    }
     if (status == PS_OK) {
         status = open_sessions(live, err);
     }

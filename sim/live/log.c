@@ -8,6 +8,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { SPEED_ONE = 1000 };
+
 void ps_live_log_fini(struct ps_live_log *log)
 {
     free(log->records);
@@ -44,7 +46,58 @@ static bool read_number(const json_t *line, const char *name, uint64_t *ret)
     return json_is_integer(number) && json_integer_value(number) >= 0;
 }
 
-static bool read_record(const json_t *line, struct ps_intern *keys, struct ps_live_record *ret)
+/* The calls that a bucket's record may stand for, as far as caches and other keys are concerned. */
+static void put_call(const json_t *line, const json_t *key, const json_t *names, bool deleted,
+                     struct ps_buf *ret)
+{
+    const json_t *control = json_object_get(line, "cache_control");
+    const json_t *expiry = json_object_get(line, "cache_expiry_ms");
+    if (deleted && json_array_size(names) > 1) {
+        char *list = json_dumps(names, JSON_COMPACT);
+        ps_buf_printf(ret, "{\"version\":1,\"method\":\"delete\",\"objects\":%s}",
+                      list == NULL ? "[]" : list);
+        free(list);
+    } else if (json_is_string(control) || json_is_integer(expiry)) {
+        ps_buf_append_text(ret, "{\"version\":1,\"method\":\"put\",\"object\":");
+        ps_buf_append_json(ret, (struct ps_slice){json_string_value(key), json_string_length(key)});
+        ps_buf_append_text(ret, ",\"httpFields\":{");
+        if (json_is_string(control)) {
+            ps_buf_append_text(ret, "\"cacheControl\":");
+            ps_buf_append_json(
+                ret, (struct ps_slice){json_string_value(control), json_string_length(control)});
+        }
+        if (json_is_integer(expiry)) {
+            ps_buf_printf(ret, "%s\"cacheExpiry\":%" JSON_INTEGER_FORMAT,
+                          json_is_string(control) ? "," : "", json_integer_value(expiry));
+        }
+        ps_buf_append_text(ret, "}}");
+    }
+}
+
+static bool read_object(const json_t *line, struct ps_intern *requests, struct ps_live_record *ret)
+{
+    const json_t *etag = json_object_get(line, "etag");
+    const json_t *names = json_object_get(line, "keys");
+    struct ps_buf call = {0};
+    ret->purge = json_is_true(json_object_get(line, "purge"));
+    ret->none = json_is_true(json_object_get(line, "none"));
+    ret->large = json_is_true(json_object_get(line, "large"));
+    if (names != NULL && !json_is_array(names)) {
+        return false;
+    }
+    if (json_is_string(etag)) {
+        ret->etag = ps_intern_put(requests, ps_slice_of(json_string_value(etag))) + 1;
+    }
+    put_call(line, json_object_get(line, "key"), names, ret->deleted, &call);
+    if (call.size > 0) {
+        ret->request = ps_intern_put(requests, ps_buf_slice(&call)) + 1;
+    }
+    ps_buf_fini(&call);
+    return true;
+}
+
+static bool read_record(const json_t *line, struct ps_intern *keys, struct ps_intern *requests,
+                        struct ps_live_record *ret)
 {
     *ret = (struct ps_live_record){0};
     uint8_t digest[8];
@@ -68,11 +121,12 @@ static bool read_record(const json_t *line, struct ps_intern *keys, struct ps_li
     }
     ret->key =
         ps_intern_put(keys, (struct ps_slice){json_string_value(key), json_string_length(key)});
-    return true;
+    return read_object(line, requests, ret);
 }
 
 enum ps_status ps_live_log_take(struct ps_live_log *log, struct ps_slice page,
-                                struct ps_intern *keys, struct ps_error *err)
+                                struct ps_intern *keys, struct ps_intern *requests,
+                                struct ps_error *err)
 {
     for (size_t at = 0; at < page.size;) {
         const char *text = page.data + at;
@@ -80,7 +134,7 @@ enum ps_status ps_live_log_take(struct ps_live_log *log, struct ps_slice page,
         size_t size = end == NULL ? page.size - at : (size_t)(end - text);
         json_t *line = json_loadb(text, size, JSON_ALLOW_NUL, NULL);
         struct ps_live_record record;
-        bool whole = end != NULL && read_record(line, keys, &record);
+        bool whole = end != NULL && read_record(line, keys, requests, &record);
         json_decref(line);
         if (!whole) {
             return ps_fail(err, PS_CORRUPT, "a log's line behind LSN %zu cannot be read",
@@ -117,7 +171,11 @@ static void add_foreign(struct ps_history *history, uint16_t store, size_t *capa
                             .key = record->key,
                             .deleted = record->deleted,
                             .expires_unix_s = record->expires_unix_s,
-                            .digest = record->digest,
+                            .digest = record->large ? 0 : record->digest,
+                            .purge = record->purge,
+                            .none = record->none,
+                            .request = record->request,
+                            .etag = record->etag,
                             .run_ns = run_time(history, record)};
 }
 
@@ -128,13 +186,60 @@ static bool may_write(const struct ps_op *op, uint16_t store)
     return op->store == store && (ps_op_is_write(op) || unknown);
 }
 
+/* A bucket's record names the objects that were there, and the digest of no large body. */
+static bool is_same_object(const struct ps_live_record *record, const struct ps_op *op)
+{
+    if (record->none || record->purge || op->kind == PS_OP_R2_PURGE ||
+        record->deleted != ps_op_is_delete(op)) {
+        return false;
+    }
+    return record->deleted ||
+           (record->key == op->key && (record->large || record->digest == op->digest));
+}
+
+static bool is_same(const struct ps_live_record *record, const struct ps_op *op)
+{
+    if (ps_op_is_d1(op)) {
+        return true;
+    }
+    return ps_op_is_r2(op) ? is_same_object(record, op)
+                           : record->key == op->key && record->digest == op->digest &&
+                                 record->deleted == (op->kind == PS_OP_KV_DELETE);
+}
+
 /* Is the record what this operation asked for, and, as far as it was told, what it was told? */
 static bool is_made_by(const struct ps_live_record *record, const struct ps_op *op, uint16_t store)
 {
-    bool same = ps_op_is_d1(op) || (record->key == op->key && record->digest == op->digest &&
-                                    record->deleted == (op->kind == PS_OP_KV_DELETE));
-    return may_write(op, store) && same &&
+    return may_write(op, store) && is_same(record, op) &&
            (op->lsn == 0 || (op->lsn == record->lsn && op->eval_ns == record->commit_ns));
+}
+
+/* A purge has no token: its record is one of its time, and of those that it may be of, of the one
+ * that was answered first. The REST API answers without an emulated way, and a home that has just
+ * started again stamps ahead of its clock: the answer may come before the stamp. */
+static struct ps_op *purger_of(struct ps_history *history, uint16_t store, uint64_t op_count,
+                               const struct ps_live_record *record)
+{
+    ps_dur_ns ahead_ns =
+        (ps_dur_ns)((ps_u128)PS_SECOND * history->cluster->speed_milli / SPEED_ONE);
+    struct ps_op *first = NULL;
+    for (size_t i = 0; i < op_count; i++) {
+        struct ps_op *op = &history->ops[i];
+        if (op->store == store && op->kind == PS_OP_R2_PURGE && op->error == PS_OK &&
+            op->lsn == 0 && op->key == record->key && op->invoke_ns <= record->commit_ns &&
+            ps_time_add(op->complete_ns, ahead_ns) >= record->commit_ns &&
+            (first == NULL || op->complete_ns < first->complete_ns)) {
+            first = op;
+        }
+    }
+    return first;
+}
+
+static void take_purge(struct ps_op *op, const struct ps_live_record *record)
+{
+    op->lsn = record->lsn;
+    op->eval_ns = record->commit_ns;
+    op->complete_ns = ps_time_max(op->complete_ns, op->eval_ns);
 }
 
 void ps_live_log_merge(const struct ps_live_log *log, uint16_t store, uint64_t run,
@@ -152,6 +257,11 @@ void ps_live_log_merge(const struct ps_live_log *log, uint16_t store, uint64_t r
     }
     for (size_t i = 0; i < log->count; i++) {
         const struct ps_live_record *record = &log->records[i];
+        struct ps_op *purger = record->purge ? purger_of(history, store, op_count, record) : NULL;
+        if (purger != NULL) {
+            take_purge(purger, record);
+            continue;
+        }
         uint64_t id = ps_live_token_id(run, &record->token);
         struct ps_op *op = id <= op_count ? by_id[id] : NULL;
         if (op == NULL || found[id] || !is_made_by(record, op, store)) {
@@ -162,6 +272,7 @@ void ps_live_log_merge(const struct ps_live_log *log, uint16_t store, uint64_t r
         op->lsn = record->lsn;
         op->eval_ns = record->commit_ns;
         op->expires_unix_s = record->expires_unix_s;
+        op->etag = record->etag;
         if (ps_op_is_d1(op)) {
             op->wrote = true;
             op->at_home = true;
@@ -170,8 +281,10 @@ void ps_live_log_merge(const struct ps_live_log *log, uint16_t store, uint64_t r
     }
     for (uint64_t id = 1; id <= op_count; id++) {
         const struct ps_op *op = by_id[id];
-        bool wrote = op != NULL && op->error == PS_OK && may_write(op, store);
-        if (wrote && !found[id]) {
+        bool wrote = op != NULL && op->error == PS_OK && may_write(op, store) &&
+                     (!ps_op_is_r2(op) || op->lsn != 0 || op->kind == PS_OP_R2_PURGE);
+        bool purged = wrote && op->kind == PS_OP_R2_PURGE && op->lsn != 0;
+        if (wrote && !found[id] && !purged) {
             lost->id = lost->count++ == 0 ? id : lost->id;
         }
     }

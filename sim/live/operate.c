@@ -56,7 +56,7 @@ static void on_done(struct ps_live_call *call, enum ps_status status,
     op->error = (uint8_t)status;
     struct ps_error err = {0};
     if (status == PS_OK) {
-        status = ps_live_op_answer(op, response, &err);
+        status = ps_live_op_answer(op, live->history->requests, response, &err);
         take_bookmark(live, it, response);
     } else if (status == PS_CORRUPT) {
         (void)ps_fail(&err, PS_CORRUPT, "an answer that is no HTTP");
@@ -98,6 +98,7 @@ static void invoke(struct ps_live *live, uint32_t number)
         put_bookmark(live, it->op.store, drawn.bookmark_lsn, bookmark);
         asked.bookmark = bookmark;
     }
+    ps_live_object_ask(live->history, &drawn, &it->op);
     it->call.request.size = 0;
     ps_live_request(&it->call.request, live->state, &drawn, &asked);
     it->call.pop = drawn.pop;

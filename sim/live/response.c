@@ -96,7 +96,8 @@ static int on_value_complete(llhttp_t *llhttp)
                  {PS_LIT("popsim-have-lsn"), &response->have_lsn},
                  {PS_LIT("popsim-run-time"), &response->run_ns},
                  {PS_LIT("popsim-home"), &response->at_home},
-                 {PS_LIT("popsim-wrote"), &response->wrote}};
+                 {PS_LIT("popsim-wrote"), &response->wrote},
+                 {PS_LIT("cf-r2-metadata-size"), &response->metadata_size}};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (ps_slice_eq(name, known[i].name)) {
@@ -109,7 +110,12 @@ static int on_value_complete(llhttp_t *llhttp)
         keep_text(&parser->value, response->bookmark);
     } else if (ps_slice_eq(name, PS_LIT("popsim-status"))) {
         keep_text(&parser->value, response->error);
+    } else if (ps_slice_eq(name, PS_LIT("etag"))) {
+        keep_text(&parser->value, response->etag);
+    } else if (ps_slice_eq(name, PS_LIT("cf-cache-status"))) {
+        keep_text(&parser->value, response->cache);
     }
+    response->dropped = response->dropped || ps_slice_eq(name, PS_LIT("popsim-dropped"));
     return HPE_OK;
 }
 

@@ -28,6 +28,11 @@ struct ps_live_response {
     uint64_t wrote;
     char bookmark[PS_LIVE_TEXT_SIZE_MAX + 1];
     char error[PS_LIVE_TEXT_SIZE_MAX + 1]; /* popsim-status */
+    /* of a bucket */
+    uint64_t metadata_size;                /* of the JSON in front of a body */
+    char etag[PS_LIVE_TEXT_SIZE_MAX + 1];  /* of a public answer, without quotes */
+    char cache[PS_LIVE_TEXT_SIZE_MAX + 1]; /* CF-Cache-Status, in lower case */
+    bool dropped;
     struct ps_buf body;
 };
 

@@ -113,6 +113,10 @@ void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
         [PS_VERB_KV_GET] = "GET ",  [PS_VERB_KV_PUT] = "PUT ",    [PS_VERB_KV_DELETE] = "DELETE ",
         [PS_VERB_KV_LIST] = "GET ", [PS_VERB_D1_QUERY] = "POST ", [PS_VERB_D1_BATCH] = "POST "};
     enum ps_verb verb = drawn->action->verb;
+    if (ps_verb_is_r2(verb)) {
+        ps_live_r2_request(out, state, drawn, &asked->token);
+        return;
+    }
     bool has_body = verb == PS_VERB_KV_PUT || ps_verb_is_d1(verb);
     ps_buf_append_text(out, methods[verb]);
     put_target(out, drawn, asked->unix_shift_s);
@@ -151,7 +155,11 @@ void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn, const struc
     static const enum ps_op_kind kinds[PS_VERBS] = {
         [PS_VERB_KV_GET] = PS_OP_KV_GET,       [PS_VERB_KV_PUT] = PS_OP_KV_PUT,
         [PS_VERB_KV_DELETE] = PS_OP_KV_DELETE, [PS_VERB_KV_LIST] = PS_OP_KV_LIST,
-        [PS_VERB_D1_QUERY] = PS_OP_D1_QUERY,   [PS_VERB_D1_BATCH] = PS_OP_D1_BATCH};
+        [PS_VERB_D1_QUERY] = PS_OP_D1_QUERY,   [PS_VERB_D1_BATCH] = PS_OP_D1_BATCH,
+        [PS_VERB_R2_GET] = PS_OP_R2_GET,       [PS_VERB_R2_HEAD] = PS_OP_R2_HEAD,
+        [PS_VERB_R2_PUT] = PS_OP_R2_PUT,       [PS_VERB_R2_DELETE] = PS_OP_R2_DELETE,
+        [PS_VERB_R2_LIST] = PS_OP_R2_LIST,     [PS_VERB_R2_FETCH] = PS_OP_R2_FETCH,
+        [PS_VERB_R2_PURGE] = PS_OP_R2_PURGE};
     const struct ps_action *action = drawn->action;
     bool read = action->verb == PS_VERB_KV_GET || action->verb == PS_VERB_KV_LIST;
     *op = (struct ps_op){
@@ -166,6 +174,11 @@ void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn, const struc
         op->with_session = (uint8_t)drawn->session;
         op->bookmark_lsn = drawn->session == PS_D1_SESSION_BOOKMARK ? drawn->bookmark_lsn : 0;
         op->seed = ps_live_seed(token);
+    }
+    if (action->verb == PS_VERB_R2_PUT) {
+        op->digest = drawn->generated ? ps_body_digest(&drawn->body) : ps_slice_hash(drawn->value);
+    } else if (action->verb == PS_VERB_R2_LIST) {
+        op->list_limit = action->limit;
     }
 }
 
@@ -224,7 +237,10 @@ static enum ps_status error_of(int http_status)
     case 500:
         return PS_IO;
     case 503:
+    case 522: /* what an edge says of an origin that does not answer */
         return PS_UNREACHABLE;
+    case 524:
+        return PS_TIMEOUT;
     default:
         return PS_CORRUPT;
     }
@@ -276,12 +292,13 @@ static enum ps_status take_d1(struct ps_op *op, const struct ps_live_response *r
     return status;
 }
 
-enum ps_status ps_live_op_answer(struct ps_op *op, const struct ps_live_response *response,
-                                 struct ps_error *err)
+enum ps_status ps_live_op_answer(struct ps_op *op, struct ps_intern *requests,
+                                 const struct ps_live_response *response, struct ps_error *err)
 {
-    bool read = op->kind == PS_OP_KV_GET || op->kind == PS_OP_KV_LIST;
+    bool read = (ps_op_is_read(op) || ps_op_is_list(op)) && !ps_op_is_d1(op);
     bool absent = op->kind == PS_OP_KV_GET && response->status == 404;
-    bool answered = response->told && (response->status == 200 || absent);
+    bool answered = ps_op_is_r2(op) ? ps_live_r2_answered(op, response)
+                                    : response->told && (response->status == 200 || absent);
     enum ps_status status = PS_OK;
     if (response->boot > UINT32_MAX) {
         status = ps_fail(err, PS_CORRUPT, "popsim-boot: %" PRIu64, response->boot);
@@ -291,7 +308,8 @@ enum ps_status ps_live_op_answer(struct ps_op *op, const struct ps_live_response
         op->boot = (uint32_t)response->boot;
         op->late = response->late;
         op->have_lsn = response->have_lsn;
-        status = take_ok(op, response, err);
+        status = ps_op_is_r2(op) ? ps_live_r2_answer(op, requests, response, err)
+                                 : take_ok(op, response, err);
         op->error = (uint8_t)status;
         return status;
     } else if (response->status == 200) {

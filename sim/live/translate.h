@@ -4,6 +4,7 @@
 #define PS_SIM_LIVE_TRANSLATE_H
 
 #include "replication/wire/record.h"
+#include "sim/live/r2_call.h"
 #include "sim/live/response.h"
 #include "sim/measure/history.h"
 #include "sim/workload/session.h"
@@ -28,8 +29,8 @@ struct ps_live_asked {
     const char *bookmark; /* d1: of drawn->bookmark_lsn; NULL where there is none */
 };
 
-/** Append the drawn operation as a request of the KV or D1 binding, with the bearer token where the
- * cluster asks bindings for it. */
+/** Append the drawn operation as a request of the KV, D1 or R2 binding, of a public URL, or a
+ * purge, with the bearer token where the cluster asks bindings for it. */
 void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
                      const struct ps_drawn *drawn, const struct ps_live_asked *asked);
 
@@ -37,10 +38,11 @@ void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
  * invoke_ns are the caller's. */
 void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn, const struct ps_token *token);
 
-/** Put what the node answered into the operation. Errors: PS_CORRUPT: no node of a cluster answers
- *  so; the operation counts as failed with it. */
-PS_MUST_CHECK enum ps_status
-ps_live_op_answer(struct ps_op *op, const struct ps_live_response *response, struct ps_error *err);
+/** Put what the node answered into the operation; ETags go into `requests`. Errors: PS_CORRUPT: no
+ * node of a cluster answers so; the operation counts as failed with it. */
+PS_MUST_CHECK enum ps_status ps_live_op_answer(struct ps_op *op, struct ps_intern *requests,
+                                               const struct ps_live_response *response,
+                                               struct ps_error *err);
 
 /** What GET /popsim/state says, as far as a run must know: is each store's log being followed, and
  *  home heard of? Errors: PS_CORRUPT. */

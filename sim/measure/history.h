@@ -91,6 +91,7 @@ struct ps_op {
     /* d1, r2 */
     bool wrote; /* d1 */
     bool at_home;
+    bool dropped;         /* r2.fetch: the entry's body was gone, and so the entry */
     uint8_t cache;        /* r2.fetch: enum ps_r2_cache_state + 1; 0 = not known */
     uint8_t with_session; /* enum ps_d1_session, one of the first four */
     uint32_t request; /* index into the history's requests + 1; 0 = not known, r2: the key alone */

@@ -164,6 +164,11 @@ void ps_public_cache_reset(struct ps_public_cache *cache, ps_time_ns t)
     }
 }
 
+void ps_public_cache_drop(struct ps_public_cache *cache, uint32_t key)
+{
+    at(cache, key)->entry.any = false;
+}
+
 /* ---- reads ---- */
 
 static bool is_cut(const struct ps_public_cache *cache, ps_time_ns t, struct ps_view *ret,

@@ -32,6 +32,9 @@ void ps_public_cache_purged(struct ps_public_cache *cache, uint32_t key, bool al
 /** The PoP lost its cache at `t`. */
 void ps_public_cache_reset(struct ps_public_cache *cache, ps_time_ns t);
 
+/** The PoP had to drop its entry of the key. */
+void ps_public_cache_drop(struct ps_public_cache *cache, uint32_t key);
+
 /** A decided read. */
 struct ps_public_view {
     struct ps_view view; /* of what is given: AS_OF; need_ns: what must be known for that */

@@ -251,7 +251,7 @@ void ps_store_log_fini(struct ps_store_log *log)
 struct ps_commits ps_store_log_commits(const struct ps_store_log *log, uint32_t key)
 {
     if (key >= log->key_count) { /* one that nothing in the log named */
-        return (struct ps_commits){0};
+        return (struct ps_commits){log->key_commits, 0};
     }
     size_t from = log->key_ends[key];
     return (struct ps_commits){log->key_commits + from, log->key_ends[key + 1] - from};

@@ -169,6 +169,9 @@ static struct ps_r2_cache_stay stay(void *context, uint32_t key, ps_time_ns as_o
 static enum ps_status decide(struct pop_check *check, const struct ps_op *op, struct ps_view *ret)
 {
     if (ps_op_is_public(op)) {
+        if (op->dropped) {
+            ps_public_cache_drop(check->public, op->key);
+        }
         enum ps_status status = ps_public_cache_decide(
             check->public, op->key, ps_intern_text(check->store->history->keys, op->key),
             op->eval_ns, &check->fetched);

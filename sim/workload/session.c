@@ -466,6 +466,19 @@ void ps_session_draw(const struct ps_session *session, struct ps_buf *text, stru
                      text->size - key_size - value_size}};
 }
 
+uint64_t ps_action_body_max(const struct ps_action *action)
+{
+    const struct ps_piece *piece = action->size.count == 0 ? NULL : &action->size.pieces[0];
+    uint64_t size = 0;
+    if (piece != NULL && piece->kind == PS_PIECE_LITERAL) {
+        bool number = ps_number_u64((struct ps_slice){piece->literal, piece->literal_size}, &size);
+        PS_ASSERT(number);
+    } else if (piece != NULL) {
+        size = piece->to;
+    }
+    return size;
+}
+
 /* ---- going on ---- */
 
 void ps_session_bookmark(struct ps_session *session, const struct ps_action *action, uint64_t lsn)

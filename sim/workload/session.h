@@ -81,6 +81,9 @@ void ps_session_draw(const struct ps_session *session, struct ps_buf *text, stru
 const struct ps_action *ps_session_action(const struct ps_session *session, uint64_t n);
 uint16_t ps_session_pop(const struct ps_session *session, uint64_t n);
 
+/** The most bytes of a generated body of r2.put; 0: it has none. */
+uint64_t ps_action_body_max(const struct ps_action *action);
+
 /** The client was given the bookmark of `lsn` for what it did by `action`. One that carries its
  *  bookmark keeps it if it is newer than the one it has. */
 void ps_session_bookmark(struct ps_session *session, const struct ps_action *action, uint64_t lsn);

@@ -13,6 +13,7 @@ static uint64_t feed(struct ps_slice bytes, size_t piece)
 {
     struct ps_live_parser *parser = ps_live_parser_create();
     struct ps_buf seen = {0};
+    struct ps_intern *texts = ps_intern_create();
     enum ps_live_event event = PS_LIVE_NEED;
     while (bytes.size > 0 && event != PS_LIVE_BROKEN) {
         struct ps_slice part = {bytes.data, bytes.size < piece ? bytes.size : piece};
@@ -28,7 +29,7 @@ static uint64_t feed(struct ps_slice bytes, size_t piece)
             for (uint8_t kind = 0; kind < PS_OP_KINDS; kind++) {
                 struct ps_op op = {.kind = kind};
                 struct ps_error err = {0};
-                PS_ASSERT(ps_live_op_answer(&op, response, &err) == err.status);
+                PS_ASSERT(ps_live_op_answer(&op, texts, response, &err) == err.status);
             }
         } else if (event == PS_LIVE_NEED) {
             PS_ASSERT(taken == part.size);
@@ -37,6 +38,7 @@ static uint64_t feed(struct ps_slice bytes, size_t piece)
     }
     uint64_t hash = ps_slice_hash(ps_buf_slice(&seen));
     ps_buf_fini(&seen);
+    ps_intern_destroy(texts);
     ps_live_parser_destroy(parser);
     return hash;
 }
@@ -48,7 +50,7 @@ static void take_log(struct ps_slice page)
     ps_history_add(history, &op);
     struct ps_live_log log = {0};
     struct ps_live_lost lost = {0};
-    enum ps_status status = ps_live_log_take(&log, page, history->keys, NULL);
+    enum ps_status status = ps_live_log_take(&log, page, history->keys, history->requests, NULL);
     PS_ASSERT(status == PS_OK || status == PS_CORRUPT);
     ps_live_log_merge(&log, 0, 0, history, &lost);
     PS_ASSERT(history->foreign_count <= log.count);

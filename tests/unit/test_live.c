@@ -1,5 +1,6 @@
 /* The live driver's pure parts: responses at every split, operations as requests and back, home's
  * log merged into a history, the agenda. */
+#include "node/r2/cache.h"
 #include "replication/base/memory.h"
 #include "replication/base/random.h"
 #include "sim/live/agenda.h"
@@ -170,7 +171,7 @@ static struct fixture open_fixture(const char *operation)
     struct ps_error err = {0};
     ps_buf_printf(&yaml,
                   "duration: 60s\ncluster: {home: fra, pops: [fra, iad]}\n"
-                  "stores: {CACHE: {type: kv}, DB: {type: d1}}\n"
+                  "stores: {CACHE: {type: kv}, DB: {type: d1}, A: {type: r2}}\n"
                   "workload:\n  - {name: w, every: 1s, pop: iad, %s}\n",
                   operation);
     assert_int_equal(
@@ -295,7 +296,176 @@ static void test_tokens(void **state)
     assert_int_equal(ps_live_token_id(6, &token), 0);
 }
 
+static void test_r2_requests(void **state)
+{
+    (void)state;
+#define TAIL_R2 " / HTTP/1.1\r\nHost: popsim\r\npopsim-store: A\r\n"
+    struct ps_op op;
+    assert_request("r2.get: {store: A, key: \"a/b\", onlyIf: {etagMatches: x}}",
+                   "GET" TAIL_R2
+                   "CF-R2-Request: {\"version\":1,\"method\":\"get\",\"object\":\"a/b\","
+                   "\"onlyIf\":{\"etagMatches\":[{\"type\":\"strong\",\"value\":\"x\"}]}}\r\n\r\n",
+                   &op);
+    assert_int_equal(op.kind, PS_OP_R2_GET);
+    assert_request("r2.put: {store: A, key: k, value: \"v 1\"}",
+                   "PUT" TAIL_R2 TOKEN "CF-R2-Metadata-Size: 41\r\nContent-Length: 44\r\n\r\n"
+                   "{\"version\":1,\"method\":\"put\",\"object\":\"k\"}v 1",
+                   &op);
+    assert_true(op.digest == ps_slice_hash(PS_LIT("v 1")));
+    assert_request("r2.delete: {store: A, keys: [a, b]}",
+                   "PUT" TAIL_R2 TOKEN "CF-R2-Metadata-Size: 51\r\nContent-Length: 51\r\n\r\n"
+                   "{\"version\":1,\"method\":\"delete\",\"objects\":[\"a\",\"b\"]}",
+                   &op);
+    assert_request("r2.list: {store: A, prefix: p, limit: 7}",
+                   "GET" TAIL_R2
+                   "CF-R2-Request: {\"version\":1,\"method\":\"list\",\"prefix\":\"p\","
+                   "\"limit\":7}\r\n\r\n",
+                   &op);
+    assert_int_equal(op.list_limit, 7);
+}
+
+/* What anybody may ask for, and what the account's token is needed for. */
+static void test_public_requests(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *operation;
+        const char *request;
+    } cases[] = {
+        {"r2.fetch: {store: A, key: \"a/b c\"}",
+         "GET /cdn-cgi/local/r2/public/A/a%2Fb%20c HTTP/1.1\r\nHost: popsim\r\n\r\n"},
+        {"r2.purge: {store: A, key: a.png}",
+         "POST /client/v4/zones/A/purge_cache HTTP/1.1\r\nHost: popsim\r\nAuthorization: Bearer "
+         "secret\r\nContent-Type: application/json\r\nContent-Length: 59\r\n\r\n"
+         "{\"files\":[\"http://popsim/cdn-cgi/local/r2/public/A/a.png\"]}"},
+        {"r2.purge: {store: A, everything: true}",
+         "POST /client/v4/zones/A/purge_cache HTTP/1.1\r\nHost: popsim\r\nAuthorization: Bearer "
+         "secret\r\nContent-Type: application/json\r\nContent-Length: 25\r\n\r\n"
+         "{\"purge_everything\":true}"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture fixture = open_fixture(cases[i].operation);
+        struct ps_buf text = {0};
+        struct ps_buf request = {0};
+        struct ps_drawn drawn;
+        const struct ps_live_asked asked = {.token = ps_live_token(1, 1)};
+        ps_session_draw(&fixture.plan.sessions[0], &text, &drawn);
+        struct ps_cluster_state cs = {.cluster = fixture.scenario->cluster, .token = "secret"};
+        ps_live_request(&request, &cs, &drawn, &asked);
+        assert_string_equal(ps_buf_text(&request), cases[i].request);
+        ps_buf_fini(&text);
+        ps_buf_fini(&request);
+        close_fixture(&fixture);
+    }
+}
+
 /* ---- answers ---- */
+
+static struct ps_intern *texts; /* what ETags are put into */
+
+static int open_texts(void **state)
+{
+    (void)state;
+    texts = ps_intern_create();
+    return 0;
+}
+
+static int close_texts(void **state)
+{
+    (void)state;
+    ps_intern_destroy(texts);
+    return 0;
+}
+
+static struct ps_op object_answer(enum ps_op_kind kind, int status, const char *json,
+                                  const char *body, enum ps_status expected)
+{
+    struct ps_op op = {.kind = (uint8_t)kind};
+    struct ps_live_response response = {.status = status,
+                                        .told = true,
+                                        .eval_ns = 50,
+                                        .lsn = 4,
+                                        .boot = 2,
+                                        .metadata_size = strlen(json)};
+    ps_buf_append_text(&response.body, json);
+    ps_buf_append_text(&response.body, body);
+    assert_int_equal(ps_live_op_answer(&op, texts, &response, NULL), expected);
+    ps_buf_fini(&response.body);
+    return op;
+}
+
+static void assert_etag(const struct ps_op *op, const char *etag)
+{
+    assert_int_not_equal(op->etag, 0);
+    assert_true(ps_slice_eq(ps_intern_text(texts, op->etag - 1), ps_slice_of(etag)));
+}
+
+static void test_r2_answers(void **state)
+{
+    (void)state;
+    struct ps_op op =
+        object_answer(PS_OP_R2_GET, 200, "{\"etag\":\"e1\",\"name\":\"k\"}", "the body", PS_OK);
+    assert_true(op.found && op.lsn == 4 && op.eval_ns == 50 && op.boot == 2 && op.error == PS_OK);
+    assert_true(op.digest == ps_slice_hash(PS_LIT("the body")));
+    assert_etag(&op, "e1");
+    op = object_answer(PS_OP_R2_GET, 412, "{\"etag\":\"e2\"}", "", PS_OK); /* onlyIf */
+    assert_true(op.found && op.digest == 0 && op.error == PS_OK);
+    assert_etag(&op, "e2");
+    op = object_answer(PS_OP_R2_HEAD, 404, "", "", PS_OK);
+    assert_true(!op.found && op.lsn == 4 && op.etag == 0);
+    op = object_answer(PS_OP_R2_PUT, 200, "{\"etag\":\"e3\"}", "", PS_OK);
+    assert_etag(&op, "e3");
+    op = object_answer(PS_OP_R2_PUT, 412, "", "", PS_OK);
+    assert_true(op.error == PS_OK && op.etag == 0);
+    op = object_answer(PS_OP_R2_DELETE, 200, "", "", PS_OK);
+    assert_int_equal(op.lsn, 4);
+    op =
+        object_answer(PS_OP_R2_LIST, 200,
+                      "{\"objects\":[{\"name\":\"a\"}],\"delimitedPrefixes\":[\"b/\"]}", "", PS_OK);
+    assert_true(op.digest == ps_slice_hash((struct ps_slice){"a\0b/", 5}));
+    op = object_answer(PS_OP_R2_PUT, 429, "", "", PS_OK);
+    assert_int_equal(op.error, PS_RATE_LIMITED);
+    assert_int_equal(op.http_status, 429);
+    op = object_answer(PS_OP_R2_GET, 200, "{\"name\":\"k\"}", "", PS_CORRUPT);
+    assert_int_equal(op.error, PS_CORRUPT);
+    (void)object_answer(PS_OP_R2_LIST, 200, "[]", "", PS_CORRUPT);
+    (void)object_answer(PS_OP_R2_GET, 200, "", "no JSON", PS_CORRUPT);
+}
+
+static void test_public_answers(void **state)
+{
+    (void)state;
+    struct ps_op op = {.kind = PS_OP_R2_FETCH};
+    struct ps_live_response response = {.status = 200,
+                                        .told = true,
+                                        .lsn = 4,
+                                        .eval_ns = 50,
+                                        .etag = "\"e1\"",
+                                        .cache = "hit",
+                                        .dropped = true};
+    ps_buf_append_text(&response.body, "the body");
+    assert_int_equal(ps_live_op_answer(&op, texts, &response, NULL), PS_OK);
+    assert_true(op.found && op.dropped && op.cache == PS_R2_CACHE_HIT + 1);
+    assert_true(op.digest == ps_slice_hash(PS_LIT("the body")));
+    assert_etag(&op, "e1");
+    response.status = 404;
+    response.etag[0] = '\0';
+    op = (struct ps_op){.kind = PS_OP_R2_FETCH};
+    assert_int_equal(ps_live_op_answer(&op, texts, &response, NULL), PS_OK);
+    assert_true(!op.found && op.digest == 0 && op.etag == 0 && op.lsn == 4);
+    response.cache[0] = '\0';
+    assert_int_equal(ps_live_op_answer(&op, texts, &response, NULL), PS_CORRUPT);
+    op = (struct ps_op){.kind = PS_OP_R2_PURGE};
+    response = (struct ps_live_response){.status = 200, .body = response.body};
+    assert_int_equal(ps_live_op_answer(&op, texts, &response, NULL), PS_OK);
+    assert_int_equal(op.error, PS_OK);
+    response.status = 503;
+    assert_int_equal(ps_live_op_answer(&op, texts, &response, NULL), PS_OK);
+    assert_int_equal(op.error, PS_UNREACHABLE);
+    ps_buf_fini(&response.body);
+}
 
 static enum ps_status answer(struct ps_op *op, int status, bool told, const char *body)
 {
@@ -307,7 +477,7 @@ static enum ps_status answer(struct ps_op *op, int status, bool told, const char
                                         .refresh_ns = 60};
     struct ps_error err = {0};
     ps_buf_append_text(&response.body, body);
-    enum ps_status ret = ps_live_op_answer(op, &response, &err);
+    enum ps_status ret = ps_live_op_answer(op, texts, &response, &err);
     assert_int_equal(ret, err.status);
     ps_buf_fini(&response.body);
     return ret;
@@ -384,7 +554,7 @@ static enum ps_status d1_answer(struct ps_op *op, struct ps_live_response respon
     struct ps_error err = {0};
     *op = (struct ps_op){.kind = PS_OP_D1_QUERY};
     ps_buf_append_text(&response.body, body);
-    enum ps_status ret = ps_live_op_answer(op, &response, &err);
+    enum ps_status ret = ps_live_op_answer(op, texts, &response, &err);
     assert_int_equal(ret, err.status);
     ps_buf_fini(&response.body);
     return ret;
@@ -468,7 +638,7 @@ static void test_strange_answers(void **state)
     assert_int_equal(op.error, PS_CORRUPT);
     assert_int_equal(answer(&op, 302, false, ""), PS_CORRUPT);
     struct ps_live_response response = {.status = 200, .told = true, .boot = UINT64_C(1) << 32};
-    assert_int_equal(ps_live_op_answer(&op, &response, NULL), PS_CORRUPT);
+    assert_int_equal(ps_live_op_answer(&op, texts, &response, NULL), PS_CORRUPT);
 }
 
 static void test_state(void **state)
@@ -566,7 +736,8 @@ static void test_merge(void **state)
     put_line(&page, 5, RUN, 99, "k", "no operation of ours");
     struct ps_live_log log = {0};
     struct ps_error err = {0};
-    assert_int_equal(ps_live_log_take(&log, ps_buf_slice(&page), history->keys, &err), PS_OK);
+    assert_int_equal(
+        ps_live_log_take(&log, ps_buf_slice(&page), history->keys, history->requests, &err), PS_OK);
     assert_int_equal(log.count, 5);
     struct ps_live_lost lost = {0};
     ps_live_log_merge(&log, 0, RUN, history, &lost);
@@ -584,6 +755,91 @@ static void test_merge(void **state)
     assert_int_equal(history->foreign[1].lsn, 5);
     assert_int_equal(lost.count, 1);
     assert_int_equal(lost.id, 5);
+    ps_live_log_fini(&log);
+    ps_buf_fini(&page);
+    ps_history_destroy(history);
+}
+
+static void assert_etag_of(const struct ps_history *history, uint32_t text, const char *expected)
+{
+    assert_int_not_equal(text, 0);
+    assert_true(ps_slice_eq(ps_intern_text(history->requests, text - 1), ps_slice_of(expected)));
+}
+
+static void add_object(struct ps_history *history, uint64_t id, enum ps_op_kind kind,
+                       const char *key, uint64_t lsn)
+{
+    struct ps_op op = {.id = id,
+                       .kind = (uint8_t)kind,
+                       .key = ps_intern_put(history->keys, ps_slice_of(key)),
+                       .digest = ps_slice_hash(PS_LIT("v")),
+                       .lsn = lsn,
+                       .invoke_ns = id * 100,
+                       .eval_ns = lsn * 100,
+                       .complete_ns = id * 100 + 50};
+    ps_history_add(history, &op);
+}
+
+/* A bucket's records: of several keys, of a large body, of purges, which have no token, and of
+ * uploads, which are no version of any key. */
+static void test_merge_of_a_bucket(void **state)
+{
+    (void)state;
+    struct ps_history *history = ps_history_create();
+    add_object(history, 1, PS_OP_R2_PUT, "k", 1);
+    add_object(history, 2, PS_OP_R2_PUT, "large", 0);
+    add_object(history, 3, PS_OP_R2_DELETE, "never", 3); /* and k: that one was there */
+    add_object(history, 4, PS_OP_R2_PURGE, "k", 0);
+    add_object(history, 5, PS_OP_R2_PURGE, "k", 0); /* has no record */
+    add_object(history, 6, PS_OP_R2_PUT, "k", 0);   /* its condition did not hold */
+    history->ops[1].error = PS_TIMEOUT;
+    struct ps_buf page = {0};
+
+    static const struct {
+        uint64_t id;
+        const char *key, *value, *more;
+    } lines[] = {
+        {1, "k", "v", ",\"keys\":[\"k\"],\"etag\":\"e1\",\"cache_control\":\"no-store\""},
+        {2, "large", "a list of blobs", ",\"keys\":[\"large\"],\"etag\":\"e2\",\"large\":true"},
+        {3, "k", NULL, ",\"keys\":[\"k\"]"},
+        {99, "k", NULL, ",\"purge\":true"},
+        {99, "", NULL, ",\"none\":true"},
+        {99, "x", NULL, ",\"keys\":[\"x\",\"y\"]"},
+        {99, "z", "v", ",\"keys\":[\"z\"],\"etag\":\"e3\",\"cache_expiry_ms\":5"},
+    };
+
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        put_line(&page, i + 1, RUN, lines[i].id, lines[i].key, lines[i].value);
+        page.size -= 2; /* "}\n" */
+        ps_buf_printf(&page, "%s}\n", lines[i].more);
+    }
+    struct ps_live_log log = {0};
+    struct ps_live_lost lost = {0};
+    struct ps_error err = {0};
+    assert_int_equal(
+        ps_live_log_take(&log, ps_buf_slice(&page), history->keys, history->requests, &err), PS_OK);
+    ps_live_log_merge(&log, 0, RUN, history, &lost);
+    assert_etag_of(history, history->ops[0].etag, "e1");
+    assert_int_equal(history->ops[1].lsn, 2); /* its answer was lost */
+    assert_etag_of(history, history->ops[1].etag, "e2");
+    assert_int_equal(history->ops[3].lsn, 4);
+    assert_int_equal(history->ops[3].eval_ns, 400);
+    assert_int_equal(history->ops[4].lsn, 0);
+    assert_int_equal(lost.count, 1);
+    assert_int_equal(lost.id, 5);
+    assert_int_equal(history->foreign_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        const struct ps_foreign *it = &history->foreign[i];
+        assert_int_equal(it->none, it->lsn == 5);
+        if (it->lsn == 6) {
+            assert_etag_of(history, it->request,
+                           "{\"version\":1,\"method\":\"delete\",\"objects\":[\"x\",\"y\"]}");
+        } else if (it->lsn == 7) {
+            assert_etag_of(history, it->request,
+                           "{\"version\":1,\"method\":\"put\",\"object\":\"z\",\"httpFields\":{"
+                           "\"cacheExpiry\":5}}");
+        }
+    }
     ps_live_log_fini(&log);
     ps_buf_fini(&page);
     ps_history_destroy(history);
@@ -626,7 +882,8 @@ static void test_merge_of_a_database(void **state)
     history->cluster->epoch_unix_s = 5;
     history->ops[0].run_ns = 77;
     struct ps_live_log log = {0};
-    assert_int_equal(ps_live_log_take(&log, ps_buf_slice(&page), history->keys, NULL), PS_OK);
+    assert_int_equal(
+        ps_live_log_take(&log, ps_buf_slice(&page), history->keys, history->requests, NULL), PS_OK);
     struct ps_live_lost lost = {0};
     ps_live_log_merge(&log, 0, RUN, history, &lost);
     assert_true(history->ops[0].lsn == 1 && history->ops[0].wrote);
@@ -665,7 +922,9 @@ static void test_merge_differs(void **state)
         struct ps_buf page = {0};
         put_line(&page, 1, RUN, 1, "k", "v");
         struct ps_live_log log = {0};
-        assert_int_equal(ps_live_log_take(&log, ps_buf_slice(&page), history->keys, NULL), PS_OK);
+        assert_int_equal(
+            ps_live_log_take(&log, ps_buf_slice(&page), history->keys, history->requests, NULL),
+            PS_OK);
         struct ps_live_lost lost = {0};
         ps_live_log_merge(&log, 0, RUN, history, &lost);
         assert_int_equal(history->foreign_count, 1);
@@ -685,18 +944,20 @@ static void test_wrong_pages(void **state)
     struct ps_slice whole = ps_buf_slice(&page);
     for (size_t cut = 1; cut < whole.size; cut++) {
         struct ps_live_log log = {0};
-        assert_int_equal(ps_live_log_take(&log, (struct ps_slice){whole.data, cut}, keys, NULL),
-                         PS_CORRUPT);
+        assert_int_equal(
+            ps_live_log_take(&log, (struct ps_slice){whole.data, cut}, keys, texts, NULL),
+            PS_CORRUPT);
         assert_int_equal(log.count, 0);
         ps_live_log_fini(&log);
     }
     struct ps_live_log log = {0};
-    assert_int_equal(ps_live_log_take(&log, whole, keys, NULL), PS_OK);
-    assert_int_equal(ps_live_log_take(&log, whole, keys, NULL), PS_CORRUPT); /* LSN 1 again */
+    assert_int_equal(ps_live_log_take(&log, whole, keys, texts, NULL), PS_OK);
+    assert_int_equal(ps_live_log_take(&log, whole, keys, texts, NULL),
+                     PS_CORRUPT); /* LSN 1 again */
     page.size = 0;
     put_line(&page, 2, RUN, 2, "k", "v");
     put_line(&page, 4, RUN, 3, "k", "v");
-    assert_int_equal(ps_live_log_take(&log, ps_buf_slice(&page), keys, NULL),
+    assert_int_equal(ps_live_log_take(&log, ps_buf_slice(&page), keys, texts, NULL),
                      PS_CORRUPT); /* a gap */
     assert_int_equal(log.count, 2);
     ps_live_log_fini(&log);
@@ -752,9 +1013,14 @@ int main(void)
         cmocka_unit_test(test_state),
         cmocka_unit_test(test_metric),
         cmocka_unit_test(test_merge),
+        cmocka_unit_test(test_merge_of_a_bucket),
+        cmocka_unit_test(test_r2_requests),
+        cmocka_unit_test(test_public_requests),
+        cmocka_unit_test(test_r2_answers),
+        cmocka_unit_test(test_public_answers),
         cmocka_unit_test(test_merge_differs),
         cmocka_unit_test(test_wrong_pages),
         cmocka_unit_test(test_agenda),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_texts, close_texts);
 }
