@@ -30,16 +30,11 @@ static void free_request(void *pointer)
     struct ps_s3_request *request = pointer;
     ps_node_alarm_stop(request->node, &request->alarm);
     ps_s3_copying_destroy(request->copying);
-    if (request->download != NULL) {
-        ps_download_cancel(request->download);
-    }
-    if (request->upload != NULL) {
-        ps_upload_abort(request->upload);
-    }
+    ps_object_exchange_fini(&request->run);
     ps_object_call_fini(&request->object);
     ps_namespace_fini(&request->change);
     ps_s3_body_destroy(request->body);
-    ps_buf_fini(&request->bytes);
+    ps_buf_fini(&request->document);
     ps_buf_fini(&request->cors);
     ps_s3_call_fini(&request->call);
     free(request);
@@ -69,7 +64,7 @@ void ps_s3_complete(struct ps_s3_request *request)
     ps_exchange_complete(exchange);
 }
 
-void ps_s3_complete_failed(struct ps_s3_request *request, enum ps_status status)
+static void fill_failed(struct ps_s3_request *request, enum ps_status status)
 {
     struct ps_http_response *response = &request->exchange->response;
     if (status == PS_NOT_FOUND) {
@@ -78,229 +73,96 @@ void ps_s3_complete_failed(struct ps_s3_request *request, enum ps_status status)
         const struct ps_r2_error error = {.code = ps_r2_code_of(status)};
         ps_s3_answer_error(&request->call, &error, response);
     }
+}
+
+void ps_s3_complete_failed(struct ps_s3_request *request, enum ps_status status)
+{
+    fill_failed(request, status);
     ps_s3_complete(request);
 }
 
-/* ---- calls ---- */
+/* ---- a bucket's request ---- */
 
-static struct ps_s3_request *of_object(struct ps_object_call *call)
+static void fill_object(struct ps_s3_request *request)
 {
-    return call->context;
-}
-
-static void start_object(struct ps_s3_request *request, const struct ps_r2_request *what,
-                         void (*done)(struct ps_object_call *call))
-{
-    request->object.store = request->store;
-    request->object.request = what;
-    request->object.context = request;
-    request->object.done = done;
-    ps_object_call_start(&request->object);
-}
-
-static void on_page(struct ps_object_call *call)
-{
-    struct ps_s3_request *request = of_object(call);
-    struct ps_http_response *response = &request->exchange->response;
-    if (call->status != PS_OK) {
-        ps_s3_complete_failed(request, call->status);
-        return;
-    }
-    if (call->error.code != PS_R2_CODE_NONE) {
-        ps_s3_answer_error(&request->call, &call->error, response);
-    } else {
-        ps_s3_answer_page(&request->call, &call->page, response);
-    }
-    ps_s3_complete(request);
-}
-
-static void on_mutated(struct ps_object_call *call)
-{
-    struct ps_s3_request *request = of_object(call);
-    if (call->status != PS_OK) {
-        ps_s3_complete_failed(request, call->status);
-        return;
-    }
-    ps_s3_answer(&request->call, &call->answer, &request->exchange->response);
-    ps_s3_complete(request);
-}
-
-/* ---- objects are read ---- */
-
-static void answer_object(struct ps_s3_request *request)
-{
-    struct ps_object_call *call = &request->object;
+    const struct ps_object_call *call = &request->run.call;
     struct ps_http_response *response = &request->exchange->response;
     struct ps_r2_span span;
     bool hidden = !call->has_object && call->error.code != PS_R2_CODE_NO_SUCH_KEY;
     if (hidden) {
         ps_s3_answer_error(&request->call, &call->error, response);
-        return;
-    }
-    ps_s3_answer_object(&request->call, call->has_object ? &call->object : NULL, &span, response);
-    bool sends = call->request->op == PS_R2_GET && response->tail_size > 0;
-    if (sends && call->body.blob_count == 0) {
-        ps_buf_append(&response->body, call->body.bytes.data + span.offset, span.length);
-        response->tail_size = 0;
+    } else {
+        ps_s3_answer_object(&request->call, call->has_object ? &call->object : NULL, &span,
+                            response);
     }
 }
 
-static void start_get(struct ps_s3_request *request);
-
-static void on_begun(void *context, enum ps_status status, struct ps_tail *tail)
+static void fill(struct ps_object_exchange *run)
 {
-    struct ps_s3_request *request = context;
-    request->download = NULL;
-    if (status == PS_NOT_FOUND) {
-        ps_object_call_fini(&request->object); /* superseded meanwhile, and swept */
-        start_get(request);
-        return;
-    }
-    if (status != PS_OK) {
-        ps_s3_complete_failed(request, status);
-        return;
-    }
-    answer_object(request);
-    PS_ASSERT(request->exchange->response.tail_size == tail->size);
-    request->exchange->tail = *tail;
-    ps_s3_complete(request);
-}
-
-static void on_object(struct ps_object_call *call)
-{
-    struct ps_s3_request *request = of_object(call);
+    struct ps_s3_request *request = run->context;
+    const struct ps_object_call *call = &run->call;
+    struct ps_http_response *response = &request->exchange->response;
+    enum ps_s3_op op = request->call.op;
     if (call->status != PS_OK) {
-        ps_s3_complete_failed(request, call->status);
-        return;
+        fill_failed(request, call->status);
+    } else if (op == PS_S3_GET_OBJECT || op == PS_S3_HEAD_OBJECT) {
+        fill_object(request);
+    } else if (call->error.code != PS_R2_CODE_NONE) {
+        ps_s3_answer_error(&request->call, &call->error, response);
+    } else if (op >= PS_S3_LIST_OBJECTS && op <= PS_S3_LIST_PARTS) {
+        ps_s3_answer_page(&request->call, &call->page, response);
+    } else {
+        ps_s3_answer(&request->call, &call->answer, response);
     }
-    bool streams = call->request->op == PS_R2_GET && call->error.code == PS_R2_CODE_NONE &&
-                   call->body.blob_count > 0 && call->span.length > 0;
-    if (!streams) {
-        answer_object(request);
-        ps_s3_complete(request);
-        return;
-    }
-    size_t count;
-    struct ps_download_part *parts = ps_object_call_parts(call, &count);
-    struct ps_download *download =
-        ps_download_begin(request->store, parts, count, on_begun, request);
-    free(parts);
-    if (download != NULL) {
-        request->download = download;
-    }
+    add_cors(request);
 }
 
-static void start_get(struct ps_s3_request *request)
+static void prepare(struct ps_s3_request *request)
 {
-    start_object(request, &request->call.request, on_object);
+    struct ps_object_exchange *run = &request->run;
+    run->exchange = request->exchange;
+    run->request = &request->call.request;
+    run->sized = request->call.has_size;
+    run->size = request->call.size;
+    run->fill = fill;
+    run->context = request;
+    run->call.store = request->store;
 }
-
-/* ---- objects are written ---- */
 
 void ps_s3_run(struct ps_s3_request *request)
 {
-    struct ps_r2_error error = {.code = PS_R2_CODE_NONE};
-    if (!ps_r2_request_check(&request->call.request, &error)) {
-        ps_s3_answer_error(&request->call, &error, &request->exchange->response);
-        ps_s3_complete(request);
-        return;
-    }
-    start_object(request, &request->call.request, on_mutated);
+    prepare(request);
+    ps_object_exchange_run(&request->run);
 }
 
-/* The bytes are at home. */
-static void on_uploaded(void *context, const struct ps_blob_result *result)
-{
-    struct ps_s3_request *request = context;
-    request->upload = NULL;
-    if (result->status != PS_OK) {
-        ps_node_log(request->node, PS_LOG_WARN, "s3", "an upload failed: %s", result->text);
-        ps_s3_complete_failed(request, result->status);
-        return;
-    }
-    ps_s3_run(request);
-}
-
-static void on_drained(void *context)
-{
-    ps_exchange_resume(((const struct ps_s3_request *)context)->exchange);
-}
-
-static void begin_upload(struct ps_s3_request *request)
-{
-    const struct ps_blob_writer writer = {on_drained, on_uploaded, request};
-    struct ps_token id;
-    _Static_assert(sizeof id == sizeof request->blob.id, "an id is as large as a token");
-    ps_node_unique(request->node, &id);
-    memcpy(&request->blob.id, &id, sizeof id);
-    request->upload = ps_upload_begin(request->store, &request->blob.id, 0, request->call.has_size,
-                                      request->call.size, &writer);
-    (void)ps_upload_append(request->upload, ps_buf_slice(&request->bytes));
-    ps_buf_fini(&request->bytes);
-    request->bytes = (struct ps_buf){0};
-}
-
-static void take_data(struct ps_s3_request *request, struct ps_slice data)
-{
-    bool small =
-        request->call.op == PS_S3_PUT_OBJECT && request->bytes.size + data.size <= PS_R2_INLINE_MAX;
-    request->blob.size += data.size;
-    if (request->upload == NULL && small) {
-        ps_buf_append_slice(&request->bytes, data);
-        return;
-    }
-    if (request->upload == NULL) {
-        begin_upload(request);
-    }
-    if (!ps_upload_append(request->upload, data)) {
-        ps_exchange_hold(request->exchange);
-    }
-}
+/* ---- an object's bytes ---- */
 
 /* Refuse what has come; nothing of it stays. */
 static void refuse_body(struct ps_s3_request *request)
 {
-    if (request->upload != NULL) {
-        ps_upload_abort(request->upload);
-        request->upload = NULL;
-    }
-    ps_s3_complete(request);
+    add_cors(request);
+    ps_object_exchange_refuse(&request->run);
 }
 
 static void end_object(struct ps_s3_request *request)
 {
     struct ps_r2_request *what = &request->call.request;
-    struct ps_http_response *response = &request->exchange->response;
-    if (!ps_s3_body_finish(request->body, &what->declared, &what->computed, response)) {
+    if (ps_s3_body_finish(request->body, &what->declared, &what->computed,
+                          &request->exchange->response)) {
+        ps_object_exchange_end(&request->run);
+    } else {
         refuse_body(request);
-        return;
     }
-    if (request->upload == NULL && request->call.op == PS_S3_UPLOAD_PART) {
-        begin_upload(request); /* of nothing: a part is always a blob */
-    }
-    if (request->upload == NULL) {
-        what->body = (struct ps_r2_body){.bytes = ps_buf_slice(&request->bytes)};
-        ps_s3_run(request);
-        return;
-    }
-    what->body = (struct ps_r2_body){.blobs = &request->blob, .blob_count = 1};
-    struct ps_r2_error error = {.code = PS_R2_CODE_NONE};
-    if (!ps_r2_request_check(what, &error)) {
-        ps_s3_answer_error(&request->call, &error, response);
-        refuse_body(request);
-        return;
-    }
-    ps_upload_finish(request->upload);
 }
 
 static void take_bytes(struct ps_s3_request *request, struct ps_slice bytes)
 {
     struct ps_slice data;
     enum ps_s3_body_event event = PS_S3_BODY_DATA;
-    while (event == PS_S3_BODY_DATA) {
+    while (event == PS_S3_BODY_DATA && !request->exchange->complete) {
         event = ps_s3_body_feed(request->body, &bytes, &data);
         if (event == PS_S3_BODY_DATA) {
-            take_data(request, data);
+            ps_object_exchange_take(&request->run, data);
         }
     }
     if (event == PS_S3_BODY_REFUSED) {
@@ -320,10 +182,6 @@ static void run(struct ps_s3_request *request)
     enum ps_s3_op op = request->call.op;
     if (ps_s3_is_of_buckets(op)) {
         ps_s3_run_bucket(request);
-    } else if (op == PS_S3_GET_OBJECT || op == PS_S3_HEAD_OBJECT) {
-        start_get(request);
-    } else if (op >= PS_S3_LIST_OBJECTS && op <= PS_S3_LIST_PARTS) {
-        start_object(request, &request->call.request, on_page);
     } else if (op == PS_S3_UPLOAD_PART_COPY || op == PS_S3_COPY_OBJECT) {
         ps_s3_copy(request);
     } else {
@@ -334,14 +192,19 @@ static void run(struct ps_s3_request *request)
 static void on_bytes(struct ps_exchange *exchange, struct ps_slice bytes)
 {
     struct ps_s3_request *request = exchange->calls;
+    enum ps_s3_intake intake = request->call.intake;
     request->came += bytes.size;
-    if (request->came > request->call.body_max && request->call.intake != PS_S3_NO_BODY) {
+    if (intake != PS_S3_NO_BODY && request->came > request->call.body_max) {
         const struct ps_r2_error error = {.code = PS_R2_CODE_ENTITY_TOO_LARGE};
         ps_s3_answer_error(&request->call, &error, &exchange->response);
-        refuse_body(request);
-    } else if (request->call.intake == PS_S3_DOCUMENT) {
-        ps_buf_append_slice(&request->bytes, bytes);
-    } else if (request->call.intake == PS_S3_BYTES) {
+        if (intake == PS_S3_BYTES) {
+            refuse_body(request);
+        } else {
+            ps_s3_complete(request);
+        }
+    } else if (intake == PS_S3_DOCUMENT) {
+        ps_buf_append_slice(&request->document, bytes);
+    } else if (intake == PS_S3_BYTES) {
         take_bytes(request, bytes);
     }
 }
@@ -352,7 +215,7 @@ static void on_end(struct ps_exchange *exchange)
     if (request->call.intake == PS_S3_BYTES) {
         end_object(request);
     } else if (request->call.intake == PS_S3_DOCUMENT &&
-               !ps_s3_take_document(&request->call, ps_buf_slice(&request->bytes),
+               !ps_s3_take_document(&request->call, ps_buf_slice(&request->document),
                                     &exchange->response)) {
         ps_s3_complete(request);
     } else {
@@ -372,6 +235,7 @@ static void take_body(struct ps_s3_request *request)
     struct ps_exchange *exchange = request->exchange;
     if (request->call.intake == PS_S3_BYTES) {
         request->body = ps_s3_body_create(&request->call);
+        prepare(request);
     }
     exchange->sink = &sink;
     ps_exchange_resume(exchange);

@@ -11,6 +11,9 @@ enum { PARTS_OF_A_TURN = 4 };
 
 struct ps_s3_copying {
     struct ps_node_store *store; /* the source's */
+    struct ps_download *download;
+    struct ps_upload *upload;
+    struct ps_r2_blob blob;
     struct ps_object_call read;
     struct ps_r2_span span;
     struct ps_r2_request put; /* what it comes to: a PUT, or an UPLOAD_PART */
@@ -24,6 +27,12 @@ void ps_s3_copying_destroy(struct ps_s3_copying *copying)
 {
     if (copying == NULL) {
         return;
+    }
+    if (copying->download != NULL) {
+        ps_download_cancel(copying->download);
+    }
+    if (copying->upload != NULL) {
+        ps_upload_abort(copying->upload);
     }
     ps_tail_fini(&copying->tail);
     ps_object_call_fini(&copying->read);
@@ -91,21 +100,21 @@ static void on_uploaded(void *context, const struct ps_blob_result *result)
 {
     struct ps_s3_request *request = context;
     struct ps_s3_copying *copying = request->copying;
-    request->upload = NULL;
+    request->copying->upload = NULL;
     if (result->status != PS_OK) {
         ps_s3_complete_failed(request, result->status);
         return;
     }
-    request->blob.size = result->size;
-    copying->put.body = (struct ps_r2_body){.blobs = &request->blob, .blob_count = 1};
+    request->copying->blob.size = result->size;
+    copying->put.body = (struct ps_r2_body){.blobs = &request->copying->blob, .blob_count = 1};
     copying->put.computed = result->checksums;
     run(request);
 }
 
 static void break_off(struct ps_s3_request *request, enum ps_status status)
 {
-    ps_upload_abort(request->upload);
-    request->upload = NULL;
+    ps_upload_abort(request->copying->upload);
+    request->copying->upload = NULL;
     ps_s3_complete_failed(request, status);
 }
 
@@ -150,13 +159,14 @@ static void pump(struct ps_s3_request *request)
         state = tail->kind == PS_TAIL_FILES ? read_files(tail, &copying->part)
                                             : ps_tail_next(tail, &copying->part);
         if (state == PS_TAIL_READY) {
-            copying->full = !ps_upload_append(request->upload, ps_buf_slice(&copying->part));
+            copying->full =
+                !ps_upload_append(request->copying->upload, ps_buf_slice(&copying->part));
         }
     }
     if (state == PS_TAIL_BROKEN) {
         break_off(request, PS_UNREACHABLE);
     } else if (!ps_tail_left(tail)) {
-        ps_upload_finish(request->upload);
+        ps_upload_finish(request->copying->upload);
     } else if (state == PS_TAIL_READY && !copying->full) {
         ps_s3_later(request, pump); /* others first */
     }
@@ -165,7 +175,7 @@ static void pump(struct ps_s3_request *request)
 static void on_ready(void *reader)
 {
     struct ps_s3_request *request = reader;
-    if (request->upload != NULL && !request->copying->full) {
+    if (request->copying->upload != NULL && !request->copying->full) {
         ps_s3_later(request, pump);
     }
 }
@@ -184,9 +194,10 @@ static void begin_upload(struct ps_s3_request *request)
     const struct ps_blob_writer writer = {on_drained, on_uploaded, request};
     struct ps_token id;
     ps_node_unique(request->node, &id);
-    memcpy(&request->blob.id, &id, sizeof request->blob.id);
-    request->upload = ps_upload_begin(request->store, &request->blob.id, hashes_of(request), true,
-                                      request->copying->span.length, &writer);
+    memcpy(&request->copying->blob.id, &id, sizeof request->copying->blob.id);
+    request->copying->upload =
+        ps_upload_begin(request->store, &request->copying->blob.id, hashes_of(request), true,
+                        request->copying->span.length, &writer);
 }
 
 static void read_source(struct ps_s3_request *request);
@@ -195,7 +206,7 @@ static void on_begun(void *context, enum ps_status status, struct ps_tail *tail)
 {
     struct ps_s3_request *request = context;
     struct ps_s3_copying *copying = request->copying;
-    request->download = NULL;
+    request->copying->download = NULL;
     if (status == PS_NOT_FOUND) {
         ps_object_call_fini(&copying->read); /* superseded meanwhile, and swept */
         if (copying->put.op == PS_R2_PUT) {
@@ -229,7 +240,7 @@ static void copy_blobs(struct ps_s3_request *request)
         ps_download_begin(copying->store, parts, count, on_begun, request);
     free(parts);
     if (download != NULL) {
-        request->download = download;
+        request->copying->download = download;
     }
 }
 
@@ -246,8 +257,8 @@ static void copy_bytes(struct ps_s3_request *request)
         return;
     }
     begin_upload(request);
-    (void)ps_upload_append(request->upload, bytes);
-    ps_upload_finish(request->upload);
+    (void)ps_upload_append(request->copying->upload, bytes);
+    ps_upload_finish(request->copying->upload);
 }
 
 static void copy(struct ps_s3_request *request)

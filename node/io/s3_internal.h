@@ -7,7 +7,7 @@
 #define PS_NODE_IO_S3_INTERNAL_H
 
 #include "node/io/exchange.h"
-#include "node/io/objects.h"
+#include "node/io/object_exchange.h"
 #include "node/io/s3.h"
 #include "node/s3/body.h"
 #include "node/s3/error.h"
@@ -21,14 +21,12 @@ struct ps_s3_request {
     struct ps_s3_call call;
     struct ps_node_store *store; /* call.bucket; NULL: not found (yet) */
     /* Its body. */
-    struct ps_buf bytes;     /* a document, or a small object */
+    struct ps_buf document;
     struct ps_s3_body *body; /* of an object or part, as it comes */
     uint64_t came;
-    struct ps_upload *upload; /* where a larger one goes */
-    struct ps_r2_blob blob;   /* ... and what becomes of it */
     /* What it comes to. */
-    struct ps_object_call object;
-    struct ps_download *download;
+    struct ps_object_exchange run;
+    struct ps_object_call object; /* of buckets and copies */
     struct ps_s3_copying *copying;
     struct ps_namespace_call change;
     struct ps_read_call look; /* at what buckets there are, as of now */
@@ -52,7 +50,7 @@ void ps_s3_complete(struct ps_s3_request *request);
 void ps_s3_complete_failed(struct ps_s3_request *request, enum ps_status status);
 /** Go on with next(request) in a later turn: outside of a read of the map. */
 void ps_s3_later(struct ps_s3_request *request, void (*next)(struct ps_s3_request *request));
-/** The mutation call.request, on the bucket; its body is in it. Answers. */
+/** call.request, on the bucket. Answers. */
 void ps_s3_run(struct ps_s3_request *request);
 
 /* ---- s3_buckets.c ---- */
