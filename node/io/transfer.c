@@ -52,6 +52,12 @@ struct ps_upload {
     struct ps_blob_writer writer;
     struct ps_blob_write *write; /* at home */
     struct ps_peer_call *call;   /* elsewhere */
+    /* Elsewhere, of a known size: home takes the last byte for the end, so it goes with the finish.
+     * Else bytes would become a blob that are then given up. */
+    bool sized;
+    uint64_t left; /* bytes that have not been appended yet */
+    bool has_last;
+    char last;
     struct ps_buf answer;
     int http;
 };
@@ -161,6 +167,8 @@ struct ps_upload *ps_upload_begin(struct ps_node_store *store, const struct ps_r
                                             .bytes = on_upload_bytes,
                                             .done = on_upload_done,
                                             .context = upload};
+    upload->sized = sized;
+    upload->left = size;
     char query[32];
     char target[TARGET_SIZE];
     (void)snprintf(query, sizeof query, "?hashes=%u", hashes);
@@ -174,10 +182,24 @@ struct ps_upload *ps_upload_begin(struct ps_node_store *store, const struct ps_r
     return upload;
 }
 
+static struct ps_slice hold_last_back(struct ps_upload *upload, struct ps_slice bytes)
+{
+    PS_ASSERT(bytes.size <= upload->left);
+    upload->left -= bytes.size;
+    if (bytes.size > 0 && upload->left == 0) {
+        bytes.size--;
+        upload->last = bytes.data[bytes.size];
+        upload->has_last = true;
+    }
+    return bytes;
+}
+
 bool ps_upload_append(struct ps_upload *upload, struct ps_slice bytes)
 {
-    return upload->write != NULL ? ps_blob_append(upload->write, bytes)
-                                 : ps_peer_send(upload->call, bytes);
+    if (upload->write != NULL) {
+        return ps_blob_append(upload->write, bytes);
+    }
+    return ps_peer_send(upload->call, upload->sized ? hold_last_back(upload, bytes) : bytes);
 }
 
 void ps_upload_finish(struct ps_upload *upload)
@@ -185,6 +207,9 @@ void ps_upload_finish(struct ps_upload *upload)
     if (upload->write != NULL) {
         ps_blob_finish(upload->write);
     } else {
+        if (upload->has_last) {
+            (void)ps_peer_send(upload->call, (struct ps_slice){&upload->last, 1});
+        }
         ps_peer_finish(upload->call);
     }
 }

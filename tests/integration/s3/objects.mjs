@@ -1,11 +1,12 @@
 // Objects that are put at once.
 import { createHash, randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
-import { bytes, md5, patiently, pattern, refusal, refused, same, text } from "./check.mjs";
+import { bytes, files, md5, patiently, pattern, refusal, refused, same, text, until } from "./check.mjs";
 
 const etag = (data) => `"${md5(data).toString("hex")}"`;
 
-async function bodies({ s3 }, Bucket) {
+async function bodies(pop, Bucket) {
+  const { s3 } = pop;
   for (const size of [0, 1, 16384, 16385, 1_000_003, 8_388_608]) {
     const Body = pattern(size, size);
     const put = await s3.putObject({ Bucket, Key: `body/${size}`, Body });
@@ -17,6 +18,15 @@ async function bodies({ s3 }, Bucket) {
   const data = pattern(300_000, 5);
   await s3.putObject({ Bucket, Key: "streamed", Body: Readable.from([data.subarray(0, 7), data.subarray(7)]), ContentLength: data.length });
   same("a stream, in aws-chunked with a trailer", Buffer.compare(await bytes(s3.getObject({ Bucket, Key: "streamed" })), data), 0);
+  // All of the object is there long before the trailer: nothing counts before that one.
+  const before = await files(pop);
+  async function* slowly() {
+    yield data;
+    await until(async () => (await files(pop)) > before);
+    for (let i = 0; i < 10; i++) await s3.headObject({ Bucket, Key: "streamed" });
+  }
+  const put = await s3.putObject({ Bucket, Key: "slow trailer", Body: Readable.from(slowly()), ContentLength: data.length });
+  same("a trailer that comes late", [put.ETag, Buffer.compare(await bytes(s3.getObject({ Bucket, Key: "slow trailer" })), data)], [etag(data), 0]);
   same("Content-Encoding is without aws-chunked", (await s3.headObject({ Bucket, Key: "streamed" })).ContentEncoding, undefined);
 }
 
