@@ -6,7 +6,8 @@
 #include "node/http/api.h"
 #include "node/r2/cache.h"
 
-/** Begin of a public address; what follows is a bucket's name (the store's, its title or its id),
+/** Begin of a public address; what follows is a bucket's name (as S3's clients say it, its
+ *  title, the store's name or its id),
  *  "/", and the object's key, percent-encoded. Miniflare has the same. */
 #define PS_API_PUBLIC_PATH "/cdn-cgi/local/r2/public/"
 

@@ -278,9 +278,9 @@ static void version_of(const struct client *client, char ret[33])
 static struct ps_buf value_of_size(size_t size, char letter)
 {
     struct ps_buf value = {0};
-    ps_buf_reserve(&value, size + 1);
-    memset(value.data, letter, size);
-    value.size = size;
+    for (size_t i = 0; i < size; i++) {
+        ps_buf_append_char(&value, letter);
+    }
     return value;
 }
 
@@ -332,7 +332,7 @@ static uint64_t counter(const struct cluster *cluster, size_t pop, const char *n
     client_read(&client);
     const char *at = client.status == 200 ? strstr(client.body, line) : NULL;
     assert_non_null(at);
-    uint64_t value = strtoull(at + strlen(line), NULL, 10);
+    uint64_t value = at == NULL ? 0 : strtoull(at + strlen(line), NULL, 10);
     client_close(&client);
     return value;
 }

@@ -4,7 +4,7 @@
 // answer must fit its own headers.
 import { execFile } from "node:child_process";
 import { createHash, createHmac } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -191,6 +191,7 @@ async function answers(pops) {
   const head = await ask({}, "HEAD");
   same("HEAD", [...told(head), head.headers.get("content-length")], [200, "HIT", "", "10"]);
   same("POST", (await get(away, "dir/a%20b.css", { method: "POST" })).status, 405);
+  same("the bucket's name", (await get(away, "dir/a%20b.css", {}, "assets")).cache, "HIT");
   same("no such bucket", (await get(away, "x.css", {}, "NONE")).status, 404);
   same("no list", (await get(away, "")).status, 404);
 }
@@ -209,6 +210,51 @@ async function bodies(pops) {
   const head = await get(away, "big.bin", { method: "HEAD" });
   same("its head", [head.status, head.headers.get("content-length")], [200, String(one.length)]);
   same("at home", (await get(home, "big.bin")).bytes.equals(two), true);
+}
+
+// Files of superseded bodies go in time.
+async function sweeps(pops) {
+  const [home, away] = pops;
+  const files = async () => {
+    const all = await readdir(path.join(state, `pop-${home.pop}`, "blobs"), { recursive: true, withFileTypes: true });
+    return all.filter((one) => one.isFile()).map((one) => path.join(one.parentPath ?? one.path, one.name));
+  };
+  await put(home, "swept.bin", Buffer.alloc(100_000, "1"), LONG);
+  await get(away, "swept.bin");
+  await until("it is kept", async () => (await get(away, "swept.bin")).cache === "HIT");
+  const old = await files();
+  await put(home, "swept.bin", Buffer.alloc(100_000, "2"), LONG);
+  same("an old body", (await outdated(away, "swept.bin")).bytes[0], 0x31);
+  for (const one of old) await rm(one);
+  const head = await get(away, "swept.bin", { method: "HEAD" });
+  same("its head needs no body", [head.status, head.cache], [200, "HIT"]);
+  const got = await get(away, "swept.bin");
+  same("an old body that went", [got.status, got.cache, got.headers.get("popsim-dropped"), got.bytes[0]], [200, "MISS", "1", 0x32]);
+}
+
+// Home is dead, so nobody knows what it has done: what is here is given, and marked.
+async function deaths(pops) {
+  const [home, away] = pops;
+  await put(home, "late.css", "late", LONG);
+  await put(home, "died.css", "old", "max-age=1, stale-if-error=864000");
+  for (const key of ["late.css", "died.css"]) await get(away, key);
+  await until("it is kept", async () => (await get(away, "late.css")).cache === "HIT");
+  await get(away, "died.css"); // what the fetches found is known now
+  process.kill(home.pid, "SIGSTOP");
+  const late = await until("home is away", async () => {
+    const got = await get(away, "late.css");
+    return got.headers.has("popsim-late") ? got : null;
+  });
+  same("what is here", told(late), [200, "HIT", "late"]);
+  const stale = await until("its time is over", async () => {
+    const got = await get(away, "died.css");
+    return got.cache === "STALE" ? got : null;
+  });
+  same("what is stale", [stale.text, stale.headers.has("popsim-late")], ["old", true]);
+  same("what is not here", (await get(away, "cold.css")).status, 522);
+  process.kill(home.pid, "SIGCONT");
+  await until("home is back", async () => (await get(away, "cold.css")).status === 404);
+  same("nothing was lost", told(await get(away, "late.css")), [200, "HIT", "late"]);
 }
 
 async function purges(pops) {
@@ -275,7 +321,7 @@ await run(popsim, ["up", file, "--detach", "--quiet", ...options, "--port", "0",
 try {
   const first = await status();
   const pops = first.nodes.map((node) => ({ ...node, keys: first.s3, token: "test", bucket: "assets", every: "everything" }));
-  for (const part of [lifetimes, answers, bodies, purges, faults, restarts]) {
+  for (const part of [lifetimes, answers, bodies, sweeps, purges, faults, deaths, restarts]) {
     console.log(part.name);
     await part(pops);
   }
