@@ -1,5 +1,6 @@
 #include "node/r2/public.h"
 
+#include "replication/base/assert.h"
 #include "replication/base/hash.h"
 #include "replication/base/memory.h"
 
@@ -260,6 +261,7 @@ static const struct ps_r2_cache_entry *entry_of(const struct slot *slot)
 static void give(const struct slot *slot, const struct ps_r2_cache_decision *decision, ps_time_ns t,
                  struct ps_r2_public_view *ret)
 {
+    PS_ASSERT(slot != NULL && slot->resolved);
     ret->view = (struct ps_view){
         .kind = PS_VIEW_AS_OF, .cache = PS_CACHE_HIT, .at_ns = slot->as_of_ns, .ready_ns = t};
     ret->cached = true;
