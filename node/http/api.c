@@ -21,6 +21,7 @@ static const char V4[] = "/client/v4/";
 static const char ACCOUNTS[] = "/client/v4/accounts/";
 static const char KV[] = "/storage/kv/namespaces";
 static const char D1[] = "/d1/database";
+static const char R2[] = "/r2/buckets";
 
 void ps_api_rest_words(const struct ps_api_call *call, struct ps_kv_error *err)
 {
@@ -522,6 +523,11 @@ static void parse_rest(struct ps_api_parser *parser)
             parser, (struct ps_slice){below.data + sizeof D1 - 1, below.size - (sizeof D1 - 1)});
         return;
     }
+    if (at != NULL && ps_slice_starts(below, PS_LIT(R2))) {
+        ps_api_parse_r2_rest(
+            parser, (struct ps_slice){below.data + sizeof R2 - 1, below.size - (sizeof R2 - 1)});
+        return;
+    }
     if (at == NULL || !ps_slice_starts(below, PS_LIT(KV))) {
         fail_route(parser);
         return;
@@ -571,10 +577,29 @@ static bool is_file(const struct ps_http_request *head)
            !names_store(head);
 }
 
+/* PUT /client/v4/accounts/{account}/r2/buckets/{bucket}/objects/{key} */
+static bool is_object(const struct ps_http_request *head)
+{
+    struct ps_slice path = head->target;
+    if (head->method != PS_HTTP_PUT || !ps_slice_starts(path, PS_LIT(ACCOUNTS)) ||
+        ps_http_header(head, "popsim-store") != NULL || ps_http_header(head, "mf-url") != NULL) {
+        return false;
+    }
+    const char *end = path.data + path.size;
+    const char *account = path.data + sizeof ACCOUNTS - 1;
+    const char *at = memchr(account, '/', (size_t)(end - account));
+    struct ps_slice below = {at, at == NULL ? 0 : (size_t)(end - at)};
+    if (at == NULL || !ps_slice_starts(below, PS_LIT(R2))) {
+        return false;
+    }
+    return ps_api_is_r2_object(
+        (struct ps_slice){below.data + sizeof R2 - 1, below.size - (sizeof R2 - 1)});
+}
+
 struct ps_http_intake ps_api_intake(const struct ps_http_request *head)
 {
     const struct ps_slice target = head->target;
-    if (is_blob(head)) {
+    if (is_blob(head) || is_object(head)) {
         return (struct ps_http_intake){PS_API_BLOB_SIZE_MAX, true};
     }
     if (is_file(head)) {
@@ -692,4 +717,5 @@ void ps_api_call_fini(struct ps_api_call *call)
     json_decref(call->json);
     ps_buf_fini(&call->text);
     ps_buf_fini(&call->d1.dump);
+    ps_r2_condition_fini(&call->bucket.request.condition);
 }

@@ -7,6 +7,7 @@
 
 #include "node/http/http.h"
 #include "node/kv/kv.h"
+#include "node/r2/request.h"
 
 enum ps_api_kind {
     PS_API_ANSWERED,    /* the response is filled already (an error) */
@@ -30,7 +31,14 @@ enum ps_api_kind {
     PS_API_FILE,        /* the export or import file call->title, GET or PUT */
     PS_API_PUBLIC,      /* object call->title of bucket call->ns, by its cache; api_public.h */
     PS_API_PURGE,       /* call->purges; the same */
-    PS_API_CONTROL,     /* /popsim/..., path and query in call */
+    /* R2's REST API; answers: api_r2_rest.h */
+    PS_API_BUCKETS,       /* list them, as call->bucket says; ps_api_answer_buckets */
+    PS_API_BUCKET_GET,    /* bucket call->ns; ps_api_answer_bucket */
+    PS_API_BUCKET_CREATE, /* with call->title and bucket; ps_api_answer_bucket, or _bucket_change */
+    PS_API_BUCKET_UPDATE, /* bucket call->ns, with bucket.infrequent; the same */
+    PS_API_BUCKET_DELETE, /* if it is empty; ps_api_answer_bucket_change */
+    PS_API_OBJECT,        /* call->bucket.request on bucket call->ns; a PUT's body is streamed */
+    PS_API_CONTROL,       /* /popsim/..., path and query in call */
     PS_API_HEALTHZ,
     PS_API_METRICS
 };
@@ -47,7 +55,9 @@ struct ps_api_namespace {
     bool is_kv;
     bool is_d1;
     bool is_r2;
-    bool unreplicated; /* D1: no replica serves it */
+    bool unreplicated;  /* D1: no replica serves it */
+    bool infrequent;    /* R2: what is put without a storage class is InfrequentAccess */
+    const char *region; /* R2: home's ("weur") */
 };
 
 /** A value with more bytes is not copied into the answer to a get of one key: response->tail_size
@@ -90,6 +100,16 @@ struct ps_api_purge {
     struct ps_slice key;
 };
 
+/** What R2's REST routes are given. */
+struct ps_api_bucket_call {
+    char region[8];           /* create: "weur"; empty = none */
+    bool infrequent;          /* create, update: the default storage class */
+    struct ps_slice contains; /* list: only names with this in them; per_page and descending, too */
+    struct ps_slice after;    /* list: only names behind this */
+    struct ps_r2_request request; /* GET, HEAD, PUT (but for its body), DELETE, LIST */
+    struct ps_slice key;          /* what request.keys points to */
+};
+
 /** One parsed request. Zero it first. Slices borrow from the request and from the call. */
 struct ps_api_call {
     enum ps_api_kind kind;
@@ -110,13 +130,14 @@ struct ps_api_call {
     size_t per_page;
     bool order_by_id;
     bool descending;
-    struct ps_slice title; /* NS_CREATE, NS_RENAME; D1_LIST: only of that name, if not empty */
+    struct ps_slice title; /* NS_CREATE, NS_RENAME, ...; D1_LIST: only of that name, if not empty */
     unsigned d1_flags;     /* enum ps_query_flag */
     struct ps_api_d1_admin d1;
     struct ps_api_r2_binding r2;
     struct ps_slice session;     /* D1: the session's constraint or bookmark; empty = none */
     struct ps_api_purge *purges; /* PURGE; owned */
     size_t purge_count;
+    struct ps_api_bucket_call bucket;
     /* its own */
     struct ps_slice *keys;
     struct ps_buf text;

@@ -54,6 +54,11 @@ void ps_api_parse_d1_update(struct ps_api_parser *parser);
 /** Export and import of a database; false: `rest` is another route. */
 bool ps_api_parse_d1_transfer(struct ps_api_parser *parser, struct ps_slice rest);
 
+/** Below /r2/buckets. */
+void ps_api_parse_r2_rest(struct ps_api_parser *parser, struct ps_slice rest);
+/** Is it the path (no query) of an object in R2's REST API? */
+bool ps_api_is_r2_object(struct ps_slice path);
+
 /** Begin a REST answer: what follows is the result, and "}". */
 void ps_api_answer_begin(struct ps_http_response *response);
 /** An object of a public bucket. */

@@ -14,6 +14,8 @@
       "We encountered an internal error. Please try again.")                                       \
     X(UNAUTHORIZED, 10002, "Unauthorized", 401, "Unauthorized")                                    \
     X(ACCESS_DENIED, 10003, "AccessDenied", 403, "Access Denied")                                  \
+    X(BUCKET_EXISTS, 10004, "BucketAlreadyOwnedByYou", 409,                                        \
+      "The bucket you tried to create already exists, and you own it.")                            \
     X(INVALID_BUCKET_NAME, 10005, "InvalidBucketName", 400,                                        \
       "The specified bucket name is not valid.")                                                   \
     X(NO_SUCH_BUCKET, 10006, "NoSuchBucket", 404, "The specified bucket does not exist.")          \
