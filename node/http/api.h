@@ -37,8 +37,9 @@ enum ps_api_kind {
     PS_API_BUCKET_CREATE, /* with call->title and bucket; ps_api_answer_bucket, or _bucket_change */
     PS_API_BUCKET_UPDATE, /* bucket call->ns, with bucket.infrequent; the same */
     PS_API_BUCKET_DELETE, /* if it is empty; ps_api_answer_bucket_change */
-    PS_API_OBJECT,        /* call->bucket.request on bucket call->ns; a PUT's body is streamed */
-    PS_API_CONTROL,       /* /popsim/..., path and query in call */
+    PS_API_BUCKET_UNKNOWN, /* no such bucket is known; the response is filled */
+    PS_API_OBJECT,         /* call->bucket.request on bucket call->ns; a PUT's body is streamed */
+    PS_API_CONTROL,        /* /popsim/..., path and query in call */
     PS_API_HEALTHZ,
     PS_API_METRICS
 };

@@ -208,9 +208,11 @@ static void read_ssec(struct reader *reader, const json_t *root, struct ps_r2_ss
     memcpy(ret->key_md5, sums.bytes[PS_R2_MD5], sizeof ret->key_md5);
 }
 
-static void read_metadata(struct reader *reader, const json_t *root, struct ps_r2_metadata *ret)
+static void read_metadata(struct reader *reader, const json_t *root, struct ps_r2_request *request)
 {
+    struct ps_r2_metadata *ret = &request->meta;
     struct ps_slice storage_class = text(reader, root, "storageClass");
+    request->has_storage_class = storage_class.size > 0;
     read_http(reader, root, &ret->http);
     read_custom(reader, root, ret);
     if (ps_slice_eq(storage_class, PS_LIT("InfrequentAccess"))) {
@@ -365,7 +367,7 @@ static void read_members(struct reader *reader, const json_t *root)
     if (op == PS_R2_GET) {
         read_range(reader, root, &request->range);
     } else if (op == PS_R2_PUT || op == PS_R2_CREATE_UPLOAD) {
-        read_metadata(reader, root, &request->meta);
+        read_metadata(reader, root, request);
         read_digests(reader, root, &request->declared);
     } else if (op != PS_R2_HEAD) {
         read_upload_id(reader, root, &request->upload_id);

@@ -92,7 +92,8 @@ static bool read_hint(struct ps_api_parser *parser, struct ps_slice hint)
     bool known = hint.size == 0 || ps_slice_eq(hint, PS_LIT("auto"));
     for (size_t i = 0; i < sizeof hints / sizeof hints[0] && !known; i++) {
         if (ps_r2_bucket_name_eq(hint, ps_slice_of(hints[i]))) { /* of either case */
-            (void)snprintf(parser->call->bucket.region, sizeof parser->call->bucket.region, "%s", hints[i]);
+            (void)snprintf(parser->call->bucket.region, sizeof parser->call->bucket.region, "%s",
+                           hints[i]);
             known = true;
         }
     }
@@ -321,6 +322,7 @@ void ps_api_parse_r2_rest(struct ps_api_parser *parser, struct ps_slice rest)
     struct ps_slice below = cut_bucket(rest, &raw);
     if (!ps_api_decode(call, raw, false, &wanted) || !find_bucket(parser, wanted)) {
         fail(parser, PS_R2_CODE_NO_SUCH_BUCKET, "");
+        call->kind = PS_API_BUCKET_UNKNOWN;
     } else if (below.size == 0) {
         parse_bucket(parser);
     } else if (ps_slice_eq(below, PS_LIT("/objects"))) {
@@ -403,8 +405,9 @@ static bool is_asked_for(const struct ps_api_call *call, struct ps_slice name)
     const struct ps_api_bucket_call *bucket = &call->bucket;
     int order = ps_slice_cmp(name, bucket->after);
     bool behind = bucket->after.size == 0 || (call->descending ? order < 0 : order > 0);
-    return behind && (bucket->contains.size == 0 ||
-                      memmem(name.data, name.size, bucket->contains.data, bucket->contains.size) != NULL);
+    return behind &&
+           (bucket->contains.size == 0 ||
+            memmem(name.data, name.size, bucket->contains.data, bucket->contains.size) != NULL);
 }
 
 /* All that are asked for, in order; as many as there is room for in `ret`. */

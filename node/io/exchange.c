@@ -4,6 +4,7 @@
 #include "node/d1/pages.h"
 #include "node/http/api.h"
 #include "node/io/buckets.h"
+#include "node/io/buckets_rest.h"
 #include "node/io/conn.h"
 #include "node/io/databases.h"
 #include "node/io/execute.h"
@@ -344,6 +345,15 @@ void ps_exchange_start(struct ps_exchange *exchange)
     case PS_API_PUBLIC:
     case PS_API_PURGE:
         ps_public_start(exchange, &call->api);
+        return;
+    case PS_API_BUCKETS:
+    case PS_API_BUCKET_GET:
+    case PS_API_BUCKET_CREATE:
+    case PS_API_BUCKET_UPDATE:
+    case PS_API_BUCKET_DELETE:
+    case PS_API_BUCKET_UNKNOWN:
+    case PS_API_OBJECT:
+        ps_buckets_rest_start(exchange, &call->api);
         return;
     case PS_API_CONTROL:
     case PS_API_HEALTHZ:

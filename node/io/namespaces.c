@@ -13,14 +13,15 @@
  * means nothing once the bucket is dropped: ids are not given twice.
  *
  * Metadata is a text of words, "type=d1 profile=d1-replica home=fra created=1790000000
- * replication=disabled"; words that are not known here are passed over. A text without "=" is the
- * profile of a KV namespace, as versions before this one wrote it.
+ * replication=disabled class=InfrequentAccess"; words that are not known here are passed over. A
+ * text without "=" is the profile of a KV namespace, as versions before this one wrote it.
  *
  * Home takes one change at a time and holds it against what is there, so that no title is given
  * twice among stores of one type, whoever asks. Who asked is answered when the change is durable,
  * and done at its own PoP.
  */
 #include "node/io/server.h"
+#include "node/r2/bucket.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 #include "replication/world/profile.h"
@@ -92,20 +93,10 @@ static void set_title(struct ps_node_store *store, struct ps_slice title)
     store->title[title.size] = '\0';
 }
 
-static char bucket_byte(char c)
-{
-    return (char)(c == '_' ? '-' : c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-}
-
 bool ps_store_is_bucket(const struct ps_node_store *store, struct ps_slice name)
 {
-    struct ps_slice title = ps_slice_of(store->title);
-    bool same =
-        store->config->type == PS_STORE_R2 && ps_store_is_shown(store) && title.size == name.size;
-    for (size_t i = 0; same && i < name.size; i++) {
-        same = bucket_byte(title.data[i]) == bucket_byte(name.data[i]);
-    }
-    return same;
+    return store->config->type == PS_STORE_R2 && ps_store_is_shown(store) &&
+           ps_r2_bucket_name_eq(ps_slice_of(store->title), name);
 }
 
 void ps_namespace_setting(struct ps_node_store *store, const char *setting, struct ps_buf *ret)
@@ -134,6 +125,7 @@ struct told {
     uint16_t home;
     int64_t created_unix_s;
     bool unreplicated;
+    bool infrequent;
 };
 
 static bool read_type(struct ps_slice text, enum ps_store_type *ret)
@@ -183,6 +175,9 @@ static bool read_word(const struct ps_node *node, struct ps_slice name, struct p
     if (ps_slice_eq(name, PS_LIT("replication"))) {
         ret->unreplicated = ps_slice_eq(value, PS_LIT("disabled"));
     }
+    if (ps_slice_eq(name, PS_LIT("class"))) {
+        ret->infrequent = ps_slice_eq(value, PS_LIT("InfrequentAccess"));
+    }
     return true;
 }
 
@@ -223,6 +218,9 @@ static void write_told(const struct ps_node *node, const struct told *told, stru
     if (told->unreplicated) {
         ps_buf_printf(ret, "%sreplication=disabled", ret->size > 0 ? " " : "");
     }
+    if (told->infrequent) {
+        ps_buf_printf(ret, "%sclass=InfrequentAccess", ret->size > 0 ? " " : "");
+    }
 }
 
 /* What would be told of a store as it is. */
@@ -233,7 +231,8 @@ static struct told told_of(const struct ps_node_store *store)
                          .type = store->config->type,
                          .home = store->config->home,
                          .created_unix_s = store->created_unix_s,
-                         .unreplicated = store->unreplicated};
+                         .unreplicated = store->unreplicated,
+                         .infrequent = store->infrequent};
 }
 
 /* A store that is new here. */
@@ -284,6 +283,7 @@ static bool take_entry(void *context, struct ps_slice id, const struct ps_versio
     if (store != NULL) {
         store->named = true;
         store->unreplicated = told.unreplicated;
+        store->infrequent = told.infrequent;
         set_title(store, version->value);
     }
     return true;
@@ -595,7 +595,8 @@ static struct told told_of_new(const struct ps_namespace_call *call)
                          .type = call->type,
                          .home = home_of(&node->state.cluster, call->region),
                          .created_unix_s = ps_kv_unix_s(&node->state.cluster, ps_node_now(node)),
-                         .unreplicated = call->unreplicated};
+                         .unreplicated = call->unreplicated,
+                         .infrequent = call->infrequent};
 }
 
 static void draw_id(struct ps_namespace_call *call)
@@ -630,6 +631,7 @@ static bool fill_entry(struct ps_namespace_call *call, struct ps_entry *entry)
         told = told_of(store);
         told.unreplicated =
             call->op == PS_NAMESPACE_REPLICATION ? call->unreplicated : told.unreplicated;
+        told.infrequent = call->op == PS_NAMESPACE_CLASS ? call->infrequent : told.infrequent;
         ps_buf_append_text(&call->title_now, store->title); /* which may change meanwhile */
         entry->value =
             call->op == PS_NAMESPACE_RENAME ? call->title : ps_buf_slice(&call->title_now);

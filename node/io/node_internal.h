@@ -23,6 +23,7 @@
  *   control.c          /popsim/..., of it /popsim/blobs/... in blob_routes.c
  *   travel.c           Time Travel: bookmarks of instants, restores
  *   metrics.c          /metrics
+ *   buckets_rest.c     the REST API of R2: buckets, and objects
  *   databases.c        exports and imports of D1 databases that were begun here
  *   d1_files.c         ... home's part: between a database and a file
  *   house.c            sweeping and forgetting
@@ -89,6 +90,7 @@ struct ps_node_store {
     char title[PS_KV_TITLE_SIZE_MAX + 1];
     int64_t created_unix_s;
     bool unreplicated; /* D1, read_replication "disabled": its queries are all home's */
+    bool infrequent;   /* a bucket: what is put without a storage class is InfrequentAccess */
     bool hidden;       /* ours, not the user's */
     bool dropped;      /* takes no more requests */
     bool named;        /* ps_namespaces_changed: it is still there */
@@ -260,6 +262,7 @@ enum ps_namespace_op {
     PS_NAMESPACE_CREATE,
     PS_NAMESPACE_RENAME,
     PS_NAMESPACE_REPLICATION, /* set `unreplicated` */
+    PS_NAMESPACE_CLASS,       /* set `infrequent` */
     PS_NAMESPACE_SETTING,     /* keep `document` as the bucket's `setting`; empty: none */
     PS_NAMESPACE_DELETE
 };
@@ -274,6 +277,7 @@ struct ps_namespace_call {
     char region[8];      /* create: its home is the first PoP of that region, if there is one; else
                             the cluster's */
     bool unreplicated;   /* create, replication */
+    bool infrequent;     /* create, class */
     const char *setting; /* "cors", "lifecycle" */
     struct ps_slice document; /* lives until `done` */
     char id[33];              /* of the store; given by a create */
@@ -297,8 +301,7 @@ void ps_namespace_fini(struct ps_namespace_call *call);
 /** Append a setting of a bucket as this PoP has it; nothing when it has none. Not within a read of
  *  the map. */
 void ps_namespace_setting(struct ps_node_store *store, const char *setting, struct ps_buf *ret);
-/** A bucket's name in S3 is its title in lower case, with "-" for "_" ("ASSETS" is "assets"). Is it
- *  this one? `name` may be a title, too. */
+/** Is it a bucket of that name, or title (node/r2/bucket.h)? */
 bool ps_store_is_bucket(const struct ps_node_store *store, struct ps_slice name);
 
 /** Open all stores: the cluster's and those made since. At start. */

@@ -296,6 +296,18 @@ static void forward(struct ps_object_call *call, struct ps_slice bytes)
     send(call);
 }
 
+/* With the bucket's storage class where none is given. */
+static void encode(const struct ps_object_call *call, struct ps_buf *ret)
+{
+    struct ps_r2_request request = *call->request;
+    bool plain = !request.has_storage_class && call->store->infrequent &&
+                 (request.op == PS_R2_PUT || request.op == PS_R2_CREATE_UPLOAD);
+    if (plain) {
+        request.meta.storage_class = PS_R2_INFREQUENT;
+    }
+    ps_r2_request_encode(ret, &request);
+}
+
 static void start_mutation(struct ps_object_call *call)
 {
     static const struct ps_token none;
@@ -305,7 +317,7 @@ static void start_mutation(struct ps_object_call *call)
         ps_node_unique(store->node, &call->token);
     }
     call->invoke_ns = ps_node_now(store->node);
-    ps_r2_request_encode(&bytes, call->request);
+    encode(call, &bytes);
     if (store->objects != NULL) {
         call->waiter = ps_objects_submit(store->objects, &call->token, ps_buf_slice(&bytes), call);
     } else {

@@ -1,4 +1,5 @@
 #include "node/io/s3_internal.h"
+#include "node/r2/bucket.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -86,10 +87,7 @@ void ps_s3_find(struct ps_s3_request *request, struct ps_slice name, struct ps_n
 static struct ps_slice bucket_name(struct ps_buf *text, const struct ps_node_store *store)
 {
     size_t from = text->size;
-    for (const char *c = store->title; *c != '\0'; c++) {
-        bool upper = *c >= 'A' && *c <= 'Z';
-        ps_buf_append_char(text, (char)(*c == '_' ? '-' : upper ? *c - 'A' + 'a' : *c));
-    }
+    ps_r2_bucket_name_put(text, ps_slice_of(store->title));
     return (struct ps_slice){text->data + from, text->size - from};
 }
 
@@ -196,7 +194,7 @@ void ps_s3_make(struct ps_s3_request *request, struct ps_slice region,
 {
     struct ps_namespace_call *change = &request->change;
     request->on_made = next;
-    if (!ps_s3_bucket_name_valid(request->call.bucket)) {
+    if (!ps_r2_bucket_name_valid(request->call.bucket)) {
         request->make_status = PS_INVALID;
         next(request);
         return;

@@ -119,15 +119,17 @@ void ps_server_describe(struct ps_server *server)
             continue;
         }
         server->stores[count] = store;
-        server->namespaces[count++] =
-            (struct ps_api_namespace){.name = store->config->name,
-                                      .title = store->title,
-                                      .id = store->config->id,
-                                      .created_unix_s = store->created_unix_s,
-                                      .unreplicated = store->unreplicated,
-                                      .is_kv = store->config->type == PS_STORE_KV,
-                                      .is_d1 = store->config->type == PS_STORE_D1,
-                                      .is_r2 = store->config->type == PS_STORE_R2};
+        server->namespaces[count++] = (struct ps_api_namespace){
+            .name = store->config->name,
+            .title = store->title,
+            .id = store->config->id,
+            .created_unix_s = store->created_unix_s,
+            .unreplicated = store->unreplicated,
+            .is_kv = store->config->type == PS_STORE_KV,
+            .is_d1 = store->config->type == PS_STORE_D1,
+            .is_r2 = store->config->type == PS_STORE_R2,
+            .infrequent = store->infrequent,
+            .region = node->state.cluster.pops[store->config->home]->region};
     }
     server->api = (struct ps_api_config){.namespaces = server->namespaces,
                                          .namespace_count = count,

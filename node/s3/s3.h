@@ -150,8 +150,6 @@ void ps_s3_answer_buckets(const struct ps_s3_call *call, const struct ps_s3_buck
 /** The operations on a bucket; they are done. */
 void ps_s3_answer_bucket(const struct ps_s3_call *call, const struct ps_s3_bucket *bucket,
                          struct ps_http_response *response);
-/** Is it a name that a bucket may have? */
-bool ps_s3_bucket_name_valid(struct ps_slice name);
 
 /** GET and HEAD: conditions, SSE-C, range, headers. `object` NULL: there is none.
  * response->tail_size bytes of the object's body from ret->offset on are the answer's body; the

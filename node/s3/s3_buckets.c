@@ -9,22 +9,6 @@ static void begin(struct ps_http_response *response, const char *root)
     ps_s3_xml_root(&response->body, root);
 }
 
-bool ps_s3_bucket_name_valid(struct ps_slice name)
-{
-    if (name.size < 3 || name.size > 63) {
-        return false;
-    }
-    for (size_t i = 0; i < name.size; i++) {
-        char c = name.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        bool inside = i > 0 && i + 1 < name.size;
-        if (!letter && !(inside && c == '-')) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* ---- the account's ---- */
 
 static bool is_asked_for(const struct ps_s3_call *call, struct ps_slice after, struct ps_slice name)

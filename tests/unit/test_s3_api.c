@@ -1,5 +1,6 @@
 /* Requests as calls and results as answers: which errors R2 gives in which order, what operations
  * read from targets and headers, what clients get. */
+#include "node/r2/bucket.h"
 #include "node/s3/body.h"
 #include "node/s3/cors.h"
 #include "node/s3/error.h"
@@ -831,10 +832,10 @@ static void answers_buckets(void **state)
     static const char *const valid[] = {"abc", "a-1", "0ab"};
     static const char *const wrong[] = {"ab", "Abc", "-ab", "ab-", "a_b", "a.b", ""};
     for (size_t i = 0; i < 3; i++) {
-        assert_true(ps_s3_bucket_name_valid(ps_slice_of(valid[i])));
+        assert_true(ps_r2_bucket_name_valid(ps_slice_of(valid[i])));
     }
     for (size_t i = 0; i < 7; i++) {
-        assert_false(ps_s3_bucket_name_valid(ps_slice_of(wrong[i])));
+        assert_false(ps_r2_bucket_name_valid(ps_slice_of(wrong[i])));
     }
 }
 
