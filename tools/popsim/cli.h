@@ -30,6 +30,7 @@ int cmd_run(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_kv(int argc, char **argv);
 int cmd_d1(int argc, char **argv);
+int cmd_r2(int argc, char **argv);
 int cmd_fault(int argc, char **argv);
 int cmd_pops(int argc, char **argv);
 int cmd_profiles(int argc, char **argv);

@@ -86,19 +86,21 @@ void client_put_coded(struct ps_buf *buf, const char *text)
     }
 }
 
-static int print_refusal(const struct client *client, const struct http_reply *reply,
-                         const json_t *json)
+int client_refusal(const struct client *client, const struct http_reply *reply)
 {
+    json_t *json =
+        json_loadb(reply->body.size == 0 ? "" : reply->body.data, reply->body.size, 0, NULL);
     const json_t *first = json_array_get(json_object_get(json, "errors"), 0);
     const char *message = json_string_value(json_object_get(first, "message"));
     (void)fprintf(stderr, "popsim: %s: %s\n", client_code(client),
                   message == NULL ? reply->phrase : message);
+    json_decref(json);
     bool refused = reply->status >= 400 && reply->status < 500 && reply->status != 429;
     return refused ? CLI_BAD_INPUT : CLI_FAILED;
 }
 
-int client_rest(const struct client *client, const char *method, struct ps_slice target,
-                struct ps_slice body, json_t **ret)
+static int rest(const struct client *client, const char *method, struct ps_slice target,
+                struct ps_slice body, bool whole, json_t **ret)
 {
     const struct ps_cluster_state *state = client->state;
     struct ps_buf headers = {0};
@@ -120,11 +122,22 @@ int client_rest(const struct client *client, const char *method, struct ps_slice
     json_t *result = json_object_get(json, "result");
     int code = CLI_OK;
     if (reply.status == 200 && result != NULL) {
-        *ret = json_incref(result);
+        *ret = json_incref(whole ? json : result);
     } else {
-        code = print_refusal(client, &reply, json);
+        code = client_refusal(client, &reply);
     }
     json_decref(json);
     http_reply_fini(&reply);
     return code;
+}
+
+int client_rest(const struct client *client, const char *method, struct ps_slice target,
+                struct ps_slice body, json_t **ret)
+{
+    return rest(client, method, target, body, false, ret);
+}
+
+int client_rest_page(const struct client *client, struct ps_slice target, json_t **ret)
+{
+    return rest(client, "GET", target, (struct ps_slice){"", 0}, true, ret);
 }

@@ -49,5 +49,11 @@ void client_put_coded(struct ps_buf *buf, const char *text);
  *  exit code, having said why. */
 int client_rest(const struct client *client, const char *method, struct ps_slice target,
                 struct ps_slice body, json_t **ret);
+/** A GET of it whose answer has more than its result: *ret is all of it. */
+int client_rest_page(const struct client *client, struct ps_slice target, json_t **ret);
+
+struct http_reply;
+/** Print why a call of the REST API was refused. Returns an exit code. */
+int client_refusal(const struct client *client, const struct http_reply *reply);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -55,6 +56,9 @@ struct reader {
     bool head_request;
     FILE *file; /* where the body of a 200 goes; NULL: into the reply */
     bool file_failed;
+    const struct http_stream *stream; /* who is told of the file's progress; NULL: nobody */
+    uint64_t came;                    /* of the file */
+    uint64_t total;
 };
 
 static int take_phrase(llhttp_t *llhttp, const char *at, size_t size)
@@ -111,6 +115,7 @@ static int end_head(llhttp_t *llhttp)
     }
     reader->has_head = true;
     reader->reply->status = llhttp->status_code;
+    reader->total = (llhttp->flags & F_CONTENT_LENGTH) != 0 ? llhttp->content_length : 0;
     return reader->head_request ? 1 : 0; /* 1: no body follows */
 }
 
@@ -119,6 +124,10 @@ static int take_body(llhttp_t *llhttp, const char *at, size_t size)
     struct reader *reader = llhttp->data;
     if (reader->file != NULL && reader->reply->status == 200) {
         reader->file_failed = fwrite(at, 1, size, reader->file) != size;
+        reader->came += size;
+        if (reader->stream != NULL && reader->stream->progress != NULL) {
+            reader->stream->progress(reader->stream->context, reader->came, reader->total);
+        }
         return reader->file_failed ? HPE_USER : 0;
     }
     ps_buf_append(&reader->reply->body, at, size);
@@ -155,6 +164,7 @@ struct peer {
     uint16_t port;
     int fd;
     uint64_t deadline_ns;
+    uint64_t idle_ns; /* the deadline moves on by this whenever bytes have moved; 0: it stays */
 };
 
 static enum ps_status fail_with(const struct peer *peer, enum ps_status status, const char *what,
@@ -186,6 +196,13 @@ static enum ps_status wait_for(const struct peer *peer, short events, struct ps_
     }
 }
 
+static void moved(struct peer *peer)
+{
+    if (peer->idle_ns > 0) {
+        peer->deadline_ns = cli_monotonic_ns() + peer->idle_ns;
+    }
+}
+
 static enum ps_status dial(struct peer *peer, struct ps_error *err)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(peer->port)};
@@ -214,8 +231,10 @@ static enum ps_status dial(struct peer *peer, struct ps_error *err)
 }
 
 /* A node that refuses a request may stop reading it: what it says is then read all the same. */
-static enum ps_status send_all(const struct peer *peer, struct ps_slice bytes, struct ps_error *err)
+static enum ps_status send_all(struct peer *peer, struct ps_slice bytes, bool *ret_closed,
+                               struct ps_error *err)
 {
+    *ret_closed = false;
     while (bytes.size > 0) {
         ssize_t sent = send(peer->fd, bytes.data, bytes.size, MSG_NOSIGNAL);
         if (sent < 0 && errno == EAGAIN) {
@@ -224,15 +243,57 @@ static enum ps_status send_all(const struct peer *peer, struct ps_slice bytes, s
                 return status;
             }
         } else if (sent < 0 && errno != EINTR) {
-            return errno == EPIPE || errno == ECONNRESET ? PS_OK : fail_by_errno(peer, err);
+            *ret_closed = errno == EPIPE || errno == ECONNRESET;
+            return *ret_closed ? PS_OK : fail_by_errno(peer, err);
         } else if (sent > 0) {
             bytes = (struct ps_slice){bytes.data + sent, bytes.size - (size_t)sent};
+            moved(peer);
         }
     }
     return PS_OK;
 }
 
-static enum ps_status receive(const struct peer *peer, struct reader *reader, struct ps_error *err)
+/* A file's bytes, framed when their number was not told. */
+static enum ps_status send_file(struct peer *peer, const struct http_stream *stream,
+                                struct ps_error *err)
+{
+    enum { FRAME = 20 }; /* "10000\r\n" before, "\r\n" behind */
+
+    char *chunk = ps_calloc(1, READ_SIZE + FRAME);
+    char *data = chunk + FRAME - 2;
+    uint64_t done = 0;
+    bool closed = false;
+    enum ps_status status = PS_OK;
+    while (status == PS_OK && !closed) {
+        uint64_t left = stream->sized ? stream->size - done : READ_SIZE;
+        size_t wanted = left < READ_SIZE ? (size_t)left : READ_SIZE;
+        size_t got = wanted == 0 ? 0 : fread(data, 1, wanted, stream->from);
+        if (ferror(stream->from) != 0 || (stream->sized && got < wanted)) {
+            status = ps_fail(err, PS_IO, "the file cannot be read, or has become shorter");
+            break;
+        }
+        struct ps_slice bytes = {data, got};
+        if (!stream->sized) {
+            char size[FRAME - 2];
+            int length = snprintf(size, sizeof size, "%zx\r\n", got);
+            memcpy(data - length, size, (size_t)length);
+            memcpy(data + got, "\r\n", 2);
+            bytes = (struct ps_slice){data - length, (size_t)length + got + 2};
+        }
+        status = send_all(peer, bytes, &closed, err);
+        done += got;
+        if (stream->progress != NULL) {
+            stream->progress(stream->context, done, stream->sized ? stream->size : 0);
+        }
+        if (got == 0 || (stream->sized && done == stream->size)) {
+            break;
+        }
+    }
+    free(chunk);
+    return status;
+}
+
+static enum ps_status receive(struct peer *peer, struct reader *reader, struct ps_error *err)
 {
     char *chunk = ps_calloc(1, READ_SIZE);
     enum ps_status status = PS_OK;
@@ -248,6 +309,7 @@ static enum ps_status receive(const struct peer *peer, struct reader *reader, st
             status =
                 ended ? PS_OK : fail_with(peer, PS_UNREACHABLE, "the connection ended early", err);
         } else if (got > 0) {
+            moved(peer);
             llhttp_errno_t error = llhttp_execute(&reader->llhttp, chunk, (size_t)got);
             if (error != HPE_OK && error != HPE_PAUSED) {
                 status = fail_with(peer, PS_CORRUPT, "the answer is no HTTP", err);
@@ -263,6 +325,7 @@ struct question {
     struct ps_slice target;
     const char *headers;
     struct ps_slice body;
+    const struct http_stream *stream; /* NULL: `body` is the body */
 };
 
 static enum ps_status call(struct peer *peer, const struct question *question,
@@ -272,13 +335,22 @@ static enum ps_status call(struct peer *peer, const struct question *question,
     ps_buf_printf(&head, "%s %.*s HTTP/1.1\r\nHost: %s:%u\r\nConnection: close\r\n%s",
                   question->method, (int)question->target.size, question->target.data,
                   peer->address, peer->port, question->headers);
-    ps_buf_printf(&head, "Content-Length: %zu\r\n\r\n", question->body.size);
+    const struct http_stream *stream = question->stream;
+    bool streams = stream != NULL && stream->from != NULL;
+    bool closed = false;
+    if (streams && !stream->sized) {
+        ps_buf_append_text(&head, "Transfer-Encoding: chunked\r\n\r\n");
+    } else {
+        ps_buf_printf(&head, "Content-Length: %" PRIu64 "\r\n\r\n",
+                      streams ? stream->size : (uint64_t)question->body.size);
+    }
     enum ps_status status = dial(peer, err);
     if (status == PS_OK) {
-        status = send_all(peer, ps_buf_slice(&head), err);
+        status = send_all(peer, ps_buf_slice(&head), &closed, err);
     }
-    if (status == PS_OK) {
-        status = send_all(peer, question->body, err);
+    if (status == PS_OK && !closed) {
+        status =
+            streams ? send_file(peer, stream, err) : send_all(peer, question->body, &closed, err);
     }
     if (status == PS_OK) {
         status = receive(peer, reader, err);
@@ -309,10 +381,26 @@ enum ps_status http_call(const char *address, uint16_t port, const char *method,
                          uint64_t limit_ms, struct http_reply *ret, struct ps_error *err)
 {
     struct peer peer = peer_of(address, port, limit_ms);
-    const struct question question = {method, target, headers, body};
+    const struct question question = {method, target, headers, body, NULL};
     struct reader reader;
     *ret = (struct http_reply){0};
     reader_init(&reader, ret, method);
+    return call(&peer, &question, &reader, err);
+}
+
+enum ps_status http_pass(const char *address, uint16_t port, const char *method,
+                         struct ps_slice target, const char *headers,
+                         const struct http_stream *stream, struct http_reply *ret,
+                         struct ps_error *err)
+{
+    struct peer peer = peer_of(address, port, HTTP_LIMIT_MS);
+    const struct question question = {method, target, headers, {"", 0}, stream};
+    struct reader reader;
+    peer.idle_ns = (uint64_t)HTTP_LIMIT_MS * NS_PER_MS;
+    *ret = (struct http_reply){0};
+    reader_init(&reader, ret, method);
+    reader.file = stream->into;
+    reader.stream = stream->into == NULL ? NULL : stream;
     return call(&peer, &question, &reader, err);
 }
 
@@ -320,7 +408,7 @@ enum ps_status http_download(const char *address, uint16_t port, struct ps_slice
                              uint64_t limit_ms, struct http_reply *ret, struct ps_error *err)
 {
     struct peer peer = peer_of(address, port, limit_ms);
-    const struct question question = {"GET", target, "", {"", 0}};
+    const struct question question = {"GET", target, "", {"", 0}, NULL};
     struct reader reader;
     *ret = (struct http_reply){0};
     reader_init(&reader, ret, "GET");

@@ -27,6 +27,24 @@ PS_MUST_CHECK enum ps_status http_call(const char *address, uint16_t port, const
                                        struct ps_slice body, uint64_t limit_ms,
                                        struct http_reply *ret, struct ps_error *err);
 
+/** Bodies of any size, which pass through a file on their way. */
+struct http_stream {
+    FILE *from; /* the request's body; NULL: it has none */
+    bool sized; /* `from` has exactly `size` bytes; else it goes out until its end, chunked */
+    uint64_t size;
+    FILE *into; /* the body of a 200; NULL: into the reply, as all others are */
+    /** So many bytes have gone, or come, of `total` (0: not known). NULL: nobody wants to know. */
+    void (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context;
+};
+
+/** As http_call with such bodies. It is given up when nothing moves for HTTP_LIMIT_MS. Errors: as
+ *  http_call; PS_IO (a file). */
+PS_MUST_CHECK enum ps_status http_pass(const char *address, uint16_t port, const char *method,
+                                       struct ps_slice target, const char *headers,
+                                       const struct http_stream *stream, struct http_reply *ret,
+                                       struct ps_error *err);
+
 /** GET `target` into `file`, of any size; what is no 200 is in *ret. Errors: as http_call; PS_IO
  * (the file). */
 PS_MUST_CHECK enum ps_status http_download(const char *address, uint16_t port,

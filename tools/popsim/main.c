@@ -13,6 +13,7 @@ const struct cli_command cli_commands[] = {
     {"down", "Stop the cluster", cmd_down, false},
     {"kv", "Put, get, delete and list keys of a KV store at a PoP", cmd_kv, false},
     {"d1", "Run SQL on a D1 database at a PoP, migrations, Time Travel", cmd_d1, false},
+    {"r2", "Make buckets, put, get, delete and list objects at a PoP", cmd_r2, false},
     {"fault", "Cut, heal, slow or crash a PoP of the running cluster", cmd_fault, false},
     {"run", "Replay a scenario, virtually or against live nodes, and measure it", cmd_run, false},
     {"verify", "Compute again what every read of a history had to return", cmd_verify, false},
@@ -29,7 +30,7 @@ const struct cli_command cli_commands[] = {
 static int print_help(FILE *out)
 {
     (void)fputs("Usage: popsim COMMAND [OPTION...]\n"
-                "Edge storage (Workers KV, D1) on one machine, as stale as in production.\n\n",
+                "Edge storage (Workers KV, D1, R2) on one machine, as stale as in production.\n\n",
                 out);
     for (const struct cli_command *command = cli_commands; command->name != NULL; command++) {
         if (!command->hidden) {
