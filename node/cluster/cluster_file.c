@@ -152,6 +152,9 @@ void ps_cluster_encode(struct ps_buf *buf, const struct ps_cluster *cluster)
     put_u64(buf, "latency_scale_milli", cluster->latency_scale_milli);
     put_text(buf, "durability", durability_names[cluster->durability]);
     put_double(buf, "route_factor", cluster->route_factor);
+    if (cluster->no_write_limit) {
+        put_bool(buf, "no_write_limit", true);
+    }
     put_key(buf, "pops");
     ps_buf_append_char(buf, '[');
     for (size_t i = 0; i < cluster->pop_count; i++) {
@@ -382,6 +385,8 @@ static void get_cluster(struct ps_json_reader *reader, const json_t *json,
     if (!(cluster->route_factor >= 1 && cluster->route_factor <= 100)) {
         ps_json_read_fail(reader, "route_factor", "a number from 1 to 100 is expected");
     }
+    cluster->no_write_limit = json_object_get(json, "no_write_limit") != NULL &&
+                              ps_json_read_bool(reader, json, "no_write_limit");
     get_pops(reader, json, cluster);
     if (reader->status == PS_OK) {
         cluster->home = (uint16_t)ps_json_read_u64(reader, json, "home", cluster->pop_count - 1);

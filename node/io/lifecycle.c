@@ -21,6 +21,12 @@ struct ps_lifecycle {
     struct ps_slice keys[PS_R2_DELETE_MAX];
     size_t expired;
     size_t aborted;
+    unsigned round; /* 0: it looks for old uploads */
+    struct ps_r2_id old[PS_LIFECYCLE_OLD_MAX];
+    size_t old_sizes[PS_LIFECYCLE_OLD_MAX]; /* of their keys, */
+    struct ps_buf old_keys;                 /* which are here, one after the other */
+    size_t old_count;
+    size_t old_key; /* where the key of old[at] begins */
 };
 
 static void wait(struct ps_lifecycle *lifecycle, uint64_t wait_ns,
@@ -43,6 +49,9 @@ static void end(struct ps_lifecycle *lifecycle)
     }
     ps_s3_lifecycle_fini(&lifecycle->rules);
     lifecycle->rules = (struct ps_s3_lifecycle){.count = 0};
+    bool more = lifecycle->old_count == PS_LIFECYCLE_OLD_MAX;
+    lifecycle->round = more ? 0 : (lifecycle->round + 1) % PS_LIFECYCLE_OLD_ROUNDS;
+    lifecycle->old_count = 0;
     wait(lifecycle, PS_LIFECYCLE_EVERY_S * PS_SECOND, begin);
 }
 
@@ -60,17 +69,25 @@ static void on_called(struct ps_object_call *call)
     wait(lifecycle, 0, lifecycle->next);
 }
 
+/* One that is new. */
+static void start_call(struct ps_lifecycle *lifecycle, struct ps_object_call *call,
+                       const struct ps_r2_request *request,
+                       void (*next)(struct ps_lifecycle *lifecycle))
+{
+    call->request = request;
+    call->fresh = true;
+    call->context = lifecycle;
+    call->done = on_called;
+    lifecycle->next = next;
+    ps_object_call_start(call);
+}
+
 static void start(struct ps_lifecycle *lifecycle, struct ps_object_call *call,
                   const struct ps_r2_request *request, void (*next)(struct ps_lifecycle *lifecycle))
 {
     ps_object_call_fini(call);
-    *call = (struct ps_object_call){.store = lifecycle->store,
-                                    .request = request,
-                                    .fresh = true,
-                                    .context = lifecycle,
-                                    .done = on_called};
-    lifecycle->next = next;
-    ps_object_call_start(call);
+    *call = (struct ps_object_call){.store = lifecycle->store};
+    start_call(lifecycle, call, request, next);
 }
 
 static bool failed(struct ps_lifecycle *lifecycle, const struct ps_object_call *call)
@@ -212,21 +229,89 @@ static void look_at_uploads(struct ps_lifecycle *lifecycle)
 
 /* ---- rounds ---- */
 
-static void begin(struct ps_lifecycle *lifecycle)
+static void follow_rules(struct ps_lifecycle *lifecycle)
 {
     struct ps_buf document = {0};
     ps_namespace_setting(lifecycle->store, "lifecycle", &document);
     bool has = document.size > 0 &&
                ps_s3_lifecycle_read(ps_buf_slice(&document), &lifecycle->rules) == PS_OK;
     ps_buf_fini(&document);
-    lifecycle->expired = 0;
-    lifecycle->aborted = 0;
     lifecycle->after.size = 0;
     if (has) {
         look_at_objects(lifecycle);
     } else {
         end(lifecycle);
     }
+}
+
+static void take_old(void *context, const struct ps_r2_upload *upload)
+{
+    struct ps_lifecycle *lifecycle = context;
+    if (lifecycle->old_count < PS_LIFECYCLE_OLD_MAX) {
+        lifecycle->old[lifecycle->old_count] = upload->id;
+        lifecycle->old_sizes[lifecycle->old_count++] = upload->key.size;
+        ps_buf_append_slice(&lifecycle->old_keys, upload->key);
+    }
+}
+
+static void find_old(struct ps_lifecycle *lifecycle)
+{
+    const struct ps_node_store *store = lifecycle->store;
+    lifecycle->old_keys.size = 0;
+    lifecycle->old_count = 0;
+    if (ps_map_read_begin(store->node->map) != PS_OK) {
+        return;
+    }
+    enum ps_status status =
+        ps_r2_list_old_uploads(store->node->map, store->map_store, &store->node->state.cluster,
+                               now_unix_ms(lifecycle), take_old, lifecycle);
+    ps_map_read_end(store->node->map);
+    if (status != PS_OK) {
+        ps_node_log(store->node, PS_LOG_WARN, "s3", "%s: its old uploads: %s", store->title,
+                    ps_status_text(status));
+    }
+}
+
+static void abort_next_old(struct ps_lifecycle *lifecycle);
+
+static void on_old_aborted(struct ps_lifecycle *lifecycle)
+{
+    if (!failed(lifecycle, &lifecycle->call)) {
+        lifecycle->aborted++;
+        abort_next_old(lifecycle);
+    }
+}
+
+/* With a token that is the upload's own: however often it is tried, it is one abort. */
+static void abort_next_old(struct ps_lifecycle *lifecycle)
+{
+    if (lifecycle->at == lifecycle->old_count) {
+        follow_rules(lifecycle);
+        return;
+    }
+    const struct ps_r2_id *id = &lifecycle->old[lifecycle->at];
+    struct ps_slice key = {lifecycle->old_keys.data + lifecycle->old_key,
+                           lifecycle->old_sizes[lifecycle->at]};
+    lifecycle->at++;
+    lifecycle->old_key += key.size;
+    lifecycle->change = (struct ps_r2_request){.op = PS_R2_ABORT, .key = key, .upload_id = *id};
+    _Static_assert(sizeof lifecycle->call.token == sizeof *id, "an id is as large as a token");
+    ps_object_call_fini(&lifecycle->call);
+    lifecycle->call = (struct ps_object_call){.store = lifecycle->store};
+    memcpy(&lifecycle->call.token, id, sizeof *id);
+    start_call(lifecycle, &lifecycle->call, &lifecycle->change, on_old_aborted);
+}
+
+static void begin(struct ps_lifecycle *lifecycle)
+{
+    lifecycle->expired = 0;
+    lifecycle->aborted = 0;
+    lifecycle->at = 0;
+    lifecycle->old_key = 0;
+    if (lifecycle->round == 0) {
+        find_old(lifecycle);
+    }
+    abort_next_old(lifecycle);
 }
 
 static void on_alarm(struct ps_alarm *alarm)
@@ -257,5 +342,6 @@ void ps_lifecycle_destroy(struct ps_lifecycle *lifecycle)
     ps_s3_lifecycle_fini(&lifecycle->rules);
     ps_buf_fini(&lifecycle->after);
     ps_buf_fini(&lifecycle->after_upload);
+    ps_buf_fini(&lifecycle->old_keys);
     free(lifecycle);
 }

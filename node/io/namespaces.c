@@ -244,6 +244,9 @@ static struct ps_node_store *make(struct ps_node *node, struct ps_slice id, cons
     memcpy(config->id, id.data, id.size);
     (void)snprintf(config->profile, sizeof config->profile, "%s", told->profile->name);
     told->profile->fill(&config->policy, &config->kv);
+    if (node->state.cluster.no_write_limit) {
+        config->kv.write_interval_ns = 0;
+    }
     struct ps_node_store *store = ps_store_create(node, config);
     store->own = config;
     store->created_unix_s = told->created_unix_s;

@@ -13,7 +13,7 @@ enum ps_latency { PS_LATENCY_PROFILE, PS_LATENCY_NONE, PS_LATENCY_SCALE };
 
 enum ps_durability { PS_DURABILITY_SYNC, PS_DURABILITY_RELAXED };
 
-/** KV's write limit; other stores ignore it. */
+/** The write limit of KV and R2; databases ignore it. */
 struct ps_kv_limits {
     ps_dur_ns write_interval_ns; /* least time between two puts of one key; 0 = no limit */
 };
@@ -37,7 +37,8 @@ struct ps_cluster {
     enum ps_latency latency;
     uint32_t latency_scale_milli; /* for PS_LATENCY_SCALE */
     enum ps_durability durability;
-    double route_factor;        /* see ps_pop_round_trip */
+    bool no_write_limit; /* live: none of its stores has one, also those that are made later */
+    double route_factor; /* see ps_pop_round_trip */
     const struct ps_pop **pops; /* owned array of catalogue entries, in the order given */
     size_t pop_count;
     struct ps_store *stores; /* owned */

@@ -52,7 +52,7 @@ static void fill_d1_replica(struct ps_policy *policy, struct ps_kv_limits *kv)
 static void fill_r2(struct ps_policy *policy, struct ps_kv_limits *kv)
 {
     *policy = (struct ps_policy){.kind = PS_POLICY_STRONG, .timeout_ns = TIMEOUT};
-    *kv = (struct ps_kv_limits){0};
+    *kv = (struct ps_kv_limits){.write_interval_ns = PS_SECOND};
 }
 
 static void fill_none(struct ps_policy *policy, struct ps_kv_limits *kv)
@@ -93,7 +93,10 @@ static const struct ps_profile profiles[] = {
      "lognormal with p50 100 ms and p99 1 s: assumption, no figures are published",
      fill_d1_replica},
     {"r2", "kv r2", "Strong consistency: each read goes to home",
-     "R2 is strongly consistent: developers.cloudflare.com/r2/reference/consistency/", fill_r2},
+     "R2 is strongly consistent: developers.cloudflare.com/r2/reference/consistency/\n"
+     "one write a second to a key, else 429: /r2/platform/limits/; that its deletes do not count: "
+     "assumption",
+     fill_r2},
     {"none", "kv d1 r2", "No delay: what local emulators do", "by definition", fill_none},
 };
 

@@ -29,6 +29,7 @@ enum {
     OPTION_SEED,
     OPTION_LATENCY,
     OPTION_DURABILITY,
+    OPTION_WRITE_LIMIT,
     OPTION_PORT,
     OPTION_S3_PORT,
     OPTION_BIND,
@@ -51,6 +52,7 @@ struct up_options {
     const char *seed;
     const char *latency;
     const char *durability;
+    const char *write_limit;
     const char *state;
     const char *bind;
     const char *token;
@@ -98,6 +100,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
         break;
     case OPTION_DURABILITY:
         options->durability = argument;
+        break;
+    case OPTION_WRITE_LIMIT:
+        options->write_limit = argument;
         break;
     case OPTION_PORT:
         options->port = parse_port(argument);
@@ -154,6 +159,8 @@ static const struct argp_option argp_options[] = {
     {"seed", OPTION_SEED, "N", 0, "Seed of all delays (default 1)", 0},
     {"latency", OPTION_LATENCY, "profile|none|X", 0, "Emulated latency of answers", 0},
     {"durability", OPTION_DURABILITY, "sync|relaxed", 0, "fsync before a write is acknowledged", 0},
+    {"write-limit", OPTION_WRITE_LIMIT, "on|off", 0,
+     "Whether a key can be put once a second only (default on)", 0},
     {"port", OPTION_PORT, "N", 0, "First API port (default 8700); 0 takes free ones", 0},
     {"s3-port", OPTION_S3_PORT, "N", 0,
      "First S3 port (default: 100 above the first API port); 0 takes free ones", 0},
@@ -202,6 +209,20 @@ static enum ps_status running_options(const struct up_options *options, struct p
     return status;
 }
 
+static enum ps_status limit_writes(const struct up_options *options, struct ps_cluster *cluster,
+                                   struct ps_error *err)
+{
+    cluster->no_write_limit = strcmp(options->write_limit, "off") == 0;
+    if (!cluster->no_write_limit && strcmp(options->write_limit, "on") != 0) {
+        return ps_fail(err, PS_INVALID, "--write-limit %s: on or off is expected",
+                       options->write_limit);
+    }
+    for (size_t i = 0; i < cluster->store_count && cluster->no_write_limit; i++) {
+        cluster->stores[i].kv.write_interval_ns = 0;
+    }
+    return PS_OK;
+}
+
 /* What the command line asks for. */
 static enum ps_status cluster_of(const struct up_options *options, struct ps_cluster *cluster,
                                  struct ps_error *err)
@@ -241,6 +262,9 @@ static enum ps_status cluster_of(const struct up_options *options, struct ps_clu
     }
     if (status == PS_OK) {
         status = running_options(options, cluster, err);
+    }
+    if (status == PS_OK && options->write_limit != NULL) {
+        status = limit_writes(options, cluster, err);
     }
     if (status == PS_OK && options->seed != NULL) {
         char *end;
@@ -300,7 +324,7 @@ static enum ps_status access_options(const struct up_options *options,
 static bool asks_for_a_cluster(const struct up_options *options)
 {
     return options->file != NULL || options->pops != NULL || options->store_count > 0 ||
-           options->home != NULL || options->seed != NULL;
+           options->home != NULL || options->seed != NULL || options->write_limit != NULL;
 }
 
 static const struct ps_store *first_of(const struct ps_cluster *cluster, enum ps_store_type type)

@@ -31,7 +31,7 @@ async function later(days) {
   await writeFile(file, text.replace(base[0], `"base_ns":${BigInt(base[1]) + BigInt(days) * 86_400_000_000_000n}`), { mode: 0o600 });
 }
 
-await run(popsim, ["up", "--detach", "--quiet", ...options, "--port", "0", "--pops", "fra,ams,lhr,syd", "--store", "SHARED_ASSETS=r2", "--latency", "none"]);
+await run(popsim, ["up", "--detach", "--quiet", ...options, "--port", "0", "--pops", "fra,ams,lhr,syd", "--store", "SHARED_ASSETS=r2", "--latency", "none", "--write-limit", "off"]);
 try {
   const first = await status();
   const pops = first.nodes.map((node) => ({ code: node.pop, pid: node.pid, port: node.s3_port, s3: client(node.s3_port, first.s3), keys: first.s3, state }));
@@ -54,6 +54,9 @@ try {
   await ams.s3.putObject({ Bucket: "test-lhr", Key: "kept", Body: "kept" });
   const { UploadId } = await lhr.s3.createMultipartUpload({ Bucket: "test-lhr", Key: "old/upload" });
   await lhr.s3.uploadPart({ Bucket: "test-lhr", Key: "old/upload", UploadId, PartNumber: 1, Body: "x" });
+  const forgotten = { Bucket: "shared-assets", Key: "forgotten" };
+  forgotten.UploadId = (await syd.s3.createMultipartUpload(forgotten)).UploadId;
+  await syd.s3.uploadPart({ ...forgotten, PartNumber: 1, Body: "x" });
   for (const Key of ["old/object", "new/object"]) await lhr.s3.putObject({ Bucket: "test-lhr", Key, Body: "x" });
   const Rules = [
     { ID: "objects", Status: "Enabled", Filter: { Prefix: "old/" }, Expiration: { Days: 1 } },
@@ -73,8 +76,13 @@ try {
   const old = { Bucket: "test-lhr", Prefix: "old/" };
   await until(async () => (await again.listObjectsV2(old)).KeyCount === 0 && ((await again.listMultipartUploads(old)).Uploads ?? []).length === 0);
   same("what is not old enough", (await again.listObjectsV2({ Bucket: "test-lhr", Prefix: "new/" })).KeyCount, 1);
+  same("an upload that is not old", (await again.listParts(forgotten)).Parts.length, 1);
   same("a setting is kept", (await again.getBucketCors({ Bucket: "settings" })).CORSRules[0].AllowedMethods, ["GET"]);
   same("a bucket that was deleted", (await refusal(() => again.getBucketLocation({ Bucket: "test-gone" }))).code, "NoSuchBucket");
+  await run(popsim, ["down", ...options]);
+  await later(6);
+  await run(popsim, ["up", "--detach", "--quiet", ...options]);
+  await until(async () => (await refusal(() => again.listParts(forgotten)))?.code === "NoSuchUpload"); // it is 8 days old
 } catch (error) {
   console.log(error);
   counts.failed += 1;
