@@ -3,7 +3,9 @@
  * where it says so. The first two bytes choose the pieces. */
 #include "node/http/api.h"
 #include "node/http/api_public.h"
+#include "node/http/api_r2_rest.h"
 #include "node/http/http1.h"
+#include "node/r2/bucket.h"
 #include "replication/base/random.h"
 
 #include <jansson.h>
@@ -21,7 +23,11 @@ static const struct ps_api_namespace namespaces[] = {
     {.name = "CACHE", .title = "cache", .id = "00000000000000000000000000000001", .is_kv = true},
     {.name = "DB", .title = "db", .id = "00000000000000000000000000000002", .is_d1 = true},
     {.name = "MORE", .title = "more", .id = "00000000000000000000000000000003", .is_kv = true},
-    {.name = "FILES", .title = "files", .id = "00000000000000000000000000000004", .is_r2 = true}};
+    {.name = "FILES",
+     .title = "MY_R2",
+     .id = "00000000000000000000000000000004",
+     .is_r2 = true,
+     .region = "weur"}};
 
 static const struct ps_api_config config = {
     .namespaces = namespaces, .namespace_count = 4, .pop = "fra"};
@@ -165,12 +171,47 @@ static void answer_public(const struct ps_http_request *request, const struct ps
     ps_api_answer_public(&config, &result, response);
 }
 
+static void answer_object(const struct ps_api_call *call, uint64_t chance,
+                          struct ps_http_response *response)
+{
+    const struct ps_r2_request *request = &call->bucket.request;
+    require(call->ns == 3);
+    struct ps_r2_object object = {.key = request->key,
+                                  .size = chance % 100,
+                                  .etag = "00000000000000000000000000000000",
+                                  .uploaded_ms = (int64_t)(chance % 4102444800000),
+                                  .meta = request->meta};
+    struct ps_r2_error error = {.code = PS_R2_CODE_NONE};
+    struct ps_r2_span span;
+    if (chance % 4 == 0) {
+        error.code = (enum ps_r2_code)(1 + chance % (PS_R2_CODES - 1));
+    }
+    if (error.code != PS_R2_CODE_NONE ||
+        !ps_r2_range_resolve(&request->range, object.size, &span, &error)) {
+        ps_api_r2_rest_error(&error, response);
+    } else if (request->op == PS_R2_LIST) {
+        const struct ps_r2_page page = {.objects = &object,
+                                        .object_count = 1,
+                                        .truncated = chance % 2 == 0,
+                                        .last = request->prefix};
+        object.key = request->prefix;
+        ps_api_r2_rest_page(request, &page, response);
+    } else if (ps_r2_op_reads(request->op)) {
+        ps_api_r2_rest_object(&object, &span, response);
+    } else {
+        const struct ps_r2_answer answer = {.has_object = request->op == PS_R2_PUT,
+                                            .object = object};
+        ps_api_r2_rest_mutation(request, &answer, response);
+    }
+}
+
 static void route(const struct ps_http_request *request, uint64_t chance)
 {
     struct ps_api_call call = {0};
     struct ps_http_response response = {0};
     ps_api_parse(&config, request, 1000, &call, &response);
-    require((call.kind == PS_API_ANSWERED) == (response.status != 0));
+    bool answered = call.kind == PS_API_ANSWERED || call.kind == PS_API_BUCKET_UNKNOWN;
+    require(answered == (response.status != 0));
     switch (call.kind) {
     case PS_API_KV:
     case PS_API_KV_METADATA:
@@ -224,7 +265,25 @@ static void route(const struct ps_http_request *request, uint64_t chance)
         }
         ps_api_answer_purge(&call, changes[chance % 5], &response);
         break;
+    case PS_API_BUCKETS:
+        ps_api_answer_buckets(&config, &call, &response);
+        break;
+    case PS_API_BUCKET_GET:
+    case PS_API_BUCKET_UPDATE:
+        ps_api_answer_bucket(&config, &call, &response);
+        break;
+    case PS_API_BUCKET_CREATE:
+        require(ps_r2_bucket_name_valid(call.title));
+        ps_api_answer_bucket_change(changes[1 + chance % 4], &response);
+        break;
+    case PS_API_BUCKET_DELETE:
+        ps_api_answer_bucket_change(changes[chance % 5], &response);
+        break;
+    case PS_API_OBJECT:
+        answer_object(&call, chance, &response);
+        break;
     case PS_API_FILE:
+    case PS_API_BUCKET_UNKNOWN:
     case PS_API_ANSWERED:
     case PS_API_CONTROL:
     case PS_API_HEALTHZ:

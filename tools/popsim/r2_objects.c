@@ -341,10 +341,16 @@ static int not_found(const struct client *client)
     return CLI_BROKEN;
 }
 
+static struct ps_slice unquoted(struct ps_slice etag)
+{
+    bool quoted = etag.size >= 2 && etag.data[0] == '"';
+    return quoted ? (struct ps_slice){etag.data + 1, etag.size - 2} : etag;
+}
+
 static void print_got(const struct client *client, const struct http_reply *reply)
 {
     struct ps_slice size = http_reply_header(reply, "content-length");
-    struct ps_slice etag = http_reply_header(reply, "etag");
+    struct ps_slice etag = unquoted(http_reply_header(reply, "etag"));
     struct ps_slice lsn = http_reply_header(reply, "popsim-lsn");
     (void)fprintf(stderr, "%s: %.*s bytes, etag %.*s, version at LSN %.*s\n", client_code(client),
                   (int)size.size, size.data, (int)etag.size, etag.data, (int)lsn.size, lsn.data);

@@ -1,4 +1,4 @@
-// The official SDK of the v4 REST API, unmodified, against a live cluster: each call of KV and D1, and fails on the
+// The official SDK of the v4 REST API, unmodified, against a live cluster: each call of KV, D1 and R2, and fails on the
 // first thing that is not as the service's own answers are.
 //   node run.mjs POPSIM_BINARY
 import { execFile } from "node:child_process";
@@ -8,6 +8,7 @@ import path from "node:path";
 import { isDeepStrictEqual, promisify } from "node:util";
 import Cloudflare, { toFile } from "cloudflare";
 import { databases, exported } from "./d1.mjs";
+import { bucketsAndObjects, kept } from "./r2.mjs";
 
 const run = promisify(execFile);
 const popsim = process.argv[2];
@@ -158,12 +159,12 @@ async function travel(sin, fra) {
 
 const folder = await mkdtemp(path.join(tmpdir(), "popsim-rest-"));
 const state = path.join(folder, "state");
-await run(popsim, ["up", "--detach", "--quiet", "--state", state, "--port", "0", "--pops", "ams,fra,sin", "--store", "KV=kv", "--store", "DB=d1", "--token", token]);
+await run(popsim, ["up", "--detach", "--quiet", "--state", state, "--port", "0", "--pops", "ams,fra,sin", "--store", "KV=kv", "--store", "DB=d1", "--store", "ASSETS=r2", "--token", token]);
 try {
   const ask = async () => JSON.parse((await run(popsim, ["status", "--json", "--state", state])).stdout);
   let status = await ask();
-  const client = (pop, apiToken) =>
-    new Cloudflare({ apiToken, baseURL: `http://127.0.0.1:${status.nodes.find((node) => node.pop === pop).port}/client/v4` });
+  const url = (pop) => `http://127.0.0.1:${status.nodes.find((node) => node.pop === pop).port}/client/v4`;
+  const client = (pop, apiToken) => new Cloudflare({ apiToken, baseURL: url(pop) });
   const sin = client("sin", token);
   const fra = client("fra", token);
   same("another token", await refusal(() => client("sin", "wrong").kv.namespaces.list({ account_id })), {
@@ -174,10 +175,13 @@ try {
   await travel(sin, fra);
   const t = { account_id, same, refusal, collect, until };
   const { id, whole } = await databases(t, sin, fra);
+  const objects = await bucketsAndObjects(t, sin, fra, (target, options = {}) =>
+    fetch(`${url("sin")}${target}`, { ...options, headers: { ...options.headers, Authorization: `Bearer ${token}` } }));
   await run(popsim, ["down", "--state", state]);
   await run(popsim, ["up", "--detach", "--quiet", "--state", state]);
   status = await ask();
   same("after a restart", (await exported(t, client("sin", token), id, {})).text, whole);
+  await kept(t, client("sin", token), client("fra", token), objects);
 } catch (error) {
   failed += 1;
   console.log(error.stack);
