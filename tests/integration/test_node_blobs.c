@@ -157,6 +157,7 @@ static int set_up(void **state)
     assert_int_equal(
         ps_cluster_add_store(&cs.cluster, PS_LIT("ASSETS"), PS_STORE_R2, PS_LIT(""), &store, NULL),
         PS_OK);
+    store->kv.write_interval_ns = 0;
     assert_int_equal(
         ps_cluster_add_store(&cs.cluster, PS_LIT("CACHE"), PS_STORE_KV, PS_LIT(""), &store, NULL),
         PS_OK);
