@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-enum { CLIENT_WORDS_MAX = 4, CLIENT_VALUES_MAX = 24 };
+enum { CLIENT_WORDS_MAX = 103, CLIENT_VALUES_MAX = 24 };
 
 /** Option i of a command has the key CLI_OPTION + i; the first is always --pop. */
 enum { CLIENT_POP };

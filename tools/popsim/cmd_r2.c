@@ -1,6 +1,7 @@
 /* popsim r2: buckets and objects at a PoP, with the verbs of wrangler. */
 #include "tools/popsim/client.h"
 #include "tools/popsim/r2_objects.h"
+#include "tools/popsim/r2_purge.h"
 #include "tools/popsim/tables.h"
 
 #include <stdio.h>
@@ -58,11 +59,13 @@ static const struct argp argp = {
     client_parse,
     "bucket create NAME\nbucket list\nbucket info BUCKET\nbucket delete BUCKET\n"
     "bucket update storage-class BUCKET\nobject put BUCKET/KEY\nobject get BUCKET/KEY\n"
-    "object head BUCKET/KEY\nobject delete BUCKET/KEY\nobject list BUCKET",
+    "object head BUCKET/KEY\nobject delete BUCKET/KEY\nobject list BUCKET\n"
+    "purge BUCKET [KEY...]",
     "Make, list and drop R2 buckets; put, get, delete and list their objects at a PoP.\v"
     "Bytes stream between a file and the PoP, however many they are; a put takes up to 5 GiB less "
     "5 MiB. Without --file or --pipe a get writes a file of the key's name. A key that is not "
-    "there exits with 1. The store ASSETS is the bucket \"assets\"; either name will do.",
+    "there exits with 1. A purge ends what all PoPs' public caches hold of the bucket, or of up to "
+    "100 keys of it. The store ASSETS is the bucket \"assets\"; either name will do.",
     NULL,
     NULL,
     NULL};
@@ -280,6 +283,9 @@ static int run(const struct client *client, const struct client_args *args)
     if (is(args, 0, "bucket")) {
         return run_bucket(client, args);
     }
+    if (is(args, 0, "purge")) {
+        return r2_purge(client, args->words[1], &args->words[2], args->word_count - 2);
+    }
     if (is(args, 1, "list")) {
         const struct r2_list page = {.bucket = args->words[2],
                                      .prefix = args->values[PREFIX],
@@ -309,6 +315,9 @@ static bool is_known(const struct client_args *args)
                  {{"object", "delete", NULL}, 3},
                  {{"object", "list", NULL}, 3}};
 
+    if (is(args, 0, "purge")) {
+        return args->word_count >= 2 && args->word_count <= 2 + (size_t)R2_PURGE_MAX;
+    }
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         bool same = args->word_count == known[i].count;
         for (size_t word = 0; word < 3 && same && known[i].words[word] != NULL; word++) {
@@ -329,7 +338,7 @@ int cmd_r2(int argc, char **argv)
     }
     if (!is_known(&args)) {
         return cli_usage("r2: bucket create, list, info, delete or update, or object put, get, "
-                         "head, delete or list are expected; see popsim r2 --help");
+                         "head, delete or list, or purge are expected; see popsim r2 --help");
     }
     struct ps_error err = {0};
     struct ps_cluster_state state;
