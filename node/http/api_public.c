@@ -1,11 +1,11 @@
 #include "node/http/api_public.h"
 
 #include "node/http/api_internal.h"
+#include "node/r2/bucket.h"
 #include "replication/base/memory.h"
 
 #include <jansson.h>
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,22 +14,13 @@ static const char PURGE_CACHE[] = "/purge_cache";
 
 /* ---- addresses ---- */
 
-/* A bucket's name, as clients of S3 say it, is its title in lower case with "-" for "_". */
-static bool names(const char *title, struct ps_slice text)
-{
-    bool same = strlen(title) == text.size;
-    for (size_t i = 0; i < text.size && same; i++) {
-        same = text.data[i] == (title[i] == '_' ? '-' : (char)tolower((unsigned char)title[i]));
-    }
-    return same;
-}
-
 static bool find_bucket(const struct ps_api_config *config, struct ps_slice text, size_t *ret)
 {
     for (size_t i = 0; i < config->namespace_count; i++) {
         const struct ps_api_namespace *ns = &config->namespaces[i];
         if (ns->is_r2 &&
-            (names(ns->title, text) || ps_slice_eq(text, ps_slice_of(ns->name)) ||
+            (ps_r2_bucket_name_eq(ps_slice_of(ns->title), text) ||
+             ps_slice_eq(text, ps_slice_of(ns->name)) ||
              ps_slice_eq(text, ps_slice_of(ns->title)) || ps_slice_eq(text, ps_slice_of(ns->id)))) {
             *ret = i;
             return true;
