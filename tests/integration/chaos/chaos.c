@@ -7,51 +7,25 @@
  *   PS_CHAOS_SEED     the schedule's seed (the moments within a round are the machine's) */
 #include "tests/integration/chaos/chaos.h"
 
-#include "node/io/node.h"
 #include "replication/base/memory.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <time.h>
-#include <unistd.h>
 
 enum { ROUNDS = 12, JUMP_HOURS = 100 };
 
-static uint64_t the_seed = 1;
-static size_t the_round;
-static const char *the_kind = "start";
+static const struct cluster_store stores[STORES] = {
+    {"NONE", PS_STORE_KV, "none", 0},
+    {"CACHE", PS_STORE_KV, "workers-kv", 0},
+    {"STRONG", PS_STORE_KV, "r2", 0},
+    {"PUSH", PS_STORE_KV, "kv-instant", 1},
+};
+const char *const chaos_stores[STORES] = {"NONE", "CACHE", "STRONG", "PUSH"};
+const size_t chaos_homes[STORES] = {0, 0, 0, 1};
 static struct cluster the_cluster;
-
-void chaos_fail(const char *format, ...)
-{
-    va_list args;
-    (void)fprintf(stderr, "FAILED in round %zu (%s) of seed %" PRIu64 ", folder %s: ", the_round,
-                  the_kind, the_seed, the_cluster.folder);
-    va_start(args, format);
-    (void)vfprintf(stderr, format, args);
-    va_end(args);
-    (void)fputc('\n', stderr);
-    _exit(1); /* the nodes end with their parent */
-}
-
-uint64_t chaos_now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-void chaos_pause_ms(uint64_t ms)
-{
-    (void)poll(NULL, 0, (int)ms);
-}
 
 struct chaos {
     struct cluster *cluster;
@@ -321,13 +295,13 @@ static void shuffle(struct chaos *chaos, size_t order[KINDS])
 static void play(struct chaos *chaos, size_t rounds)
 {
     size_t order[KINDS];
-    for (the_round = 1; the_round <= rounds; the_round++) {
-        size_t turn = (the_round - 1) % KINDS;
+    for (chaos_where.round = 1; chaos_where.round <= rounds; chaos_where.round++) {
+        size_t turn = (chaos_where.round - 1) % KINDS;
         if (turn == 0) {
             shuffle(chaos, order);
         }
         const struct kind *kind = &kinds[order[turn]];
-        the_kind = kind->name;
+        chaos_where.kind = kind->name;
         uint64_t began_ns = chaos_now_ns();
         load_resume(&chaos->load);
         load_wait_acked(&chaos->load, 20 + ps_rng_below(&chaos->rng, 200));
@@ -338,12 +312,12 @@ static void play(struct chaos *chaos, size_t rounds)
         load_pause(&chaos->load);
         uint64_t rest_ns = chaos_now_ns();
         check_all(&chaos->check, false);
-        printf("%3zu %-32s %5.1f s load, %.1f s to rest, %.1f s to agree\n", the_round, kind->name,
-               (double)(done_ns - began_ns) / 1e9, (double)(rest_ns - done_ns) / 1e9,
+        printf("%3zu %-32s %5.1f s load, %.1f s to rest, %.1f s to agree\n", chaos_where.round,
+               kind->name, (double)(done_ns - began_ns) / 1e9, (double)(rest_ns - done_ns) / 1e9,
                (double)(chaos_now_ns() - rest_ns) / 1e9);
         (void)fflush(stdout);
     }
-    the_kind = "the end";
+    chaos_where.kind = "the end";
     check_all(&chaos->check, true);
 }
 
@@ -376,51 +350,27 @@ static void report(const struct chaos *chaos, size_t rounds, uint64_t began_ns)
            "followers: %" PRIu64 " gaps, %" PRIu64 " catch-ups, %" PRIu64 " snapshots (of those "
            "processes that were not killed before they were asked)\n"
            "compared with home: %" PRIu64 " records, %" PRIu64 " values; no difference\n",
-           rounds, the_seed, (double)(chaos_now_ns() - began_ns) / 1e9, (uint64_t)chaos->load.acked,
-           unknown, check->late_writes, broken, echoes, reads, chaos->cluster->kills,
-           chaos->cluster->starts, chaos->stops, chaos->wipes, chaos->fills, chaos->jumps,
-           check->gaps, check->catch_ups, check->snapshots, check->lines_compared,
+           rounds, chaos_where.seed, (double)(chaos_now_ns() - began_ns) / 1e9,
+           (uint64_t)chaos->load.acked, unknown, check->late_writes, broken, echoes, reads,
+           chaos->cluster->kills, chaos->cluster->starts, chaos->stops, chaos->wipes, chaos->fills,
+           chaos->jumps, check->gaps, check->catch_ups, check->snapshots, check->lines_compared,
            check->values_compared);
-}
-
-static uint64_t from_environment(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    if (text == NULL || text[0] == '\0') {
-        return otherwise;
-    }
-    char *end;
-    errno = 0;
-    uint64_t value = strtoull(text, &end, 10);
-    if (errno != 0 || *end != '\0' || value == 0) {
-        chaos_fail("%s=%s: a positive number is expected", name, text);
-    }
-    return value;
-}
-
-static int run_node(char **argv)
-{
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
-        return 3;
-    }
-    struct ps_node_options options = {.folder = argv[2], .pop = argv[3]};
-    return ps_node_main(&options);
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "--node") == 0) {
-        return run_node(argv);
+        return chaos_run_node(argv);
     }
-    size_t rounds = (size_t)from_environment("PS_CHAOS_ROUNDS", ROUNDS);
-    the_seed = from_environment("PS_CHAOS_SEED", the_seed);
+    size_t rounds = (size_t)chaos_from_environment("PS_CHAOS_ROUNDS", ROUNDS);
+    chaos_where.seed = chaos_from_environment("PS_CHAOS_SEED", 1);
     uint64_t began_ns = chaos_now_ns();
     struct chaos *chaos = PS_NEW(struct chaos);
     chaos->cluster = &the_cluster;
-    chaos->rng = (struct ps_rng){the_seed, ps_stream_of("schedule", NULL, NULL), 0};
+    chaos->rng = (struct ps_rng){chaos_where.seed, ps_stream_of("schedule", NULL, NULL), 0};
     (void)signal(SIGPIPE, SIG_IGN);
-    cluster_create(chaos->cluster, the_seed);
-    load_start(&chaos->load, chaos->cluster, the_seed);
+    cluster_create(chaos->cluster, POPS, stores, STORES, chaos_where.seed);
+    load_start(&chaos->load, chaos->cluster, chaos_where.seed);
     check_init(&chaos->check, chaos->cluster, &chaos->load);
     play(chaos, rounds);
     report(chaos, rounds, began_ns);

@@ -1,5 +1,6 @@
 /* What the files of the chaos test share.
  *
+ *   common.c    where the test is, why it ends
  *   client.c    HTTP/1.1 over one kept connection
  *   cluster.c   node processes in a temporary folder: start, kill, stop, time
  *   load.c      writers and readers, and the ledger of what they did
@@ -12,6 +13,7 @@
 
 #include "replication/base/random.h"
 #include "replication/base/slice.h"
+#include "replication/world/cluster.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -28,16 +30,28 @@ enum {
 };
 
 extern const char *const chaos_pops[POPS];
+/* chaos.c's */
 extern const char *const chaos_stores[STORES];
 extern const size_t chaos_homes[STORES]; /* index of the PoP that is home of the store */
 
 /* ---- the test as a whole ---- */
+
+extern struct chaos_where {
+    uint64_t seed;
+    size_t round;
+    const char *kind;
+    const char *folder;
+} chaos_where;
 
 /** Say why, and end the test. The nodes die with it; the folder stays. */
 _Noreturn void chaos_fail(const char *format, ...) PS_PRINTF(1, 2);
 uint64_t chaos_now_ns(void);
 /** Between two looks at a condition of another process; or a moment of the schedule. */
 void chaos_pause_ms(uint64_t ms);
+/** A positive number that the environment may set. */
+uint64_t chaos_from_environment(const char *name, uint64_t otherwise);
+/** The program was started as `--node FOLDER POP`: be that node. */
+int chaos_run_node(char **argv);
 
 #define WAIT_FOR(condition)                                                                        \
     do {                                                                                           \
@@ -49,6 +63,24 @@ void chaos_pause_ms(uint64_t ms);
             chaos_pause_ms(2);                                                                     \
         }                                                                                          \
     } while (0)
+
+/** Where the threads of a load rest between two operations. Closed at first. */
+struct gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool closed;
+    bool ended;
+    size_t resting;
+};
+
+void gate_init(struct gate *gate);
+void gate_fini(struct gate *gate);
+/** Wait while it is closed. False: the load has ended. */
+bool gate_pass(struct gate *gate);
+void gate_open(struct gate *gate);
+/** Returns when so many threads rest. */
+void gate_close(struct gate *gate, size_t threads);
+void gate_end(struct gate *gate);
 
 /* ---- client.c ---- */
 
@@ -72,20 +104,38 @@ void client_close(struct client *client);
  *  request may have been carried out or not. `headers`: whole lines. */
 bool client_call(struct client *client, uint16_t port, const char *method, const char *target,
                  const char *headers, struct ps_slice body, uint64_t limit_ms, struct reply *ret);
+/** Send a request's head, and of its body, which has `size` bytes, only `part`; then go. */
+void client_break_off(struct client *client, uint16_t port, const char *method, const char *target,
+                      const char *headers, size_t size, struct ps_slice part, uint64_t limit_ms);
+/** A header's text, up to the line's end; empty if it is not there. */
+struct ps_slice reply_text(const struct reply *reply, const char *name);
 /** A header's number, -1 if it is not there. */
 int64_t reply_number(const struct reply *reply, const char *name);
 
 /* ---- cluster.c ---- */
 
+#define CHAOS_KEY_ID "chaos"
+#define CHAOS_SECRET "chaos-secret"
+
+struct cluster_store {
+    const char *name;
+    enum ps_store_type type;
+    const char *profile;
+    size_t home;
+};
+
 struct cluster {
+    size_t pops; /* the first of chaos_pops */
     char folder[256];
     pid_t pids[POPS];             /* 0 = not running */
     _Atomic uint16_t ports[POPS]; /* 0 = not serving */
+    _Atomic uint16_t s3_ports[POPS];
     uint64_t kills;
     uint64_t starts;
 };
 
-void cluster_create(struct cluster *cluster, uint64_t seed);
+void cluster_create(struct cluster *cluster, size_t pops, const struct cluster_store *stores,
+                    size_t store_count, uint64_t seed);
 void cluster_start(struct cluster *cluster, size_t pop);
 /** Wait until the node serves. */
 void cluster_wait(struct cluster *cluster, size_t pop);
@@ -155,11 +205,7 @@ struct load {
     struct reader readers[READERS];
     _Atomic uint64_t acked;
     _Atomic uint64_t refused; /* with an error of the store's own */
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    bool paused;
-    bool ended;
-    size_t parked;
+    struct gate gate;
 };
 
 /** Starts paused. */

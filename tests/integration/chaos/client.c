@@ -81,15 +81,23 @@ static bool receive(struct client *client, uint64_t until_ns)
     return true;
 }
 
-int64_t reply_number(const struct reply *reply, const char *name)
+struct ps_slice reply_text(const struct reply *reply, const char *name)
 {
     char line[64];
     (void)snprintf(line, sizeof line, "\r\n%s: ", name);
     const char *at = strcasestr(reply->head, line);
-    return at == NULL ? -1 : strtoll(at + strlen(line), NULL, 10);
+    return at == NULL ? (struct ps_slice){0}
+                      : (struct ps_slice){at + strlen(line), strcspn(at + strlen(line), "\r")};
 }
 
-static bool receive_reply(struct client *client, uint64_t until_ns, struct reply *ret)
+int64_t reply_number(const struct reply *reply, const char *name)
+{
+    struct ps_slice text = reply_text(reply, name);
+    return text.data == NULL ? -1 : strtoll(text.data, NULL, 10);
+}
+
+static bool receive_reply(struct client *client, bool head_only, uint64_t until_ns,
+                          struct reply *ret)
 {
     client->in.size = 0;
     char *end = NULL;
@@ -105,7 +113,8 @@ static bool receive_reply(struct client *client, uint64_t until_ns, struct reply
     if (sscanf(ret->head, "HTTP/1.1 %d ", &ret->status) != 1) {
         chaos_fail("no HTTP: %s", ret->head);
     }
-    int64_t body_size = reply_number(ret, "content-length");
+    bool bodiless = head_only || ret->status == 204 || ret->status == 304;
+    int64_t body_size = bodiless ? 0 : reply_number(ret, "content-length");
     if (body_size < 0) {
         chaos_fail("no Content-Length: %s", ret->head);
     }
@@ -130,11 +139,25 @@ bool client_call(struct client *client, uint16_t port, const char *method, const
     ps_buf_printf(&request, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s\r\n", method,
                   target, body.size, headers);
     ps_buf_append_slice(&request, body);
-    bool done =
-        send_all(client, ps_buf_slice(&request), until_ns) && receive_reply(client, until_ns, ret);
+    bool done = send_all(client, ps_buf_slice(&request), until_ns) &&
+                receive_reply(client, strcmp(method, "HEAD") == 0, until_ns, ret);
     ps_buf_fini(&request);
     if (!done) {
         client_close(client);
     }
     return done;
+}
+
+void client_break_off(struct client *client, uint16_t port, const char *method, const char *target,
+                      const char *headers, size_t size, struct ps_slice part, uint64_t limit_ms)
+{
+    if (port != 0 && dial(client, port)) {
+        struct ps_buf request = {0};
+        ps_buf_printf(&request, "%s %s HTTP/1.1\r\nHost: x\r\nContent-Length: %zu\r\n%s\r\n",
+                      method, target, size, headers);
+        ps_buf_append_slice(&request, part);
+        (void)send_all(client, ps_buf_slice(&request), chaos_now_ns() + limit_ms * 1000000);
+        ps_buf_fini(&request);
+    }
+    client_close(client);
 }

@@ -20,9 +20,6 @@
 extern char **environ;
 
 const char *const chaos_pops[POPS] = {"ams", "fra", "sin", "iad", "syd"};
-const char *const chaos_stores[STORES] = {"NONE", "CACHE", "STRONG", "PUSH"};
-static const char *const profiles[STORES] = {"none", "workers-kv", "r2", "kv-instant"};
-const size_t chaos_homes[STORES] = {0, 0, 0, 1};
 
 static void must(enum ps_status status, const struct ps_error *err)
 {
@@ -31,18 +28,19 @@ static void must(enum ps_status status, const struct ps_error *err)
     }
 }
 
-static void add_store(struct ps_cluster *cluster, size_t i)
+static void add_store(struct ps_cluster *cluster, const struct cluster_store *wanted)
 {
     struct ps_store *store;
     struct ps_error err = {0};
-    must(ps_cluster_add_store(cluster, ps_slice_of(chaos_stores[i]), PS_STORE_KV,
-                              ps_slice_of(profiles[i]), &store, &err),
+    must(ps_cluster_add_store(cluster, ps_slice_of(wanted->name), wanted->type,
+                              ps_slice_of(wanted->profile), &store, &err),
          &err);
     store->kv.write_interval_ns = 0;
-    store->home = (uint16_t)chaos_homes[i];
+    store->home = (uint16_t)wanted->home;
 }
 
-void cluster_create(struct cluster *cluster, uint64_t seed)
+void cluster_create(struct cluster *cluster, size_t pops, const struct cluster_store *stores,
+                    size_t store_count, uint64_t seed)
 {
     const char *parent = getenv("TMPDIR");
     (void)snprintf(cluster->folder, sizeof cluster->folder, "%s/popsim-chaos-XXXXXX",
@@ -51,24 +49,27 @@ void cluster_create(struct cluster *cluster, uint64_t seed)
         chaos_fail("%s: %s", cluster->folder, strerror(errno));
     }
     struct ps_error err = {0};
-    struct ps_cluster_state state = {.bind = "127.0.0.1"};
+    struct ps_cluster_state state = {
+        .bind = "127.0.0.1", .s3_key_id = CHAOS_KEY_ID, .s3_secret = CHAOS_SECRET};
+    cluster->pops = pops;
+    chaos_where.folder = cluster->folder;
     ps_cluster_init(&state.cluster);
-    for (size_t i = 0; i < POPS; i++) {
+    for (size_t i = 0; i < cluster->pops; i++) {
         must(ps_cluster_add_pop(&state.cluster, ps_slice_of(chaos_pops[i]), &err), &err);
     }
     state.cluster.seed = seed;
     state.cluster.speed_milli = 60000;
-    for (size_t i = 0; i < STORES; i++) {
-        add_store(&state.cluster, i);
+    for (size_t i = 0; i < store_count; i++) {
+        add_store(&state.cluster, &stores[i]);
     }
     state.timeline = (struct ps_timeline){.origin_ns = chaos_now_ns(), .speed_milli = 60000};
-    state.nodes = PS_NEW_ARRAY(struct ps_cluster_node, POPS); /* ports: whichever are free */
+    state.nodes = PS_NEW_ARRAY(struct ps_cluster_node, pops); /* ports: whichever are free */
     must(ps_cluster_state_save(cluster->folder, &state, &err), &err);
     ps_cluster_state_fini(&state);
-    for (size_t i = 0; i < POPS; i++) {
+    for (size_t i = 0; i < cluster->pops; i++) {
         cluster_start(cluster, i);
     }
-    for (size_t i = 0; i < POPS; i++) {
+    for (size_t i = 0; i < cluster->pops; i++) {
         cluster_wait(cluster, i);
     }
 }
@@ -112,11 +113,13 @@ static bool read_port(struct cluster *cluster, size_t pop)
     }
     int pid = 0;
     unsigned port = 0;
-    int got = fscanf(file, "{\"pid\":%d,\"port\":%u", &pid, &port);
+    unsigned s3_port = 0;
+    int got = fscanf(file, "{\"pid\":%d,\"port\":%u,\"s3_port\":%u", &pid, &port, &s3_port);
     (void)fclose(file);
-    if (got != 2 || pid != cluster->pids[pop]) {
+    if (got != 3 || pid != cluster->pids[pop]) {
         return false;
     }
+    cluster->s3_ports[pop] = (uint16_t)s3_port;
     cluster->ports[pop] = (uint16_t)port;
     return true;
 }
@@ -130,6 +133,7 @@ void cluster_kill(struct cluster *cluster, size_t pop)
 {
     int status;
     cluster->ports[pop] = 0;
+    cluster->s3_ports[pop] = 0;
     if (kill(cluster->pids[pop], SIGKILL) != 0 ||
         waitpid(cluster->pids[pop], &status, 0) != cluster->pids[pop]) {
         chaos_fail("kill %s: %s", chaos_pops[pop], strerror(errno));
@@ -229,10 +233,10 @@ static void look_through_log(const struct cluster *cluster, size_t pop)
 
 void cluster_end(struct cluster *cluster)
 {
-    for (size_t i = 0; i < POPS; i++) {
+    for (size_t i = 0; i < cluster->pops; i++) {
         cluster_signal(cluster, i, SIGTERM);
     }
-    for (size_t i = 0; i < POPS; i++) {
+    for (size_t i = 0; i < cluster->pops; i++) {
         int status;
         if (waitpid(cluster->pids[i], &status, 0) != cluster->pids[i] || !WIFEXITED(status) ||
             WEXITSTATUS(status) != 0) {
@@ -240,7 +244,7 @@ void cluster_end(struct cluster *cluster)
         }
         cluster->pids[i] = 0;
     }
-    for (size_t i = 0; i < POPS; i++) {
+    for (size_t i = 0; i < cluster->pops; i++) {
         look_through_log(cluster, i);
     }
     (void)nftw(cluster->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);

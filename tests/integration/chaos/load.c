@@ -47,44 +47,14 @@ uint64_t write_expires(uint64_t number)
     return number % 8 == 3 ? EXPIRES_UNIX_S : 0;
 }
 
-/* ---- resting ---- */
-
-/* Between two operations. False: the load has ended. */
-static bool rest(struct load *load)
-{
-    pthread_mutex_lock(&load->mutex);
-    load->parked += load->paused;
-    bool parked = load->paused;
-    pthread_cond_broadcast(&load->changed);
-    while (load->paused && !load->ended) {
-        pthread_cond_wait(&load->changed, &load->mutex);
-    }
-    load->parked -= parked;
-    bool goes_on = !load->ended;
-    pthread_mutex_unlock(&load->mutex);
-    return goes_on;
-}
-
 void load_pause(struct load *load)
 {
-    uint64_t until_s = chaos_now_ns() / 1000000000 + (uint64_t)2 * DEADLINE_S;
-    pthread_mutex_lock(&load->mutex);
-    load->paused = true;
-    while (load->parked < WRITERS + READERS) {
-        struct timespec until = {.tv_sec = (time_t)until_s};
-        if (pthread_cond_clockwait(&load->changed, &load->mutex, CLOCK_MONOTONIC, &until) != 0) {
-            chaos_fail("a client does not finish its operation");
-        }
-    }
-    pthread_mutex_unlock(&load->mutex);
+    gate_close(&load->gate, WRITERS + READERS);
 }
 
 void load_resume(struct load *load)
 {
-    pthread_mutex_lock(&load->mutex);
-    load->paused = false;
-    pthread_cond_broadcast(&load->changed);
-    pthread_mutex_unlock(&load->mutex);
+    gate_open(&load->gate);
 }
 
 void load_wait_acked(struct load *load, uint64_t count)
@@ -200,7 +170,7 @@ struct client_of {
 static void *run_writer(void *context)
 {
     struct client_of *of = context;
-    while (rest(of->load)) {
+    while (gate_pass(&of->load->gate)) {
         write_once(of->load, of->who);
     }
     free(of);
@@ -258,7 +228,7 @@ static void read_once(struct load *load, struct reader *reader)
 static void *run_reader(void *context)
 {
     struct client_of *of = context;
-    while (rest(of->load)) {
+    while (gate_pass(&of->load->gate)) {
         read_once(of->load, of->who);
     }
     free(of);
@@ -280,9 +250,7 @@ void load_start(struct load *load, struct cluster *cluster, uint64_t seed)
 {
     load->cluster = cluster;
     load->seed = seed;
-    load->paused = true;
-    pthread_mutex_init(&load->mutex, NULL);
-    pthread_cond_init(&load->changed, NULL);
+    gate_init(&load->gate);
     for (uint32_t i = 0; i < WRITERS; i++) {
         struct writer *writer = &load->writers[i];
         *writer = (struct writer){.index = i,
@@ -301,10 +269,7 @@ void load_start(struct load *load, struct cluster *cluster, uint64_t seed)
 
 void load_end(struct load *load)
 {
-    pthread_mutex_lock(&load->mutex);
-    load->ended = true;
-    pthread_cond_broadcast(&load->changed);
-    pthread_mutex_unlock(&load->mutex);
+    gate_end(&load->gate);
     for (size_t i = 0; i < WRITERS; i++) {
         (void)pthread_join(load->writers[i].thread, NULL);
         client_close(&load->writers[i].client);
@@ -315,6 +280,5 @@ void load_end(struct load *load)
         client_close(&load->readers[i].client);
         free(load->readers[i].seen);
     }
-    pthread_cond_destroy(&load->changed);
-    pthread_mutex_destroy(&load->mutex);
+    gate_fini(&load->gate);
 }
