@@ -7,7 +7,7 @@
  * once (Lowe, "Testing for linearizability", 2017). In general this takes exponential time (Gibbons
  * and Korach, "Testing shared memories", 1997), but as many operations are under way at once as
  * there are clients, and few leave a choice. An operation whose outcome is unknown may take effect
- * at any time from its invocation on, or never. */
+ * at any time from its invocation on, or never: it is tried only where nothing else fits. */
 #ifndef PS_TESTS_SUPPORT_LINEAR_H
 #define PS_TESTS_SUPPORT_LINEAR_H
 
@@ -28,6 +28,8 @@ enum linear_outcome {
     LINEAR_UNKNOWN
 };
 
+#define LINEAR_UNSEEN UINT64_MAX /* in place of values that nobody saw; none that a caller has */
+
 struct linear_op {
     enum linear_kind kind;
     enum linear_condition condition; /* of a write: the value is (not) `expected` */
@@ -44,15 +46,23 @@ struct linear_event {
     struct linear_event *next;
     struct linear_event *prev;
     struct linear_event *completion; /* of an invocation; NULL = never */
+    struct linear_event *alike;      /* an earlier one that goes first; NULL = none */
     const struct linear_op *op;
     size_t index;
     uint64_t at_ns;
     bool completes;
 };
 
+/* Sets of operations of unknown outcome. */
+struct linear_used {
+    struct linear_used *next;
+    uint64_t set[];
+};
+
 struct linear_seen {
     UT_hash_handle hh;
-    uint64_t key[]; /* the value, and the set of operations that led to it */
+    struct linear_used *used;
+    uint64_t key[]; /* the value, and the set of other operations that led to it */
 };
 
 struct linear_step {
@@ -61,13 +71,16 @@ struct linear_step {
 };
 
 struct linear {
-    struct linear_event head; /* of the list of those that are not in the order yet */
+    struct linear_event head;  /* of the list of those that are not in the order yet */
+    struct linear_event maybe; /* the same of invocations with unknown outcomes */
+    struct linear_op *ops;
     struct linear_event *events;
     struct linear_step *order;
     size_t count; /* of the order */
     size_t open;  /* completions that are not in it */
+    size_t words; /* of a set */
     uint64_t *key;
-    size_t key_size;
+    uint64_t *used;
     struct linear_seen *seen;
 };
 
@@ -112,54 +125,69 @@ static inline void linear_put_back(struct linear_event *event)
     }
 }
 
-/* What a write of unknown outcome did that nobody saw is nothing: where no condition was decided by
- * another value than the one it names, the history is linearizable with it if it is without. There
- * are many of these when processes are killed, and each would double what is to be tried. */
-static inline bool linear_is_idle(const struct linear_op *ops, size_t count, size_t index)
+static inline bool linear_is_seen(const struct linear_op *ops, size_t count, uint64_t value)
 {
-    if (ops[index].outcome != LINEAR_UNKNOWN || ops[index].value == 0) {
-        return false;
-    }
     for (size_t i = 0; i < count; i++) {
-        bool read = ops[i].kind == LINEAR_READ && ops[i].value == ops[index].value;
-        bool named = ops[i].condition != LINEAR_ALWAYS && ops[i].expected == ops[index].value;
-        bool later = ops[i].complete_ns >= ops[index].invoke_ns;
-        bool by_other = ops[i].outcome == LINEAR_REFUSED || ops[i].condition == LINEAR_IF_NOT;
-        if (read || named || (by_other && later)) {
-            return false;
+        if ((ops[i].kind == LINEAR_READ && ops[i].value == value) ||
+            (ops[i].condition != LINEAR_ALWAYS && ops[i].expected == value)) {
+            return true;
         }
     }
-    return true;
+    return value == 0;
+}
+
+static inline bool linear_is_alike(const struct linear_op *a, const struct linear_op *b)
+{
+    return a->outcome == LINEAR_UNKNOWN && b->outcome == LINEAR_UNKNOWN && a->value == b->value &&
+           a->condition == b->condition &&
+           (a->condition == LINEAR_ALWAYS || a->expected == b->expected);
+}
+
+/* Writes of unknown outcome that do the same may be put in the order of their invocations: none has
+ * to have taken effect before anything. That goes for all whose value nobody has seen, too. */
+static inline void linear_find_alike(struct linear *linear)
+{
+    for (struct linear_event *event = linear->maybe.next; event != NULL; event = event->next) {
+        struct linear_event *other = event->prev;
+        while (other != &linear->maybe && !linear_is_alike(other->op, event->op)) {
+            other = other->prev;
+        }
+        event->alike = other == &linear->maybe ? NULL : other;
+    }
 }
 
 static inline void linear_init(struct linear *linear, const struct linear_op *ops, size_t count)
 {
     size_t events = 0;
-    *linear = (struct linear){.key_size = 8 * (2 + count / 64)};
+    *linear = (struct linear){.words = 1 + count / 64};
     linear->events = PS_NEW_ARRAY(struct linear_event, 2 * count + 1);
     linear->order = PS_NEW_ARRAY(struct linear_step, count + 1);
-    linear->key = ps_calloc(1, linear->key_size);
+    linear->key = PS_NEW_ARRAY(uint64_t, 1 + linear->words);
+    linear->used = PS_NEW_ARRAY(uint64_t, linear->words);
+    linear->ops = PS_NEW_ARRAY(struct linear_op, count + 1);
     for (size_t i = 0; i < count; i++) {
-        if (linear_is_idle(ops, count, i)) {
-            continue;
+        linear->ops[i] = ops[i];
+        if (ops[i].outcome == LINEAR_UNKNOWN && !linear_is_seen(ops, count, ops[i].value)) {
+            linear->ops[i].value = LINEAR_UNSEEN;
         }
         linear->events[events++] =
-            (struct linear_event){.op = &ops[i], .index = i, .at_ns = ops[i].invoke_ns};
+            (struct linear_event){.op = &linear->ops[i], .index = i, .at_ns = ops[i].invoke_ns};
         if (ops[i].outcome != LINEAR_UNKNOWN) {
             PS_ASSERT(ops[i].invoke_ns <= ops[i].complete_ns);
             linear->events[events++] = (struct linear_event){
-                .op = &ops[i], .index = i, .at_ns = ops[i].complete_ns, .completes = true};
+                .op = &linear->ops[i], .index = i, .at_ns = ops[i].complete_ns, .completes = true};
             linear->open++;
         }
     }
     qsort(linear->events, events, sizeof *linear->events, linear_by_time);
     struct linear_event **invocations = PS_NEW_ARRAY(struct linear_event *, count + 1);
-    struct linear_event *last = &linear->head;
+    struct linear_event *last[2] = {&linear->head, &linear->maybe};
     for (size_t i = 0; i < events; i++) {
         struct linear_event *event = &linear->events[i];
-        last->next = event;
-        event->prev = last;
-        last = event;
+        size_t list = event->op->outcome == LINEAR_UNKNOWN;
+        last[list]->next = event;
+        event->prev = last[list];
+        last[list] = event;
         if (event->completes) {
             invocations[event->index]->completion = event;
         } else {
@@ -167,6 +195,7 @@ static inline void linear_init(struct linear *linear, const struct linear_op *op
         }
     }
     free(invocations);
+    linear_find_alike(linear);
 }
 
 static inline void linear_fini(struct linear *linear)
@@ -175,39 +204,103 @@ static inline void linear_fini(struct linear *linear)
     HASH_CLEAR(hh, linear->seen);
     while (seen != NULL) {
         struct linear_seen *next = seen->hh.next;
+        while (seen->used != NULL) {
+            struct linear_used *used = seen->used;
+            seen->used = used->next;
+            free(used);
+        }
         free(seen);
         seen = next;
     }
+    free(linear->ops);
     free(linear->events);
     free(linear->order);
     free(linear->key);
+    free(linear->used);
 }
 
-/* Returns false when this set of operations has led to this value before. */
-static inline bool linear_note(struct linear *linear, size_t index, uint64_t value)
+/* The word of a set that has the operation. */
+static inline uint64_t *linear_word(struct linear *linear, const struct linear_event *event)
+{
+    bool unknown = event->op->outcome == LINEAR_UNKNOWN;
+    return (unknown ? linear->used : linear->key + 1) + event->index / 64;
+}
+
+static inline uint64_t linear_bit(const struct linear_event *event)
+{
+    return UINT64_C(1) << event->index % 64;
+}
+
+static inline bool linear_is_within(const uint64_t *small, const uint64_t *large, size_t words)
+{
+    bool within = true;
+    for (size_t i = 0; i < words && within; i++) {
+        within = (small[i] & ~large[i]) == 0;
+    }
+    return within;
+}
+
+/* Returns false when these operations have led to this value before, with no more of unknown
+ * outcome among them: what could follow now could follow then. */
+static inline bool linear_note(struct linear *linear, uint64_t value)
 {
     struct linear_seen *seen;
+    size_t size = (1 + linear->words) * sizeof *linear->key;
     linear->key[0] = value;
-    linear->key[1 + index / 64] |= UINT64_C(1) << index % 64;
-    HASH_FIND(hh, linear->seen, linear->key, linear->key_size, seen);
-    if (seen != NULL) {
-        linear->key[1 + index / 64] &= ~(UINT64_C(1) << index % 64);
-        return false;
+    HASH_FIND(hh, linear->seen, linear->key, size, seen);
+    if (seen == NULL) {
+        seen = ps_calloc(1, sizeof *seen + size);
+        memcpy(seen->key, linear->key, size);
+        HASH_ADD_KEYPTR(hh, linear->seen, seen->key, size, seen);
     }
-    seen = ps_calloc(1, sizeof *seen + linear->key_size);
-    memcpy(seen->key, linear->key, linear->key_size);
-    HASH_ADD_KEYPTR(hh, linear->seen, seen->key, linear->key_size, seen);
+    for (const struct linear_used *used = seen->used; used != NULL; used = used->next) {
+        if (linear_is_within(used->set, linear->used, linear->words)) {
+            return false;
+        }
+    }
+    struct linear_used *used = ps_calloc(1, sizeof *used + linear->words * sizeof *used->set);
+    memcpy(used->set, linear->used, linear->words * sizeof *used->set);
+    used->next = seen->used;
+    seen->used = used;
     return true;
 }
 
-static inline void linear_push(struct linear *linear, struct linear_event *event, uint64_t value)
+/* May this operation be next? Sets the value behind it. One of unknown outcome that would change
+ * nothing is as good as left out, and so is one whose value the next write overwrites: without
+ * these there would be twice as much to try for each process that was killed. */
+static inline bool linear_fits(struct linear *linear, const struct linear_event *event,
+                               uint64_t value, uint64_t *ret)
 {
+    const struct linear_op *op = event->op;
+    if (!linear_apply(op, value, ret)) {
+        return false;
+    }
+    if (op->outcome == LINEAR_UNKNOWN &&
+        (*ret == value || (event->alike != NULL &&
+                           (*linear_word(linear, event->alike) & linear_bit(event->alike)) == 0))) {
+        return false;
+    }
+    bool overwrites = op->kind == LINEAR_WRITE && op->condition == LINEAR_ALWAYS;
+    return !overwrites || linear->count == 0 ||
+           linear->order[linear->count - 1].event->op->outcome != LINEAR_UNKNOWN;
+}
+
+/* Put it into the order, if that leads to something new. */
+static inline bool linear_push(struct linear *linear, struct linear_event *event, uint64_t value,
+                               uint64_t next)
+{
+    *linear_word(linear, event) |= linear_bit(event);
+    if (!linear_note(linear, next)) {
+        *linear_word(linear, event) &= ~linear_bit(event);
+        return false;
+    }
     linear->order[linear->count++] = (struct linear_step){event, value};
     linear_take_out(event);
     if (event->completion != NULL) {
         linear_take_out(event->completion);
         linear->open--;
     }
+    return true;
 }
 
 static inline struct linear_step linear_pop(struct linear *linear)
@@ -218,8 +311,18 @@ static inline struct linear_step linear_pop(struct linear *linear)
         linear->open++;
     }
     linear_put_back(step.event);
-    linear->key[1 + step.event->index / 64] &= ~(UINT64_C(1) << step.event->index % 64);
+    *linear_word(linear, step.event) &= ~linear_bit(step.event);
     return step;
+}
+
+/* What is next must have been invoked when this completed. */
+static inline struct linear_event *linear_first_completion(struct linear *linear)
+{
+    struct linear_event *event = linear->head.next;
+    while (!event->completes) {
+        event = event->next;
+    }
+    return event;
 }
 
 /** Is there an order? The register is `value` before all of them. If not, *ret_stuck (may be NULL)
@@ -234,20 +337,20 @@ static inline bool linear_check(const struct linear_op *ops, size_t count, uint6
     bool found = true;
     while (linear.open > 0 && found) {
         uint64_t next;
-        if (event != NULL && !event->completes) {
-            if (linear_apply(event->op, value, &next) && linear_note(&linear, event->index, next)) {
-                linear_push(&linear, event, value);
-                value = next;
-                event = linear.head.next;
-            } else {
-                event = event->next;
-            }
+        struct linear_event *first = linear_first_completion(&linear);
+        if (event == first) { /* of unknown outcomes only when the others are tried */
+            event = linear.maybe.next;
+        }
+        if (event != NULL && event->at_ns <= first->at_ns) {
+            bool taken = linear_fits(&linear, event, value, &next) &&
+                         linear_push(&linear, event, value, next);
+            value = taken ? next : value;
+            event = taken ? linear.head.next : event->next;
             continue;
         }
-        PS_ASSERT(event != NULL); /* one that completes is before the end */
         if (ret_stuck != NULL && linear.count + 1 > longest) {
             longest = linear.count + 1;
-            *ret_stuck = event->index;
+            *ret_stuck = first->index;
         }
         found = linear.count > 0;
         if (found) {
