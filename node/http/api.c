@@ -599,7 +599,10 @@ static bool is_object(const struct ps_http_request *head)
 struct ps_http_intake ps_api_intake(const struct ps_http_request *head)
 {
     const struct ps_slice target = head->target;
-    if (is_blob(head) || is_object(head)) {
+    if (is_object(head)) {
+        return (struct ps_http_intake){PS_API_R2_BODY_SIZE_MAX, true};
+    }
+    if (is_blob(head)) {
         return (struct ps_http_intake){PS_API_BLOB_SIZE_MAX, true};
     }
     if (is_file(head)) {

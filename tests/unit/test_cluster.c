@@ -131,6 +131,7 @@ static void some_cluster(struct ps_cluster *cluster)
     cluster->latency = (enum ps_latency)below(3);
     cluster->latency_scale_milli = (uint32_t)ps_rng_u64(&rng);
     cluster->durability = (enum ps_durability)below(2);
+    cluster->no_write_limit = below(2) == 0;
     cluster->route_factor = 1 + 99 * ps_rng_unit(&rng);
     size_t first = below(ps_pop_count() - 40);
     for (size_t i = 0; i <= below(40); i++) {
@@ -196,6 +197,7 @@ static void check_cluster(const struct ps_cluster *a, const struct ps_cluster *b
     assert_int_equal(a->latency, b->latency);
     assert_int_equal(a->latency_scale_milli, b->latency_scale_milli);
     assert_int_equal(a->durability, b->durability);
+    assert_int_equal(a->no_write_limit, b->no_write_limit);
     assert_memory_equal(&a->route_factor, &b->route_factor, sizeof a->route_factor);
     assert_int_equal(a->pop_count, b->pop_count);
     for (size_t i = 0; i < a->pop_count; i++) {
