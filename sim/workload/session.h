@@ -62,15 +62,15 @@ void ps_sessions_close(struct ps_sessions_plan *plan); /* zeroed plan accepted *
 /** One operation as drawn. Slices borrow from the buffers given. */
 struct ps_drawn {
     const struct ps_action *action; /* borrowed from the scenario */
-    uint16_t pop;
-    struct ps_slice key;      /* list: the prefix */
-    struct ps_slice value;    /* put; d1: the request's JSON, as the binding sends it */
-    struct ps_slice metadata; /* put; empty = none */
-    struct ps_slice request;  /* r2: the call's JSON, as the binding sends it; fetch, purge: none */
-    bool generated;           /* r2.put: the body is generated, and `value` empty */
-    struct ps_body body;      /* ... so */
+    struct ps_slice key;            /* list: the prefix */
+    struct ps_slice value;          /* put; d1: the request's JSON, as the binding sends it */
+    struct ps_slice metadata;       /* put; empty = none */
+    struct ps_slice request; /* r2: the call's JSON, as the binding sends it; fetch, purge: none */
+    struct ps_body body;     /* r2.put, when it is generated */
+    uint64_t bookmark_lsn;   /* d1: of the bookmark, where that is what it is asked with */
     enum ps_d1_session session; /* d1: what the PoP is asked with, one of the first four */
-    uint64_t bookmark_lsn;      /* d1: of the bookmark, where that is what it is asked with */
+    uint16_t pop;
+    bool generated; /* r2.put: the body is generated, and `value` empty */
 };
 
 /** Draw the session's next operation (at_ns is not PS_NEVER). `text` is scratch: emptied first, and
