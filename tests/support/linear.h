@@ -319,7 +319,7 @@ static inline struct linear_step linear_pop(struct linear *linear)
 static inline struct linear_event *linear_first_completion(struct linear *linear)
 {
     struct linear_event *event = linear->head.next;
-    while (!event->completes) {
+    while (event != NULL && !event->completes) {
         event = event->next;
     }
     return event;
@@ -338,6 +338,7 @@ static inline bool linear_check(const struct linear_op *ops, size_t count, uint6
     while (linear.open > 0 && found) {
         uint64_t next;
         struct linear_event *first = linear_first_completion(&linear);
+        PS_ASSERT(first != NULL); /* one is open */
         if (event == first) { /* of unknown outcomes only when the others are tried */
             event = linear.maybe.next;
         }

@@ -18,10 +18,10 @@ struct chaos_where chaos_where = {.kind = "start", .folder = "none"};
 void chaos_fail(const char *format, ...)
 {
     va_list args;
+    va_start(args, format);
     (void)fprintf(stderr,
                   "FAILED in round %zu (%s) of seed %" PRIu64 ", folder %s: ", chaos_where.round,
                   chaos_where.kind, chaos_where.seed, chaos_where.folder);
-    va_start(args, format);
     (void)vfprintf(stderr, format, args);
     va_end(args);
     (void)fputc('\n', stderr);

@@ -66,7 +66,7 @@ static void path_of(size_t key, char ret[64])
 /* Between this and `end`: what stands there between quotes or tags. */
 static struct ps_slice text_between(struct ps_slice text, const char *begin, const char *end)
 {
-    const char *from = memmem(text.data, text.size, begin, strlen(begin));
+    const char *from = text.size == 0 ? NULL : memmem(text.data, text.size, begin, strlen(begin));
     if (from == NULL) {
         return (struct ps_slice){0};
     }
