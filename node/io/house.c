@@ -74,6 +74,10 @@ static void on_house(struct ps_alarm *alarm)
     struct ps_node *node =
         (struct ps_node *)(void *)((char *)alarm - offsetof(struct ps_node, house));
     ps_node_alarm(node, alarm, ps_mono_ns() + HOUSE_MS * PS_MS);
+    if (ps_transport_mend(node->transport)) {
+        ps_node_log(node, PS_LOG_WARN, "feed", "connections to other PoPs did not last; new ones");
+        ps_node_watch_feed(node);
+    }
     if (node->store_count == 0) {
         return;
     }

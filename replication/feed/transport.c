@@ -40,6 +40,12 @@ size_t ps_transport_fds(const struct ps_transport *transport, int *ret_fds, size
     return transport->ops->fds(transport, ret_fds, size);
 }
 
+bool ps_transport_mend(struct ps_transport *transport)
+{
+    PS_ASSERT(!transport->delivering);
+    return transport->ops->mend != NULL && transport->ops->mend(transport);
+}
+
 size_t ps_transport_poll(struct ps_transport *transport, size_t budget)
 {
     PS_ASSERT(!transport->delivering);

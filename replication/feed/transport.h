@@ -71,6 +71,11 @@ void ps_transport_answer(struct ps_transport *transport, const struct ps_reply_t
 /** File descriptors to watch for reading (nanomsg: NN_RCVFD, poll only). Returns how many were
  *  written; the set grows with ps_transport_connect. Memory ends have none. */
 size_t ps_transport_fds(const struct ps_transport *transport, int *ret_fds, size_t size);
+/** Begin anew with those peers to whom connections come about again and again and end at once: so
+ *  it is with nanomsg's sockets now and then when the peer was killed while they connected, and
+ *  they do not recover. To be called now and then, but not by a handler. Returns true when
+ *  descriptors have changed: ask ps_transport_fds. */
+bool ps_transport_mend(struct ps_transport *transport);
 /** Deliver what has come, at most `budget` messages; returns how many were delivered. */
 size_t ps_transport_poll(struct ps_transport *transport, size_t budget);
 

@@ -15,6 +15,7 @@ struct ps_transport_ops {
     void (*answer)(struct ps_transport *transport, const struct ps_reply_to *to,
                    struct ps_slice bytes);
     size_t (*fds)(const struct ps_transport *transport, int *ret_fds, size_t size);
+    bool (*mend)(struct ps_transport *transport); /* NULL: there is nothing to mend */
     size_t (*poll)(struct ps_transport *transport, size_t budget);
 };
 

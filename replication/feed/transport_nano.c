@@ -22,18 +22,22 @@ enum { ID_SIZE = 8, CONTROL_SIZE = 256, URL_SIZE = NN_SOCKADDR_MAX };
 enum {
     SOCKET_BUFFER_SIZE = 16 << 20, /* what the kernel may hold, not what is allocated */
     RECONNECT_MS = 20,
-    RECONNECT_MS_MAX = 500
+    RECONNECT_MS_MAX = 500,
+    BROKEN_MAX = 8 /* connections in a row that came about and were never seen to stand */
 };
 
 /* A socket and the folder that its address is relative to. */
 struct end {
     int socket;
-    int folder; /* -1 = none */
+    int folder;           /* -1 = none */
+    uint64_t connections; /* that had come about when one stood the last time */
 };
 
 struct peer {
     struct end subscriber;
     struct end asker;
+    char *publish_url;
+    char *answer_url;
 };
 
 struct nano {
@@ -59,7 +63,7 @@ static void end_close(struct end *end)
     if (end->folder >= 0) {
         (void)close(end->folder);
     }
-    *end = (struct end){-1, -1};
+    *end = (struct end){-1, -1, 0};
 }
 
 /* The kernel bounds a socket's path (and nanomsg aborts on a longer one). A path that is too long
@@ -128,7 +132,7 @@ static enum ps_status end_open(int domain, int protocol, const char *url, bool b
                                struct end *ret, struct ps_error *err)
 {
     char address[URL_SIZE];
-    struct end end = {-1, -1};
+    struct end end = {-1, -1, 0};
     enum ps_status status = shorten(url, address, &end.folder, err);
     if (status != PS_OK) {
         return status;
@@ -154,6 +158,8 @@ static void nano_destroy(struct ps_transport *transport)
     for (size_t i = 0; i < nano->peer_count; i++) {
         end_close(&nano->peers[i].subscriber);
         end_close(&nano->peers[i].asker);
+        free(nano->peers[i].publish_url);
+        free(nano->peers[i].answer_url);
     }
     end_close(&nano->publisher);
     end_close(&nano->answerer);
@@ -165,7 +171,7 @@ static enum ps_status nano_connect(struct ps_transport *transport, const char *p
                                    const char *answer_url, uint32_t *ret_peer, struct ps_error *err)
 {
     struct nano *nano = nano_of(transport);
-    struct peer peer = {{-1, -1}, {-1, -1}};
+    struct peer peer = {.subscriber = {-1, -1, 0}, .asker = {-1, -1, 0}};
     enum ps_status status = end_open(AF_SP, NN_SUB, publish_url, false, &peer.subscriber, err);
     if (status == PS_OK) {
         status = end_open(AF_SP_RAW, NN_REQ, answer_url, false, &peer.asker, err);
@@ -174,6 +180,8 @@ static enum ps_status nano_connect(struct ps_transport *transport, const char *p
         end_close(&peer.subscriber);
         return status;
     }
+    peer.publish_url = ps_strndup(publish_url, strlen(publish_url));
+    peer.answer_url = ps_strndup(answer_url, strlen(answer_url));
     nano->peers = ps_grow(nano->peers, nano->peer_count, &nano->peer_capacity, sizeof *nano->peers);
     nano->peers[nano->peer_count] = peer;
     *ret_peer = (uint32_t)nano->peer_count++;
@@ -261,6 +269,37 @@ static size_t nano_fds(const struct ps_transport *transport, int *ret_fds, size_
         }
     }
     return count;
+}
+
+/* Replace a socket whose connections do not last. A peer that is away is another matter: to it
+ * none comes about. When no new socket can be had the old one stays, until the next time. */
+static bool end_mend(struct end *end, int domain, int protocol, const char *url)
+{
+    uint64_t connections = nn_get_statistic(end->socket, NN_STAT_ESTABLISHED_CONNECTIONS);
+    struct end anew;
+    if (nn_get_statistic(end->socket, NN_STAT_CURRENT_CONNECTIONS) > 0) {
+        end->connections = connections;
+        return false;
+    }
+    if (connections < end->connections + BROKEN_MAX ||
+        end_open(domain, protocol, url, false, &anew, NULL) != PS_OK) {
+        return false;
+    }
+    end_close(end);
+    *end = anew;
+    return true;
+}
+
+static bool nano_mend(struct ps_transport *transport)
+{
+    struct nano *nano = nano_of(transport);
+    bool changed = false;
+    for (size_t i = 0; i < nano->peer_count; i++) {
+        struct peer *peer = &nano->peers[i];
+        changed |= end_mend(&peer->subscriber, AF_SP, NN_SUB, peer->publish_url);
+        changed |= end_mend(&peer->asker, AF_SP_RAW, NN_REQ, peer->answer_url);
+    }
+    return changed;
 }
 
 /* One received message: its body in the library's memory and the words before it. */
@@ -372,6 +411,7 @@ static const struct ps_transport_ops nano_ops = {.destroy = nano_destroy,
                                                  .request = nano_request,
                                                  .answer = nano_answer,
                                                  .fds = nano_fds,
+                                                 .mend = nano_mend,
                                                  .poll = nano_poll};
 
 enum ps_status ps_transport_nano_create(const char *publish_url, const char *answer_url,
@@ -381,8 +421,8 @@ enum ps_status ps_transport_nano_create(const char *publish_url, const char *ans
     struct nano *nano = PS_NEW(struct nano);
     nano->base.ops = &nano_ops;
     nano->base.handler = *handler;
-    nano->publisher = (struct end){-1, -1};
-    nano->answerer = (struct end){-1, -1};
+    nano->publisher = (struct end){-1, -1, 0};
+    nano->answerer = (struct end){-1, -1, 0};
     enum ps_status status = end_open(AF_SP, NN_PUB, publish_url, true, &nano->publisher, err);
     if (status == PS_OK) {
         status = end_open(AF_SP_RAW, NN_REP, answer_url, true, &nano->answerer, err);

@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* nanomsg 1.1.5 does not release an ipc endpoint whose bind failed; nothing of ours leaks there. */
@@ -288,6 +290,60 @@ static void a_restarted_peer_is_found_again(void **state)
     assert_true(f->ends[1].answered_count > 0);
 }
 
+/* A listener to which connections come about and are of no use. */
+static int listen_at(const char *url)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int size = snprintf(address.sun_path, sizeof address.sun_path, "%s", url + strlen("ipc://"));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(size > 0 && (size_t)size < sizeof address.sun_path);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(fd, 16), 0);
+    return fd;
+}
+
+static void greet_and_go(int listener)
+{
+    static const char greeting[] = {0, 'S', 'P', 0, 0, 0x10, 0, 0}; /* no REP socket's */
+    struct pollfd watched = {.fd = listener, .events = POLLIN};
+    if (poll(&watched, 1, TURN_MS) == 1) {
+        int fd = accept(listener, NULL, NULL);
+        assert_true(fd >= 0);
+        (void)send(fd, greeting, sizeof greeting, MSG_NOSIGNAL);
+        (void)close(fd);
+    }
+}
+
+static void connections_that_do_not_last_are_mended(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t peer;
+    open_end(&f->ends[0], f->feed, f->answer);
+    assert_false(ps_transport_mend(f->ends[0].transport)); /* nobody */
+    int listener = listen_at(f->answer_other);
+    assert_int_equal(
+        ps_transport_connect(f->ends[0].transport, f->feed_other, f->answer_other, &peer, NULL),
+        PS_OK);
+    bool mended = false;
+    for (size_t i = 0; i < TURNS_MAX && !mended; i++) {
+        greet_and_go(listener);
+        mended = ps_transport_mend(f->ends[0].transport);
+    }
+    assert_true(mended);
+    (void)close(listener);
+    (void)unlink(f->answer_other + strlen("ipc://"));
+    open_end(&f->ends[1], f->feed_other, f->answer_other);
+    f->ends[1].answer_at_once = true;
+    const uint32_t id = 7;
+    for (size_t i = 0; i < TURNS_MAX && f->ends[0].answered_count == 0; i++) {
+        (void)!ps_transport_request(f->ends[0].transport, peer, id,
+                                    (struct ps_slice){(const char *)&id, sizeof id});
+        turn(f);
+    }
+    assert_true(f->ends[0].answered_count > 0);
+    assert_false(ps_transport_mend(f->ends[0].transport)); /* it stands */
+}
+
 static void an_answer_to_one_who_left_is_dropped(void **state)
 {
     struct fixture *f = *state;
@@ -366,6 +422,7 @@ int main(void)
         TEST(requests_are_answered_in_any_order),
         TEST(the_largest_messages_pass),
         TEST(a_restarted_peer_is_found_again),
+        TEST(connections_that_do_not_last_are_mended),
         TEST(an_answer_to_one_who_left_is_dropped),
         TEST(an_address_that_cannot_be_bound_is_an_error),
         TEST(long_paths_are_reached_through_their_folder),
