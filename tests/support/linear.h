@@ -339,7 +339,7 @@ static inline bool linear_check(const struct linear_op *ops, size_t count, uint6
         uint64_t next;
         struct linear_event *first = linear_first_completion(&linear);
         PS_ASSERT(first != NULL); /* one is open */
-        if (event == first) { /* of unknown outcomes only when the others are tried */
+        if (event == first) {     /* of unknown outcomes only when the others are tried */
             event = linear.maybe.next;
         }
         if (event != NULL && event->at_ns <= first->at_ns) {
