@@ -1,14 +1,6 @@
 #include "node/s3/s3_internal.h"
 #include "replication/base/assert.h"
 
-static void begin(struct ps_http_response *response, const char *root)
-{
-    response->status = 200;
-    ps_http_response_header(response, "Content-Type", PS_LIT("application/xml"));
-    ps_s3_xml_begin(&response->body);
-    ps_s3_xml_root(&response->body, root);
-}
-
 /* ---- the account's ---- */
 
 static bool is_asked_for(const struct ps_s3_call *call, struct ps_slice after, struct ps_slice name)
@@ -18,13 +10,10 @@ static bool is_asked_for(const struct ps_s3_call *call, struct ps_slice after, s
 
 static void write_bucket(const struct ps_s3_bucket *bucket, struct ps_buf *body)
 {
-    struct ps_buf date = {0};
-    ps_r2_date_iso(&date, bucket->created_ms);
     ps_s3_xml_open(body, "Bucket");
     ps_s3_xml_text(body, "Name", bucket->name);
-    ps_s3_xml_text(body, "CreationDate", ps_buf_slice(&date));
+    ps_s3_element_date(body, "CreationDate", bucket->created_ms);
     ps_s3_xml_close(body, "Bucket");
-    ps_buf_fini(&date);
 }
 
 /* Behind the last bucket: as elements, and as headers for clients that see no others. */
@@ -75,7 +64,7 @@ void ps_s3_answer_buckets(const struct ps_s3_call *call, const struct ps_s3_buck
     uint64_t most = call->max_keys < PS_R2_LIST_MAX ? call->max_keys : PS_R2_LIST_MAX;
     bool truncated = false;
     struct ps_slice last = {"", 0};
-    begin(response, "ListAllMyBucketsResult");
+    ps_s3_begin_document(response, "ListAllMyBucketsResult");
     ps_s3_xml_open(&response->body, "Buckets");
     for (size_t i = 0; i < count && !truncated; i++) {
         if (is_asked_for(call, after, buckets[i].name)) {
@@ -95,7 +84,7 @@ void ps_s3_answer_buckets(const struct ps_s3_call *call, const struct ps_s3_buck
 
 static void answer_location(const struct ps_s3_bucket *bucket, struct ps_http_response *response)
 {
-    begin(response, "LocationConstraint");
+    ps_s3_begin_document(response, "LocationConstraint");
     /* The root has the text itself. */
     ps_buf_append_slice(&response->body,
                         bucket->location.size == 0 ? PS_LIT("auto") : bucket->location);
@@ -105,7 +94,7 @@ static void answer_location(const struct ps_s3_bucket *bucket, struct ps_http_re
 static void answer_encryption(struct ps_http_response *response)
 {
     struct ps_buf *body = &response->body;
-    begin(response, "ServerSideEncryptionConfiguration");
+    ps_s3_begin_document(response, "ServerSideEncryptionConfiguration");
     ps_s3_xml_open(body, "Rule");
     ps_s3_xml_open(body, "ApplyServerSideEncryptionByDefault");
     ps_s3_xml_text(body, "SSEAlgorithm", PS_LIT("AES256"));
@@ -118,7 +107,7 @@ static void answer_encryption(struct ps_http_response *response)
 static void answer_acl(struct ps_http_response *response)
 {
     struct ps_buf *body = &response->body;
-    begin(response, "AccessControlPolicy");
+    ps_s3_begin_document(response, "AccessControlPolicy");
     ps_s3_xml_open(body, "Owner");
     ps_s3_xml_text(body, "ID", PS_LIT("popsim"));
     ps_s3_xml_close(body, "Owner");
@@ -151,7 +140,7 @@ static void answer_document(struct ps_slice document, const char *missing, const
 static void answer_fresh(enum ps_s3_op op, struct ps_http_response *response)
 {
     if (op == PS_S3_GET_VERSIONING) {
-        begin(response, "VersioningConfiguration");
+        ps_s3_begin_document(response, "VersioningConfiguration");
         ps_s3_xml_close(&response->body, "VersioningConfiguration");
     } else if (op == PS_S3_GET_TAGGING) {
         ps_s3_fail(response, 404, "NoSuchTagSet", "The TagSet does not exist.");

@@ -28,6 +28,12 @@ void ps_s3_words_decode(struct ps_buf *into, struct ps_slice text);
 /** Append a text as a header's value: as it is when it is ASCII, else as encoded words. */
 void ps_s3_words_encode(struct ps_buf *into, struct ps_slice text);
 
+/** Begin an answer that is a document: 200, its head, and the root, open. */
+void ps_s3_begin_document(struct ps_http_response *response, const char *root);
+/** Append an ETag element, quoted; a date as S3 writes it in documents. */
+void ps_s3_element_etag(struct ps_buf *into, const char *etag);
+void ps_s3_element_date(struct ps_buf *into, const char *name, int64_t unix_ms);
+
 /** "x-amz-checksum-crc32", "ChecksumCRC32" and the like; NULL for a hash that S3 does not have. */
 const char *ps_s3_checksum_header(enum ps_r2_hash hash);
 const char *ps_s3_checksum_element(enum ps_r2_hash hash);

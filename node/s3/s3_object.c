@@ -288,30 +288,6 @@ void ps_s3_copy_as_put(const struct ps_s3_call *call, const struct ps_r2_object 
 
 /* ---- mutations ---- */
 
-static void begin(struct ps_http_response *response, const char *root)
-{
-    response->status = 200;
-    ps_http_response_header(response, "Content-Type", PS_LIT("application/xml"));
-    ps_s3_xml_begin(&response->body);
-    ps_s3_xml_root(&response->body, root);
-}
-
-static void element_etag(struct ps_buf *into, const char *etag)
-{
-    char quoted[PS_R2_ETAG_SIZE + 2];
-    int size = snprintf(quoted, sizeof quoted, "\"%s\"", etag);
-    PS_ASSERT(size > 0 && (size_t)size < sizeof quoted);
-    ps_s3_xml_text(into, "ETag", (struct ps_slice){quoted, (size_t)size});
-}
-
-static void element_date(struct ps_buf *into, const char *name, int64_t unix_ms)
-{
-    struct ps_buf date = {0};
-    ps_r2_date_iso(&date, unix_ms);
-    ps_s3_xml_text(into, name, ps_buf_slice(&date));
-    ps_buf_fini(&date);
-}
-
 static void element_checksums(struct ps_buf *into, const struct ps_r2_checksums *sums,
                               uint32_t parts)
 {
@@ -329,16 +305,16 @@ static void element_checksums(struct ps_buf *into, const struct ps_r2_checksums 
 
 static void answer_copy(const struct ps_r2_answer *answer, struct ps_http_response *response)
 {
-    begin(response, "CopyObjectResult");
-    element_etag(&response->body, answer->object.etag);
-    element_date(&response->body, "LastModified", answer->object.uploaded_ms);
+    ps_s3_begin_document(response, "CopyObjectResult");
+    ps_s3_element_etag(&response->body, answer->object.etag);
+    ps_s3_element_date(&response->body, "LastModified", answer->object.uploaded_ms);
     element_checksums(&response->body, &answer->object.checksums, parts_shown(&answer->object));
     ps_s3_xml_close(&response->body, "CopyObjectResult");
 }
 
 static void answer_delete(const struct ps_s3_call *call, struct ps_http_response *response)
 {
-    begin(response, "DeleteResult");
+    ps_s3_begin_document(response, "DeleteResult");
     for (size_t i = 0; i < call->request.key_count; i++) {
         ps_s3_xml_open(&response->body, "Deleted");
         ps_s3_xml_text(&response->body, "Key", call->request.keys[i]);
@@ -364,7 +340,7 @@ static void answer_create(const struct ps_s3_call *call, const struct ps_r2_answ
     char id[PS_R2_HEX_SIZE];
     const char *algorithm = algorithm_of(call->request.hashes);
     ps_r2_id_hex(&answer->upload_id, id);
-    begin(response, "InitiateMultipartUploadResult");
+    ps_s3_begin_document(response, "InitiateMultipartUploadResult");
     ps_s3_xml_text(&response->body, "UploadId", ps_slice_of(id));
     ps_s3_xml_text(&response->body, "Bucket", call->bucket);
     ps_s3_xml_text(&response->body, "Key", call->request.key);
@@ -389,9 +365,9 @@ static void answer_part(const struct ps_s3_call *call, const struct ps_r2_answer
     char etag[PS_R2_ETAG_SIZE];
     part_etag(&answer->part, etag);
     if (call->op == PS_S3_UPLOAD_PART_COPY) {
-        begin(response, "CopyPartResult");
-        element_etag(&response->body, etag);
-        element_date(&response->body, "LastModified", answer->part.uploaded_ms);
+        ps_s3_begin_document(response, "CopyPartResult");
+        ps_s3_element_etag(&response->body, etag);
+        ps_s3_element_date(&response->body, "LastModified", answer->part.uploaded_ms);
         ps_s3_xml_close(&response->body, "CopyPartResult");
     } else {
         response->status = 200;
@@ -413,10 +389,10 @@ static void answer_complete(const struct ps_s3_call *call, const struct ps_r2_an
     ps_buf_append_slice(&location, call->bucket);
     ps_buf_append_char(&location, '/');
     ps_s3_uri_encode(&location, call->request.key);
-    begin(response, "CompleteMultipartUploadResult");
+    ps_s3_begin_document(response, "CompleteMultipartUploadResult");
     ps_s3_xml_text(&response->body, "Bucket", call->bucket);
     ps_s3_xml_text(&response->body, "Key", call->request.key);
-    element_etag(&response->body, answer->object.etag);
+    ps_s3_element_etag(&response->body, answer->object.etag);
     ps_s3_xml_text(&response->body, "Location", ps_buf_slice(&location));
     element_checksums(&response->body, &answer->object.checksums, parts_shown(&answer->object));
     ps_s3_xml_close(&response->body, "CompleteMultipartUploadResult");

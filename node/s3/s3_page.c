@@ -3,30 +3,6 @@
 
 #include <stdio.h>
 
-static void begin(struct ps_http_response *response, const char *root)
-{
-    response->status = 200;
-    ps_http_response_header(response, "Content-Type", PS_LIT("application/xml"));
-    ps_s3_xml_begin(&response->body);
-    ps_s3_xml_root(&response->body, root);
-}
-
-static void write_etag(struct ps_buf *body, const char *etag)
-{
-    char quoted[PS_R2_ETAG_SIZE + 2];
-    int size = snprintf(quoted, sizeof quoted, "\"%s\"", etag);
-    PS_ASSERT(size > 0 && (size_t)size < sizeof quoted);
-    ps_s3_xml_text(body, "ETag", (struct ps_slice){quoted, (size_t)size});
-}
-
-static void write_date(struct ps_buf *body, const char *name, int64_t unix_ms)
-{
-    struct ps_buf date = {0};
-    ps_r2_date_iso(&date, unix_ms);
-    ps_s3_xml_text(body, name, ps_buf_slice(&date));
-    ps_buf_fini(&date);
-}
-
 static void write_class(struct ps_buf *body, enum ps_r2_class class)
 {
     ps_s3_xml_text(body, "StorageClass",
@@ -70,8 +46,8 @@ static void write_contents(const struct ps_s3_call *call, const struct ps_r2_pag
         ps_s3_xml_open(body, "Contents");
         ps_s3_xml_key(body, "Key", object->key, call->url);
         ps_s3_xml_number(body, "Size", object->size);
-        write_date(body, "LastModified", object->uploaded_ms);
-        write_etag(body, object->etag);
+        ps_s3_element_date(body, "LastModified", object->uploaded_ms);
+        ps_s3_element_etag(body, object->etag);
         write_class(body, object->meta.storage_class);
         ps_s3_xml_close(body, "Contents");
     }
@@ -104,7 +80,7 @@ static void answer_objects(const struct ps_s3_call *call, const struct ps_r2_pag
     struct ps_buf *body = &response->body;
     bool nothing = call->max_keys == 0;
     bool truncated = nothing ? page->object_count + page->prefix_count > 0 : page->truncated;
-    begin(response, "ListBucketResult");
+    ps_s3_begin_document(response, "ListBucketResult");
     ps_s3_xml_text(body, "Name", call->bucket);
     if (!nothing) {
         write_contents(call, page, body);
@@ -134,7 +110,7 @@ static void write_upload(const struct ps_s3_call *call, const struct ps_r2_uploa
     ps_s3_xml_open(body, "Upload");
     ps_s3_xml_key(body, "Key", upload->key, call->url);
     ps_s3_xml_text(body, "UploadId", ps_slice_of(id));
-    write_date(body, "Initiated", upload->initiated_ms);
+    ps_s3_element_date(body, "Initiated", upload->initiated_ms);
     write_class(body, upload->meta.storage_class);
     ps_s3_xml_close(body, "Upload");
 }
@@ -145,7 +121,7 @@ static void answer_uploads(const struct ps_s3_call *call, const struct ps_r2_pag
     struct ps_buf *body = &response->body;
     bool nothing = call->max_keys == 0;
     bool truncated = nothing ? page->upload_count + page->prefix_count > 0 : page->truncated;
-    begin(response, "ListMultipartUploadsResult");
+    ps_s3_begin_document(response, "ListMultipartUploadsResult");
     ps_s3_xml_text(body, "Bucket", call->bucket);
     ps_s3_xml_key(body, "KeyMarker", call->request.start_after, call->url);
     ps_s3_xml_text(body, "UploadIdMarker", call->request.upload_marker);
@@ -177,8 +153,8 @@ static void write_part(const struct ps_r2_part *part, struct ps_buf *body)
     ps_r2_etag_of_md5(part->checksums.bytes[PS_R2_MD5], etag);
     ps_s3_xml_open(body, "Part");
     ps_s3_xml_number(body, "PartNumber", part->number);
-    write_date(body, "LastModified", part->uploaded_ms);
-    write_etag(body, etag);
+    ps_s3_element_date(body, "LastModified", part->uploaded_ms);
+    ps_s3_element_etag(body, etag);
     ps_s3_xml_number(body, "Size", part->blob.size);
     for (unsigned hash = 0; hash < PS_R2_HASHES; hash++) {
         const char *name = ps_s3_checksum_element((enum ps_r2_hash)hash);
@@ -200,7 +176,7 @@ static void answer_parts(const struct ps_s3_call *call, const struct ps_r2_page 
     bool truncated = nothing ? page->part_count > 0 : page->truncated;
     char id[PS_R2_HEX_SIZE];
     ps_r2_id_hex(&call->request.upload_id, id);
-    begin(response, "ListPartsResult");
+    ps_s3_begin_document(response, "ListPartsResult");
     ps_s3_xml_text(body, "Bucket", call->bucket);
     ps_s3_xml_key(body, "Key", call->request.key, call->url);
     ps_s3_xml_text(body, "UploadId", ps_slice_of(id));
