@@ -2,10 +2,7 @@
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PARTS_OF_A_TURN = 4 };
 
@@ -118,35 +115,6 @@ static void break_off(struct ps_s3_request *request, enum ps_status status)
     ps_s3_complete_failed(request, status);
 }
 
-/* Append the next bytes of a file: the kernel has them, or reads them now. */
-static enum ps_tail_state read_files(struct ps_tail *tail, struct ps_buf *ret)
-{
-    const struct ps_tail_file *file = &tail->files[tail->file];
-    if (!tail->file_open) {
-        tail->fd = open(file->path, O_RDONLY | O_CLOEXEC);
-        tail->file_open = tail->fd >= 0;
-    }
-    uint64_t left = file->size - tail->file_sent;
-    size_t size = left < PS_TAIL_PART ? (size_t)left : PS_TAIL_PART;
-    ps_buf_reserve(ret, size);
-    ssize_t got = tail->file_open ? pread(tail->fd, ret->data + ret->size, size,
-                                          (off_t)(file->offset + tail->file_sent))
-                                  : -1;
-    if (got <= 0) {
-        return got < 0 && errno == EINTR ? PS_TAIL_READY : PS_TAIL_BROKEN;
-    }
-    ret->size += (size_t)got;
-    tail->file_sent += (uint64_t)got;
-    tail->sent += (uint64_t)got;
-    if (tail->file_sent == file->size) {
-        (void)close(tail->fd);
-        tail->file_open = false;
-        tail->file_sent = 0;
-        tail->file++;
-    }
-    return PS_TAIL_READY;
-}
-
 static void pump(struct ps_s3_request *request)
 {
     struct ps_s3_copying *copying = request->copying;
@@ -156,8 +124,7 @@ static void pump(struct ps_s3_request *request)
          i < PARTS_OF_A_TURN && state == PS_TAIL_READY && !copying->full && ps_tail_left(tail);
          i++) {
         copying->part.size = 0;
-        state = tail->kind == PS_TAIL_FILES ? read_files(tail, &copying->part)
-                                            : ps_tail_next(tail, &copying->part);
+        state = ps_tail_next(tail, &copying->part);
         if (state == PS_TAIL_READY) {
             copying->full =
                 !ps_upload_append(request->copying->upload, ps_buf_slice(&copying->part));

@@ -84,20 +84,6 @@ static enum ps_tail_state next_of_value(struct ps_tail *tail, struct ps_buf *ret
     return there ? PS_TAIL_READY : PS_TAIL_BROKEN;
 }
 
-enum ps_tail_state ps_tail_next(struct ps_tail *tail, struct ps_buf *ret)
-{
-    PS_ASSERT(ps_tail_left(tail));
-    size_t before = ret->size;
-    enum ps_tail_state state = tail->kind == PS_TAIL_VALUE ? next_of_value(tail, ret)
-                                                           : tail->source->next(tail->source, ret);
-    uint64_t came = ret->size - before;
-    if (came > tail->size - tail->sent) {
-        return PS_TAIL_BROKEN; /* more than was said */
-    }
-    tail->sent += came;
-    return state;
-}
-
 /* Is the file whose turn it is open? */
 static bool open_file(struct ps_tail *tail)
 {
@@ -112,6 +98,44 @@ static bool open_file(struct ps_tail *tail)
         tail->file_open = tail->fd >= 0;
     }
     return tail->file_open;
+}
+
+/* The kernel has the bytes, or reads them now. */
+static enum ps_tail_state next_of_files(struct ps_tail *tail, struct ps_buf *ret)
+{
+    if (!open_file(tail)) {
+        return PS_TAIL_BROKEN;
+    }
+    const struct ps_tail_file *file = &tail->files[tail->file];
+    uint64_t left = file->size - tail->file_sent;
+    size_t size = left < PS_TAIL_PART ? (size_t)left : PS_TAIL_PART;
+    ps_buf_reserve(ret, size);
+    ssize_t got;
+    do {
+        got = pread(tail->fd, ret->data + ret->size, size, (off_t)(file->offset + tail->file_sent));
+    } while (got < 0 && errno == EINTR);
+    if (got <= 0) {
+        return PS_TAIL_BROKEN;
+    }
+    ret->size += (size_t)got;
+    tail->file_sent += (uint64_t)got;
+    return PS_TAIL_READY;
+}
+
+enum ps_tail_state ps_tail_next(struct ps_tail *tail, struct ps_buf *ret)
+{
+    PS_ASSERT(ps_tail_left(tail));
+    size_t before = ret->size;
+    enum ps_tail_state state = tail->kind == PS_TAIL_VALUE ? next_of_value(tail, ret)
+                               : tail->kind == PS_TAIL_FILES
+                                   ? next_of_files(tail, ret)
+                                   : tail->source->next(tail->source, ret);
+    uint64_t came = ret->size - before;
+    if (came > tail->size - tail->sent) {
+        return PS_TAIL_BROKEN; /* more than was said */
+    }
+    tail->sent += came;
+    return state;
 }
 
 ssize_t ps_tail_send(struct ps_tail *tail, int socket)

@@ -75,7 +75,7 @@ void ps_tail_fini(struct ps_tail *tail); /* leaves it zeroed */
 /** Is more to come? */
 bool ps_tail_left(const struct ps_tail *tail);
 enum ps_tail_state ps_tail_state(const struct ps_tail *tail);
-/** Append the next part to `ret`. Not of files. READY: at least a byte was appended. */
+/** Append the next part to `ret`. READY: at least a byte was appended. */
 enum ps_tail_state ps_tail_next(struct ps_tail *tail, struct ps_buf *ret);
 /** Send some of the files' bytes to a socket. As sendfile(): the bytes sent, or -1 and errno; EPIPE
  * when the rest cannot be read. */
