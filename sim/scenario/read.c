@@ -270,3 +270,21 @@ enum ps_status ps_read_template(struct ps_reader *reader, const struct ps_yaml *
     status = ps_text_parse(source, ret, &at, &err);
     return status == PS_OK ? PS_OK : ps_refuse_at(reader, node, at, "%s", err.text);
 }
+
+enum ps_status ps_read_bounded(struct ps_reader *reader, const struct ps_yaml *node,
+                               const char *what, size_t least, size_t most, struct ps_text *ret)
+{
+    size_t shortest = 0, longest = 0;
+    enum ps_status status = ps_read_template(reader, node, what, ret);
+    if (status == PS_OK) {
+        ps_text_sizes(ret, &shortest, &longest);
+        if (shortest < least) {
+            status = ps_refuse(reader, node, "found an empty text, expected %s", what);
+        } else if (longest > most) {
+            status = ps_refuse(reader, node,
+                               "found a text of up to %zu bytes, expected %s of at most %zu",
+                               longest, what, most);
+        }
+    }
+    return status;
+}

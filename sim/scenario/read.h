@@ -105,6 +105,11 @@ PS_MUST_CHECK enum ps_status ps_read_pop_list(struct ps_reader *reader, const st
 /** A text with generators. Errors point into the text. */
 PS_MUST_CHECK enum ps_status ps_read_template(struct ps_reader *reader, const struct ps_yaml *node,
                                               const char *expected, struct ps_text *ret);
+/** The same, whose draws all have from `least` to `most` bytes; `what` names it in errors. On
+ *  failure *ret may have been read: it is the caller's all the same. */
+PS_MUST_CHECK enum ps_status ps_read_bounded(struct ps_reader *reader, const struct ps_yaml *node,
+                                             const char *what, size_t least, size_t most,
+                                             struct ps_text *ret);
 
 /** The name nearest to `text` by edit distance, if it is near; else NULL. */
 const char *ps_nearest(struct ps_slice text, const char *const *names, size_t count);

@@ -83,32 +83,13 @@ static enum ps_status read_store(struct ps_reader *reader, const struct ps_yaml 
     return ps_read_choice(reader, name, names, cluster->store_count, &ignored);
 }
 
-/** A text whose draws all have from `least` to `most` bytes. */
-static enum ps_status read_bounded(struct ps_reader *reader, const struct ps_yaml *node,
-                                   const char *what, size_t least, size_t most, struct ps_text *ret)
-{
-    size_t shortest = 0, longest = 0;
-    enum ps_status status = ps_read_template(reader, node, what, ret);
-    if (status == PS_OK) {
-        ps_text_sizes(ret, &shortest, &longest);
-        if (shortest < least) {
-            status = ps_refuse(reader, node, "found an empty text, expected %s", what);
-        } else if (longest > most) {
-            status = ps_refuse(reader, node,
-                               "found a text of up to %zu bytes, expected %s of at most %zu",
-                               longest, what, most);
-        }
-    }
-    return status;
-}
-
 static enum ps_status read_key(struct ps_reader *reader, const struct ps_yaml *node,
                                struct ps_action *action)
 {
     const struct ps_yaml *key = NULL;
     enum ps_status status = ps_read_member(reader, node, "key", "a key", &key);
     if (status == PS_OK) {
-        status = read_bounded(reader, key, "a key", 1, PS_SCENARIO_KEY_MAX, &action->key);
+        status = ps_read_bounded(reader, key, "a key", 1, PS_SCENARIO_KEY_MAX, &action->key);
     }
     if (status == PS_OK && action->key.count == 1 &&
         action->key.pieces[0].kind == PS_PIECE_LITERAL) {
@@ -192,7 +173,8 @@ static enum ps_status read_put(struct ps_reader *reader, const struct ps_yaml *n
     const struct ps_yaml *member = NULL;
     enum ps_status status = ps_read_member(reader, node, "value", "a value", &member);
     if (status == PS_OK) {
-        status = read_bounded(reader, member, "a value", 0, PS_SCENARIO_VALUE_MAX, &action->value);
+        status =
+            ps_read_bounded(reader, member, "a value", 0, PS_SCENARIO_VALUE_MAX, &action->value);
     }
     member = ps_yaml_get(node, "expirationTtl");
     if (status == PS_OK && member != NULL) {
@@ -228,7 +210,7 @@ static enum ps_status read_list(struct ps_reader *reader, const struct ps_yaml *
     enum ps_status status = PS_OK;
     const struct ps_yaml *member = ps_yaml_get(node, "prefix");
     if (member != NULL) {
-        status = read_bounded(reader, member, "a prefix", 0, PS_SCENARIO_KEY_MAX, &action->key);
+        status = ps_read_bounded(reader, member, "a prefix", 0, PS_SCENARIO_KEY_MAX, &action->key);
     }
     member = ps_yaml_get(node, "limit");
     if (status == PS_OK && member != NULL) {

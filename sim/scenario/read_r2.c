@@ -32,24 +32,6 @@ void ps_objects_fini(struct ps_action *action)
 
 /* ---- texts ---- */
 
-static enum ps_status read_bounded(struct ps_reader *reader, const struct ps_yaml *node,
-                                   const char *what, size_t least, size_t most, struct ps_text *ret)
-{
-    size_t shortest = 0, longest = 0;
-    enum ps_status status = ps_read_template(reader, node, what, ret);
-    if (status == PS_OK) {
-        ps_text_sizes(ret, &shortest, &longest);
-        if (shortest < least) {
-            status = ps_refuse(reader, node, "found an empty text, expected %s", what);
-        } else if (longest > most) {
-            status = ps_refuse(reader, node,
-                               "found a text of up to %zu bytes, expected %s of at most %zu",
-                               longest, what, most);
-        }
-    }
-    return status;
-}
-
 /* Append a text as JSON, in which generators stay what they are. */
 static void append_source(const struct ps_reader *reader, struct ps_buf *json, struct ps_slice text)
 {
@@ -70,7 +52,7 @@ static enum ps_status append_text(struct ps_reader *reader, const struct ps_yaml
                                   const char *what, struct ps_buf *json)
 {
     struct ps_text text = {0};
-    enum ps_status status = read_bounded(reader, node, what, 0, TEXT_MAX, &text);
+    enum ps_status status = ps_read_bounded(reader, node, what, 0, TEXT_MAX, &text);
     if (status == PS_OK) {
         append_source(reader, json, ps_yaml_slice(node));
     }
@@ -303,9 +285,9 @@ static enum ps_status read_body(struct ps_reader *reader, const struct ps_yaml *
     if (value == NULL && size == NULL) {
         return ps_refuse(reader, node, "found neither value nor size, expected one of them");
     }
-    return size != NULL
-               ? read_size(reader, size, action)
-               : read_bounded(reader, value, "a value", 0, PS_SCENARIO_VALUE_MAX, &action->value);
+    return size != NULL ? read_size(reader, size, action)
+                        : ps_read_bounded(reader, value, "a value", 0, PS_SCENARIO_VALUE_MAX,
+                                          &action->value);
 }
 
 /* ---- keys ---- */
@@ -313,7 +295,7 @@ static enum ps_status read_body(struct ps_reader *reader, const struct ps_yaml *
 static enum ps_status read_key(struct ps_reader *reader, const struct ps_yaml *key,
                                struct ps_text *ret)
 {
-    return read_bounded(reader, key, "a key", 1, PS_SCENARIO_OBJECT_KEY_MAX, ret);
+    return ps_read_bounded(reader, key, "a key", 1, PS_SCENARIO_OBJECT_KEY_MAX, ret);
 }
 
 static enum ps_status read_keys(struct ps_reader *reader, const struct ps_yaml *list,
@@ -369,8 +351,8 @@ static enum ps_status read_list(struct ps_reader *reader, const struct ps_yaml *
     enum ps_status status = PS_OK;
     const struct ps_yaml *member = ps_yaml_get(node, "prefix");
     if (member != NULL) {
-        status =
-            read_bounded(reader, member, "a prefix", 0, PS_SCENARIO_OBJECT_KEY_MAX, &action->key);
+        status = ps_read_bounded(reader, member, "a prefix", 0, PS_SCENARIO_OBJECT_KEY_MAX,
+                                 &action->key);
     }
     member = ps_yaml_get(node, "limit");
     if (status == PS_OK && member != NULL) {
