@@ -2,18 +2,13 @@
  *
  * The program starts itself again as `test_node --node FOLDER POP`, which is what `popsim node`
  * does. */
-#include "node/cluster/cluster_file.h"
-#include "node/io/node.h"
 #include "node/kv/kv.h"
 #include "replication/base/memory.h"
 #include "replication/feed/transport.h"
 #include "replication/wire/message.h"
+#include "tests/support/nodes.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -23,14 +18,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { POPS = 3, HOME = 0, DEADLINE_S = 60 };
+enum { POPS = 3, HOME = 0 };
 
 /* Four seconds of the wall: what is read of SLOW stays stale while a loaded machine delivers. */
 #define SLOW_NS (240 * PS_SECOND)
@@ -39,148 +32,10 @@ enum { POPS = 3, HOME = 0, DEADLINE_S = 60 };
 
 static const char *const codes[POPS] = {"ams", "fra", "sin"};
 
-struct cluster {
-    char folder[64];
-    pid_t pids[POPS];
-    uint16_t ports[POPS];
-};
-
-struct reply {
-    int status;
-    struct ps_buf bytes; /* all of it, NUL-terminated */
-    const char *body;
-    size_t body_size;
-};
-
-/* ---- waiting ---- */
-
-static uint64_t mono_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-/* Between two looks at a condition of another process. */
-static void yield_briefly(void)
-{
-    (void)poll(NULL, 0, 1);
-}
-
-#define WAIT_FOR(condition)                                                                        \
-    do {                                                                                           \
-        uint64_t until_ns = mono_ns() + DEADLINE_S * UINT64_C(1000000000);                         \
-        while (!(condition)) {                                                                     \
-            if (mono_ns() > until_ns) {                                                            \
-                fail_msg("in vain: %s", #condition);                                               \
-            }                                                                                      \
-            yield_briefly();                                                                       \
-        }                                                                                          \
-    } while (0)
-
-/* ---- HTTP ---- */
-
-static int dial(uint16_t port)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_true(fd >= 0);
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-        (void)close(fd);
-        return -1;
-    }
-    struct timeval limit = {.tv_sec = DEADLINE_S};
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    return fd;
-}
-
-static bool send_all(int fd, const char *data, size_t size)
-{
-    while (size > 0) {
-        ssize_t sent = send(fd, data, size, MSG_NOSIGNAL);
-        if (sent <= 0) {
-            return false;
-        }
-        data += sent;
-        size -= (size_t)sent;
-    }
-    return true;
-}
-
-static void read_to_end(int fd, struct ps_buf *bytes)
-{
-    for (;;) {
-        ps_buf_reserve(bytes, 65536);
-        ssize_t got = recv(fd, bytes->data + bytes->size, 65536, 0);
-        if (got <= 0) {
-            break;
-        }
-        bytes->size += (size_t)got;
-    }
-    (void)ps_buf_text(bytes);
-}
-
-static void reply_fini(struct reply *reply)
-{
-    ps_buf_fini(&reply->bytes);
-    *reply = (struct reply){0};
-}
-
-static void reply_parse(struct reply *reply)
-{
-    const char *text = reply->bytes.data;
-    if (reply->bytes.size < 12 || strncmp(text, "HTTP/1.1 ", 9) != 0) {
-        return;
-    }
-    const char *end = strstr(text, "\r\n\r\n");
-    if (end != NULL) {
-        reply->status = atoi(text + 9);
-        reply->body = end + 4;
-        reply->body_size = reply->bytes.size - (size_t)(reply->body - text);
-    }
-}
-
 /* Does it stand anywhere in the answer? */
 static bool says(const struct reply *reply, const char *text)
 {
     return reply->bytes.data != NULL && strstr(reply->bytes.data, text) != NULL;
-}
-
-/* Returns a reply of status 0 when the node did not answer. */
-static struct reply call(uint16_t port, const char *method, const char *target, const char *store,
-                         const char *headers, struct ps_slice body)
-{
-    struct reply reply = {.body = ""};
-    int fd = dial(port);
-    if (fd < 0) {
-        return reply;
-    }
-    struct ps_buf request = {0};
-    ps_buf_printf(&request,
-                  "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %zu\r\n%s",
-                  method, target, body.size, headers);
-    if (store != NULL) {
-        ps_buf_printf(&request, "popsim-store: %s\r\n", store);
-    }
-    ps_buf_append_text(&request, "\r\n");
-    ps_buf_append_slice(&request, body);
-    if (send_all(fd, request.data, request.size)) {
-        read_to_end(fd, &reply.bytes);
-        reply_parse(&reply);
-    }
-    (void)close(fd);
-    ps_buf_fini(&request);
-    return reply;
-}
-
-static int call_status(uint16_t port, const char *method, const char *target, const char *store,
-                       const char *body)
-{
-    struct reply reply = call(port, method, target, store, "", ps_slice_of(body));
-    int status = reply.status;
-    reply_fini(&reply);
-    return status;
 }
 
 static int put(uint16_t port, const char *store, const char *key, const char *value)
@@ -208,142 +63,22 @@ static bool gives(uint16_t port, const char *store, const char *key, const char 
     return same;
 }
 
-/* A header's number, -1 if it is not there. */
-static int64_t header_number(const struct reply *reply, const char *name)
-{
-    char line[64];
-    (void)snprintf(line, sizeof line, "\r\n%s: ", name);
-    const char *at = reply->bytes.data == NULL ? NULL : strcasestr(reply->bytes.data, line);
-    return at == NULL || at > reply->body ? -1 : strtoll(at + strlen(line), NULL, 10);
-}
-
 /* ---- the cluster ---- */
-
-static void become_node(const char *program, const char *folder, const char *code)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/pop-%s.log", folder, code);
-    if (freopen(path, "a", stderr) == NULL) {
-        _exit(9);
-    }
-    (void)execl(program, program, "--node", folder, code, (char *)NULL);
-    _exit(9);
-}
-
-static void start_node(struct cluster *cluster, size_t i)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
-    (void)unlink(path);
-    (void)fflush(NULL);
-    cluster->pids[i] = fork();
-    assert_true(cluster->pids[i] >= 0);
-    if (cluster->pids[i] == 0) {
-        become_node("/proc/self/exe", cluster->folder, codes[i]);
-    }
-}
-
-static bool read_port(struct cluster *cluster, size_t i)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
-    }
-    int pid = 0;
-    unsigned port = 0;
-    int got = fscanf(file, "{\"pid\":%d,\"port\":%u", &pid, &port);
-    (void)fclose(file);
-    cluster->ports[i] = (uint16_t)port;
-    return got == 2 && pid == cluster->pids[i];
-}
-
-static void wait_for_node(struct cluster *cluster, size_t i)
-{
-    WAIT_FOR(read_port(cluster, i));
-    WAIT_FOR(call_status(cluster->ports[i], "GET", "/healthz", NULL, "") == 200);
-}
-
-static void kill_node(struct cluster *cluster, size_t i)
-{
-    int status;
-    assert_int_equal(kill(cluster->pids[i], SIGKILL), 0);
-    assert_int_equal(waitpid(cluster->pids[i], &status, 0), cluster->pids[i]);
-    cluster->pids[i] = 0;
-}
-
-static struct ps_store *add_store(struct ps_cluster *cluster, const char *name, const char *profile)
-{
-    struct ps_store *store;
-    assert_int_equal(ps_cluster_add_store(cluster, ps_slice_of(name), PS_STORE_KV,
-                                          ps_slice_of(profile), &store, NULL),
-                     PS_OK);
-    store->kv.write_interval_ns = 0;
-    return store;
-}
 
 static int set_up(void **state)
 {
-    struct cluster *cluster = PS_NEW(struct cluster);
-    (void)snprintf(cluster->folder, sizeof cluster->folder, "/tmp/popsim-node-XXXXXX");
-    assert_non_null(mkdtemp(cluster->folder));
-    struct ps_cluster_state cs = {.bind = "127.0.0.1"};
-    ps_cluster_init(&cs.cluster);
-    for (size_t i = 0; i < POPS; i++) {
-        assert_int_equal(ps_cluster_add_pop(&cs.cluster, ps_slice_of(codes[i]), NULL), PS_OK);
-    }
-    cs.cluster.home = HOME;
-    cs.cluster.speed_milli = 60000;
-    cs.cluster.epoch_unix_s = PS_EPOCH_VIRTUAL;
-    (void)add_store(&cs.cluster, "NONE", "none");
-    (void)add_store(&cs.cluster, "CACHE", "workers-kv");
-    add_store(&cs.cluster, "LIMITED", "none")->kv.write_interval_ns = PS_SECOND;
-    struct ps_store *slow = add_store(&cs.cluster, "SLOW", "none");
+    struct ps_cluster_state cs;
+    struct cluster *cluster = cluster_create(codes, POPS, &cs);
+    (void)add_store(&cs, "NONE", PS_STORE_KV, "none");
+    (void)add_store(&cs, "CACHE", PS_STORE_KV, "workers-kv");
+    add_store(&cs, "LIMITED", PS_STORE_KV, "none")->kv.write_interval_ns = PS_SECOND;
+    struct ps_store *slow = add_store(&cs, "SLOW", PS_STORE_KV, "none");
     ps_delay_fini(&slow->policy.push.delay);
     slow->policy.push.delay =
         (struct ps_delay){.kind = PS_DELAY_CONSTANT, .constant = {.value_ns = SLOW_NS}};
-    cs.timeline = (struct ps_timeline){.origin_ns = mono_ns(), .speed_milli = 60000};
-    cs.nodes = PS_NEW_ARRAY(struct ps_cluster_node, POPS); /* ports: whichever are free */
-    assert_int_equal(ps_cluster_state_save(cluster->folder, &cs, NULL), PS_OK);
-    ps_cluster_state_fini(&cs);
-    for (size_t i = 0; i < POPS; i++) {
-        start_node(cluster, i);
-    }
-    for (size_t i = 0; i < POPS; i++) {
-        wait_for_node(cluster, i);
-    }
+    cluster_start(cluster, &cs, 60000);
     *state = cluster;
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *ftw)
-{
-    (void)info;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    struct cluster *cluster = *state;
-    int bad = 0;
-    for (size_t i = 0; i < POPS; i++) {
-        if (cluster->pids[i] > 0) {
-            int status;
-            (void)kill(cluster->pids[i], SIGTERM);
-            (void)waitpid(cluster->pids[i], &status, 0);
-            bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0; /* also what sanitizers found */
-        }
-    }
-    if (bad > 0) {
-        print_error("a node did not stop well; see %s\n", cluster->folder);
-    } else {
-        (void)nftw(cluster->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    }
-    free(cluster);
-    return bad;
 }
 
 /* ---- tests ---- */
@@ -1160,11 +895,11 @@ static void test_graceful_stop(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--node") == 0) {
-        struct ps_node_options options = {.folder = argv[2], .pop = argv[3]};
-        return ps_node_main(&options);
+    int ret;
+    if (nodes_become(argc, argv, &ret)) {
+        return ret;
     }
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, cluster_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_put_get_list_delete_at_each),
         TEST(test_stale_then_fresh),

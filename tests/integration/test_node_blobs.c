@@ -3,22 +3,18 @@
  * (PS_BLOB_KILL_ROUNDS=200 for the long form).
  *
  * The program starts itself again as `test_node_blobs --node FOLDER POP`. */
-#include "node/cluster/cluster_file.h"
-#include "node/io/node.h"
 #include "node/r2/request.h"
 #include "replication/base/memory.h"
 #include "replication/base/random.h"
 #include "replication/feed/transport.h"
 #include "replication/wire/message.h"
+#include "tests/support/nodes.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -28,14 +24,11 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { POPS = 2, HOME = 0, AWAY = 1, DEADLINE_S = 60, PIECE = 64 << 10, KILL_ROUNDS = 4 };
+enum { POPS = 2, HOME = 0, AWAY = 1, PIECE = 64 << 10, KILL_ROUNDS = 4 };
 
 #define MIB ((uint64_t)1 << 20)
 #define BIG (256 * MIB)
@@ -56,149 +49,31 @@ enum { POPS = 2, HOME = 0, AWAY = 1, DEADLINE_S = 60, PIECE = 64 << 10, KILL_ROU
 
 static const char *const codes[POPS] = {"ams", "sin"};
 
-struct cluster {
-    char folder[64];
-    pid_t pids[POPS];
-    uint16_t ports[POPS];
-    uint64_t ids;
-    char piece[PIECE];
-};
-
-/* ---- waiting ---- */
-
-static uint64_t mono_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-#define WAIT_FOR(condition)                                                                        \
-    do {                                                                                           \
-        uint64_t until_ns = mono_ns() + DEADLINE_S * UINT64_C(1000000000);                         \
-        while (!(condition)) {                                                                     \
-            if (mono_ns() > until_ns) {                                                            \
-                fail_msg("in vain: %s", #condition);                                               \
-            }                                                                                      \
-            (void)poll(NULL, 0, 1);                                                                \
-        }                                                                                          \
-    } while (0)
+/* Of the test that runs: set_up begins them anew. */
+static char piece[PIECE];
+static uint64_t last_id;
 
 /* ---- the cluster ---- */
 
-static void start_node(struct cluster *cluster, size_t i)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
-    (void)unlink(path);
-    (void)fflush(NULL);
-    cluster->pids[i] = fork();
-    assert_true(cluster->pids[i] >= 0);
-    if (cluster->pids[i] == 0) {
-        (void)snprintf(path, sizeof path, "%s/pop-%s.log", cluster->folder, codes[i]);
-        if (freopen(path, "a", stderr) == NULL) {
-            _exit(9);
-        }
-        (void)execl("/proc/self/exe", "test_node_blobs", "--node", cluster->folder, codes[i],
-                    (char *)NULL);
-        _exit(9);
-    }
-}
-
-static bool read_port(struct cluster *cluster, size_t i)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
-    }
-    int pid = 0;
-    unsigned port = 0;
-    int got = fscanf(file, "{\"pid\":%d,\"port\":%u", &pid, &port);
-    (void)fclose(file);
-    cluster->ports[i] = (uint16_t)port;
-    return got == 2 && pid == cluster->pids[i];
-}
-
-static void kill_node(struct cluster *cluster, size_t i)
-{
-    int status;
-    assert_int_equal(kill(cluster->pids[i], SIGKILL), 0);
-    assert_int_equal(waitpid(cluster->pids[i], &status, 0), cluster->pids[i]);
-    cluster->pids[i] = 0;
-}
-
-static void restart_node(struct cluster *cluster, size_t i)
-{
-    start_node(cluster, i);
-    WAIT_FOR(read_port(cluster, i));
-}
-
 static int set_up(void **state)
 {
-    struct cluster *cluster = PS_NEW(struct cluster);
     struct ps_rng rng = {.seed = 11};
+    last_id = 0;
     for (size_t i = 0; i < PIECE; i += 8) {
         uint64_t word = ps_rng_u64(&rng);
-        memcpy(cluster->piece + i, &word, 8);
+        memcpy(piece + i, &word, 8);
     }
-    (void)snprintf(cluster->folder, sizeof cluster->folder, "/tmp/popsim-blobs-XXXXXX");
-    assert_non_null(mkdtemp(cluster->folder));
-    struct ps_cluster_state cs = {.bind = "127.0.0.1"};
+    struct ps_cluster_state cs;
+    struct cluster *cluster = cluster_create(codes, POPS, &cs);
     (void)snprintf(cs.token, sizeof cs.token, "secret");
-    ps_cluster_init(&cs.cluster);
-    for (size_t i = 0; i < POPS; i++) {
-        assert_int_equal(ps_cluster_add_pop(&cs.cluster, ps_slice_of(codes[i]), NULL), PS_OK);
-    }
-    cs.cluster.home = HOME;
-    cs.cluster.epoch_unix_s = PS_EPOCH_VIRTUAL;
+    (void)add_store(&cs, "ASSETS", PS_STORE_R2, "");
     struct ps_store *store;
-    assert_int_equal(
-        ps_cluster_add_store(&cs.cluster, PS_LIT("ASSETS"), PS_STORE_R2, PS_LIT(""), &store, NULL),
-        PS_OK);
-    store->kv.write_interval_ns = 0;
     assert_int_equal(
         ps_cluster_add_store(&cs.cluster, PS_LIT("CACHE"), PS_STORE_KV, PS_LIT(""), &store, NULL),
         PS_OK);
-    cs.timeline = (struct ps_timeline){.origin_ns = mono_ns(), .speed_milli = 1000};
-    cs.nodes = PS_NEW_ARRAY(struct ps_cluster_node, POPS); /* ports: whichever are free */
-    assert_int_equal(ps_cluster_state_save(cluster->folder, &cs, NULL), PS_OK);
-    ps_cluster_state_fini(&cs);
-    for (size_t i = 0; i < POPS; i++) {
-        restart_node(cluster, i);
-    }
+    cluster_start(cluster, &cs, 1000);
     *state = cluster;
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *ftw)
-{
-    (void)info;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    struct cluster *cluster = *state;
-    int bad = 0;
-    for (size_t i = 0; i < POPS; i++) {
-        if (cluster->pids[i] > 0) {
-            int status;
-            (void)kill(cluster->pids[i], SIGTERM);
-            (void)waitpid(cluster->pids[i], &status, 0);
-            bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0; /* also what sanitizers found */
-        }
-    }
-    if (bad > 0) {
-        print_error("a node did not stop well; see %s\n", cluster->folder);
-    } else {
-        (void)nftw(cluster->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    }
-    free(cluster);
-    return bad;
 }
 
 /* The most memory that it has had, in KiB. */
@@ -363,33 +238,32 @@ static void put_head(const struct client *client, const char *id, bool chunked, 
 }
 
 /* A body is the piece again and again, each time with its number in front. */
-static void fill_piece(struct cluster *cluster, uint64_t number)
+static void fill_piece(uint64_t number)
 {
-    memcpy(cluster->piece, &number, sizeof number);
+    memcpy(piece, &number, sizeof number);
 }
 
 /* Returns false when the connection broke. */
-static bool put_bytes(struct cluster *cluster, const struct client *client, bool chunked,
-                      uint64_t from, uint64_t until)
+static bool put_bytes(const struct client *client, bool chunked, uint64_t from, uint64_t until)
 {
     bool goes = true;
     for (uint64_t at = from; at < until && goes; at += PIECE) {
         uint64_t size = until - at < PIECE ? until - at : PIECE;
         char line[32];
-        fill_piece(cluster, at / PIECE);
+        fill_piece(at / PIECE);
         if (chunked) {
             int line_size = snprintf(line, sizeof line, "%" PRIx64 "\r\n", size);
             goes = client_send(client, line, (size_t)line_size);
         }
-        goes = goes && client_send(client, cluster->piece, (size_t)size);
+        goes = goes && client_send(client, piece, (size_t)size);
         goes = goes && (!chunked || client_send(client, "\r\n", 2));
     }
     return goes;
 }
 
-static void new_id(struct cluster *cluster, char ret[33])
+static void new_id(char ret[33])
 {
-    (void)snprintf(ret, 33, "%032" PRIx64, ++cluster->ids);
+    (void)snprintf(ret, 33, "%032" PRIx64, ++last_id);
 }
 
 /* Put a whole blob; its status. The MD5 that was told, if ret_md5 is given. */
@@ -399,7 +273,7 @@ static int put_blob(struct cluster *cluster, size_t pop, const char *id, bool ch
     struct client client;
     client_open(&client, cluster->ports[pop]);
     put_head(&client, id, chunked, size, TOKEN);
-    if (put_bytes(cluster, &client, chunked, 0, size) && chunked) {
+    if (put_bytes(&client, chunked, 0, size) && chunked) {
         (void)client_send(&client, "0\r\n\r\n", 5);
     }
     client_head(&client);
@@ -424,7 +298,7 @@ static void ask(const struct client *client, const char *method, const char *id,
 }
 
 /* Compare the answer's body with the blob's bytes from `offset` on, up to `until`. */
-static bool body_is(struct cluster *cluster, struct client *client, uint64_t offset, uint64_t until)
+static bool body_is(struct client *client, uint64_t offset, uint64_t until)
 {
     uint64_t at = offset;
     size_t in = client->body;
@@ -434,8 +308,8 @@ static bool body_is(struct cluster *cluster, struct client *client, uint64_t off
             size_t size = PIECE - within;
             size = size < client->in.size - in ? size : client->in.size - in;
             size = size < until - at ? size : (size_t)(until - at);
-            fill_piece(cluster, at / PIECE);
-            if (memcmp(client->in.data + in, cluster->piece + within, size) != 0) {
+            fill_piece(at / PIECE);
+            if (memcmp(client->in.data + in, piece + within, size) != 0) {
                 return false;
             }
             in += size;
@@ -459,8 +333,8 @@ static bool blob_is(struct cluster *cluster, size_t pop, const char *id, uint64_
     client_open(&client, cluster->ports[pop]);
     ask(&client, "GET", id, TOKEN);
     client_head(&client);
-    bool same = client.status == 200 && client.body_size == size &&
-                body_is(cluster, &client, 0, size) && client.body == client.in.size;
+    bool same = client.status == 200 && client.body_size == size && body_is(&client, 0, size) &&
+                client.body == client.in.size;
     client_close(&client);
     return same;
 }
@@ -477,15 +351,15 @@ static int status_of(struct cluster *cluster, size_t pop, const char *method, co
     return status;
 }
 
-static void md5_of(struct cluster *cluster, uint64_t size, char ret[33])
+static void md5_of(uint64_t size, char ret[33])
 {
     struct ps_r2_digest *digest = ps_r2_digest_create(PS_R2_HASH_BIT(PS_R2_MD5));
     struct ps_r2_checksums sums;
     struct ps_buf hex = {0};
     for (uint64_t at = 0; at < size; at += PIECE) {
-        fill_piece(cluster, at / PIECE);
-        ps_r2_digest_update(
-            digest, (struct ps_slice){cluster->piece, size - at < PIECE ? size - at : PIECE});
+        fill_piece(at / PIECE);
+        ps_r2_digest_update(digest,
+                            (struct ps_slice){piece, size - at < PIECE ? size - at : PIECE});
     }
     ps_r2_digest_finish(digest, &sums);
     ps_r2_digest_destroy(digest);
@@ -504,9 +378,9 @@ static void test_big_blobs_in_little_memory(void **state)
     char wanted[33];
     char id[33];
     char md5[33];
-    md5_of(cluster, BIG, wanted);
+    md5_of(BIG, wanted);
     for (size_t pop = 0; pop < POPS; pop++) {
-        new_id(cluster, id);
+        new_id(id);
         assert_int_equal(put_blob(cluster, pop, id, pop == HOME, BIG, md5), 200);
         assert_string_equal(md5, wanted);
         assert_true(blob_is(cluster, HOME, id, BIG));
@@ -525,7 +399,7 @@ static void test_sizes_and_framings(void **state)
     char id[33];
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         for (size_t way = 0; way < 4; way++) {
-            new_id(cluster, id);
+            new_id(id);
             assert_int_equal(put_blob(cluster, way % 2, id, way / 2 == 1, sizes[i], NULL), 200);
             assert_true(blob_is(cluster, HOME, id, sizes[i]));
             assert_true(blob_is(cluster, AWAY, id, sizes[i]));
@@ -541,16 +415,16 @@ static void test_pipelined(void **state)
 {
     struct cluster *cluster = *state;
     char first[33];
-    new_id(cluster, first);
+    new_id(first);
     assert_int_equal(put_blob(cluster, HOME, first, false, 3 * PIECE, NULL), 200);
     for (size_t pop = 0; pop < POPS; pop++) {
         struct client client;
         char ids[3][33];
         client_open(&client, cluster->ports[pop]);
         for (size_t i = 0; i < 3; i++) {
-            new_id(cluster, ids[i]);
+            new_id(ids[i]);
             put_head(&client, ids[i], i == 1, 3 * PIECE, TOKEN "Expect: 100-continue\r\n");
-            assert_true(put_bytes(cluster, &client, i == 1, 0, 3 * PIECE));
+            assert_true(put_bytes(&client, i == 1, 0, 3 * PIECE));
             assert_true(i != 1 || client_send(&client, "0\r\n\r\n", 5));
         }
         for (size_t i = 0; i < 3; i++) {
@@ -581,8 +455,8 @@ static void test_ranges_and_errors(void **state)
     struct cluster *cluster = *state;
     char id[33];
     char other[33];
-    new_id(cluster, id);
-    new_id(cluster, other);
+    new_id(id);
+    new_id(other);
     assert_int_equal(put_blob(cluster, AWAY, id, true, MIB, NULL), 200);
 
     static const struct {
@@ -609,7 +483,7 @@ static void test_ranges_and_errors(void **state)
             assert_int_equal(client.status, cases[i].status);
             if (cases[i].status == 206) {
                 assert_int_equal(client.body_size, cases[i].until - cases[i].offset);
-                assert_true(body_is(cluster, &client, cases[i].offset, cases[i].until));
+                assert_true(body_is(&client, cases[i].offset, cases[i].until));
             }
             client_close(&client);
         }
@@ -624,7 +498,7 @@ static void test_ranges_and_errors(void **state)
     struct client client;
     client_open(&client, cluster->ports[AWAY]);
     put_head(&client, other, false, 3 * MIB, "");
-    assert_true(put_bytes(cluster, &client, false, 0, 3 * MIB));
+    assert_true(put_bytes(&client, false, 0, 3 * MIB));
     client_head(&client);
     assert_int_equal(client.status, 401);
     (void)client_body(&client);
@@ -654,10 +528,10 @@ static void test_broken_uploads_leave_nothing(void **state)
         bool chunked = way >= 2;
         struct client client;
         char id[33];
-        new_id(cluster, id);
+        new_id(id);
         client_open(&client, cluster->ports[pop]);
         put_head(&client, id, chunked, 8 * MIB, TOKEN);
-        assert_true(put_bytes(cluster, &client, chunked, 0, 4 * MIB));
+        assert_true(put_bytes(&client, chunked, 0, 4 * MIB));
         WAIT_FOR(has_temporary(cluster));
         if (way >= 4) {
             assert_true(client_send(&client, "nonsense\r\n", 10));
@@ -679,7 +553,7 @@ static void test_slow_readers(void **state)
     struct cluster *cluster = *state;
     struct client clients[READERS];
     char id[33];
-    new_id(cluster, id);
+    new_id(id);
     assert_int_equal(put_blob(cluster, HOME, id, false, 64 * MIB, NULL), 200);
     struct peaks before = peaks_of(cluster);
     for (size_t i = 0; i < READERS; i++) {
@@ -689,13 +563,13 @@ static void test_slow_readers(void **state)
         assert_int_equal(clients[i].status, 200);
     }
     char small[33];
-    new_id(cluster, small);
+    new_id(small);
     assert_int_equal(put_blob(cluster, AWAY, small, false, MIB, NULL), 200);
     assert_true(blob_is(cluster, AWAY, small, MIB));
     assert_little_growth(cluster, before);
     for (size_t i = 0; i < READERS; i++) {
         if (i % 3 == 0) { /* the others go without the rest */
-            assert_true(body_is(cluster, &clients[i], 0, 64 * MIB));
+            assert_true(body_is(&clients[i], 0, 64 * MIB));
         }
         client_close(&clients[i]);
     }
@@ -712,13 +586,13 @@ static void test_full_disk(void **state)
 {
     struct cluster *cluster = *state;
     char id[33];
-    new_id(cluster, id);
+    new_id(id);
     assert_true(has_limit(cluster, 2 * MIB));
     for (size_t pop = 0; pop < POPS; pop++) {
         struct client client;
         client_open(&client, cluster->ports[pop]);
         put_head(&client, id, false, 32 * MIB, TOKEN);
-        assert_true(put_bytes(cluster, &client, false, 0, 32 * MIB)); /* it is read to its end */
+        assert_true(put_bytes(&client, false, 0, 32 * MIB)); /* it is read to its end */
         client_head(&client);
         assert_int_equal(client.status, 507);
         assert_non_null(strstr(client_body(&client), "/blobs/ASSETS/"));
@@ -734,11 +608,11 @@ static void test_home_is_away(void **state)
 {
     struct cluster *cluster = *state;
     char id[33];
-    new_id(cluster, id);
+    new_id(id);
     assert_int_equal(put_blob(cluster, AWAY, id, false, MIB, NULL), 200);
     kill_node(cluster, HOME);
     char other[33];
-    new_id(cluster, other);
+    new_id(other);
     assert_int_equal(put_blob(cluster, AWAY, other, true, 3 * MIB, NULL), 503);
     assert_int_equal(status_of(cluster, AWAY, "GET", id, TOKEN), 503);
     restart_node(cluster, HOME);
@@ -873,7 +747,7 @@ static void test_only_what_is_referred_to_stays(void **state)
     char md5s[BLOBS][33];
     asker_open(cluster, &asker);
     for (uint64_t i = 0; i < BLOBS; i++) {
-        new_id(cluster, ids[i]);
+        new_id(ids[i]);
         assert_int_equal(put_blob(cluster, AWAY, ids[i], false, (i + 1) * MIB, md5s[i]), 200);
     }
     /* The second put supersedes the first one's blob, which older views still show. */
@@ -915,17 +789,17 @@ static void test_killed_within_uploads(void **state)
         size_t victim = (size_t)round % POPS;
         struct client client;
         char id[33];
-        new_id(cluster, id);
+        new_id(id);
         client_open(&client, cluster->ports[AWAY]);
         put_head(&client, id, false, size, TOKEN);
-        (void)put_bytes(cluster, &client, false, 0, at < size ? at / PIECE * PIECE : size);
+        (void)put_bytes(&client, false, 0, at < size ? at / PIECE * PIECE : size);
         bool waits = at >= size + size / 8; /* for the answer: it is killed right behind it */
         if (waits) {
             client_head(&client);
         }
         kill_node(cluster, victim);
         if (at < size) {
-            (void)put_bytes(cluster, &client, false, at / PIECE * PIECE, size);
+            (void)put_bytes(&client, false, at / PIECE * PIECE, size);
         }
         if (!waits) {
             client_head(&client);
@@ -955,11 +829,11 @@ static void test_killed_within_uploads(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--node") == 0) {
-        struct ps_node_options options = {.folder = argv[2], .pop = argv[3]};
-        return ps_node_main(&options);
+    int ret;
+    if (nodes_become(argc, argv, &ret)) {
+        return ret;
     }
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, cluster_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_big_blobs_in_little_memory),
         TEST(test_sizes_and_framings),

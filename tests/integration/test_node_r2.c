@@ -3,17 +3,14 @@
  * blobs that are gone when they are asked for.
  *
  * The program starts itself again as `test_node_r2 --node FOLDER POP`. */
-#include "node/cluster/cluster_file.h"
-#include "node/io/node.h"
 #include "replication/base/memory.h"
+#include "tests/support/nodes.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,148 +19,25 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-enum { POPS = 2, HOME = 0, AWAY = 1, DEADLINE_S = 60, LARGE = 1 << 20 };
+enum { POPS = 2, HOME = 0, AWAY = 1, LARGE = 1 << 20 };
 
 static const char *const codes[POPS] = {"ams", "fra"};
 
-struct cluster {
-    char folder[64];
-    pid_t pids[POPS];
-    uint16_t ports[POPS];
-};
-
-static uint64_t mono_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
-}
-
-#define WAIT_FOR(condition)                                                                        \
-    do {                                                                                           \
-        uint64_t until_ns = mono_ns() + DEADLINE_S * UINT64_C(1000000000);                         \
-        while (!(condition)) {                                                                     \
-            if (mono_ns() > until_ns) {                                                            \
-                fail_msg("in vain: %s", #condition);                                               \
-            }                                                                                      \
-            (void)poll(NULL, 0, 1);                                                                \
-        }                                                                                          \
-    } while (0)
-
 /* ---- the cluster ---- */
-
-static void start_node(struct cluster *cluster, size_t i)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
-    (void)unlink(path);
-    (void)fflush(NULL);
-    cluster->pids[i] = fork();
-    assert_true(cluster->pids[i] >= 0);
-    if (cluster->pids[i] == 0) {
-        (void)snprintf(path, sizeof path, "%s/pop-%s.log", cluster->folder, codes[i]);
-        if (freopen(path, "a", stderr) != NULL) {
-            (void)execl("/proc/self/exe", "test_node_r2", "--node", cluster->folder, codes[i],
-                        (char *)NULL);
-        }
-        _exit(9);
-    }
-}
-
-static bool read_port(struct cluster *cluster, size_t i)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/pop-%s/node.json", cluster->folder, codes[i]);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
-    }
-    int pid = 0;
-    unsigned port = 0;
-    int got = fscanf(file, "{\"pid\":%d,\"port\":%u", &pid, &port);
-    (void)fclose(file);
-    cluster->ports[i] = (uint16_t)port;
-    return got == 2 && pid == cluster->pids[i];
-}
-
-static void restart_node(struct cluster *cluster, size_t i)
-{
-    start_node(cluster, i);
-    WAIT_FOR(read_port(cluster, i));
-}
-
-static void kill_node(struct cluster *cluster, size_t i)
-{
-    int status;
-    assert_int_equal(kill(cluster->pids[i], SIGKILL), 0);
-    assert_int_equal(waitpid(cluster->pids[i], &status, 0), cluster->pids[i]);
-    cluster->pids[i] = 0;
-}
 
 static int set_up(void **state)
 {
-    struct cluster *cluster = PS_NEW(struct cluster);
-    (void)snprintf(cluster->folder, sizeof cluster->folder, "/tmp/popsim-r2-XXXXXX");
-    assert_non_null(mkdtemp(cluster->folder));
-    struct ps_cluster_state cs = {.bind = "127.0.0.1"};
+    struct ps_cluster_state cs;
+    struct cluster *cluster = cluster_create(codes, POPS, &cs);
     (void)snprintf(cs.token, sizeof cs.token, "secret");
-    ps_cluster_init(&cs.cluster);
-    for (size_t i = 0; i < POPS; i++) {
-        assert_int_equal(ps_cluster_add_pop(&cs.cluster, ps_slice_of(codes[i]), NULL), PS_OK);
-    }
-    cs.cluster.home = HOME;
-    cs.cluster.epoch_unix_s = PS_EPOCH_VIRTUAL;
-    struct ps_store *store;
-    assert_int_equal(
-        ps_cluster_add_store(&cs.cluster, PS_LIT("FILES"), PS_STORE_R2, PS_LIT(""), &store, NULL),
-        PS_OK);
-    store->policy.timeout_ns = DEADLINE_S * PS_SECOND;
-    store->kv.write_interval_ns = 0;
-    cs.timeline = (struct ps_timeline){.origin_ns = mono_ns(), .speed_milli = 1000};
-    cs.nodes = PS_NEW_ARRAY(struct ps_cluster_node, POPS); /* ports: whichever are free */
-    assert_int_equal(ps_cluster_state_save(cluster->folder, &cs, NULL), PS_OK);
-    ps_cluster_state_fini(&cs);
-    for (size_t i = 0; i < POPS; i++) {
-        restart_node(cluster, i);
-    }
+    add_store(&cs, "FILES", PS_STORE_R2, "")->policy.timeout_ns = DEADLINE_S * PS_SECOND;
+    cluster_start(cluster, &cs, 1000);
     *state = cluster;
     return 0;
-}
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *ftw)
-{
-    (void)info;
-    (void)kind;
-    (void)ftw;
-    return remove(path);
-}
-
-static int tear_down(void **state)
-{
-    struct cluster *cluster = *state;
-    int bad = 0;
-    for (size_t i = 0; i < POPS; i++) {
-        if (cluster->pids[i] > 0) {
-            int status;
-            (void)kill(cluster->pids[i], SIGTERM);
-            (void)waitpid(cluster->pids[i], &status, 0);
-            bad += !WIFEXITED(status) || WEXITSTATUS(status) != 0; /* also what sanitizers found */
-        }
-    }
-    if (bad > 0) {
-        print_error("a node did not stop well; see %s\n", cluster->folder);
-    } else {
-        (void)nftw(cluster->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    }
-    free(cluster);
-    return bad;
 }
 
 /* ---- HTTP ---- */
@@ -551,11 +425,11 @@ static void test_what_it_holds_is_told(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "--node") == 0) {
-        struct ps_node_options options = {.folder = argv[2], .pop = argv[3]};
-        return ps_node_main(&options);
+    int ret;
+    if (nodes_become(argc, argv, &ret)) {
+        return ret;
     }
-#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, cluster_tear_down)
     const struct CMUnitTest tests[] = {TEST(test_a_client_that_goes_leaves_nothing),
                                        TEST(test_bodies_in_chunks),
                                        TEST(test_errors_wait_for_the_body),
