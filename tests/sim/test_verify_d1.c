@@ -1,6 +1,5 @@
 /* verify of D1: names what was forged in a history of the virtual world. */
-#include "sim/measure/verify.h"
-#include "sim/world/world.h"
+#include "tests/support/forge.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,50 +30,7 @@ static const char yaml[] =
     "FROM "
     "t', withSession: first-unconstrained}}\n";
 
-static struct ps_history *make(void)
-{
-    struct ps_scenario *scenario = NULL;
-    struct ps_history *history = NULL;
-    struct ps_error err = {0};
-    if (ps_scenario_parse(PS_LIT(yaml), NULL, NULL, 0, &scenario, &err) != PS_OK ||
-        ps_world_run(scenario, NULL, &history, &err) != PS_OK) {
-        fail_msg("%s", err.text);
-    }
-    ps_scenario_destroy(scenario);
-    return history;
-}
-
-static struct ps_verify_result verified(const struct ps_history *history)
-{
-    struct ps_verify_result result;
-    assert_int_equal(ps_verify(history, &result, NULL), PS_OK);
-    return result;
-}
-
-/* The session's first operation from the middle of the history on. */
-static struct ps_op *find(struct ps_history *history, const char *session)
-{
-    for (size_t i = history->op_count / 2; i < history->op_count; i++) {
-        struct ps_op *op = &history->ops[i];
-        if (ps_slice_eq(ps_intern_text(history->sessions, op->session), ps_slice_of(session))) {
-            return op;
-        }
-    }
-    fail_msg("no operation of %s", session);
-    return NULL;
-}
-
 /* ---- what is forged ---- */
-
-static void older(struct ps_op *op)
-{
-    op->lsn--;
-}
-
-static void newer(struct ps_op *op)
-{
-    op->lsn++;
-}
 
 static void other_answer(struct ps_op *op)
 {
@@ -111,11 +67,6 @@ static void higher_bookmark(struct ps_op *op)
     op->bookmark_lsn = op->lsn + 1;
 }
 
-static void unreachable(struct ps_op *op)
-{
-    op->error = PS_UNREACHABLE;
-}
-
 static void in_vain(struct ps_op *op)
 {
     op->error = PS_TIMEOUT;
@@ -136,11 +87,6 @@ static void incomplete(struct ps_op *op)
 {
     op->late = true;
     op->have_lsn = op->lsn;
-}
-
-static void too_early(struct ps_op *op)
-{
-    op->eval_ns = op->invoke_ns - 1;
 }
 
 static void of_an_earlier_start(struct ps_op *op)
@@ -180,7 +126,7 @@ static void test_forged_operations(void **state)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct ps_history *history = make();
+        struct ps_history *history = history_of(yaml);
         struct ps_op *op = find(history, cases[i].session);
         uint64_t id = op->id;
         cases[i].forge(op);
@@ -196,19 +142,10 @@ static void test_forged_operations(void **state)
     }
 }
 
-static void expect(const struct ps_history *history, const char *text)
-{
-    struct ps_verify_result result = verified(history);
-    if (result.differences == 0 || strstr(result.first, text) == NULL) {
-        fail_msg("expected \"%s\", got %llu: %s", text, (unsigned long long)result.differences,
-                 result.first);
-    }
-}
-
 static void test_a_start_before_another(void **state)
 {
     (void)state;
-    struct ps_history *history = make();
+    struct ps_history *history = history_of(yaml);
     of_an_earlier_start(find(history, "here/fra"));
     expect(history, "and later by its clock in start 1");
     ps_history_destroy(history);
@@ -219,7 +156,7 @@ static void test_a_start_before_another(void **state)
 static void test_a_cut_link(void **state)
 {
     (void)state;
-    struct ps_history *history = make();
+    struct ps_history *history = history_of(yaml);
     const struct ps_op *op = find(history, "home/syd");
     const struct ps_interval cut = {op->invoke_ns - 1, op->complete_ns + 1};
     assert_int_equal(ps_link_cut(&history->links[2], cut), PS_OK);
@@ -231,7 +168,7 @@ static void test_a_cut_link(void **state)
 static void test_a_missing_record(void **state)
 {
     (void)state;
-    struct ps_history *history = make();
+    struct ps_history *history = history_of(yaml);
     find(history, "write/syd")->wrote = false;
     expect(history, "records are missing between it and");
     ps_history_destroy(history);
@@ -240,18 +177,18 @@ static void test_a_missing_record(void **state)
 static void test_another_request(void **state)
 {
     (void)state;
-    struct ps_history *history = make();
+    struct ps_history *history = history_of(yaml);
     uint32_t select = find(history, "home/syd")->request;
     find(history, "write/syd")->request = select;
     expect(history, "the request that made it commits nothing there");
     ps_history_destroy(history);
 
-    history = make();
+    history = history_of(yaml);
     find(history, "home/syd")->request = find(history, "write/syd")->request;
     expect(history, "it wrote nothing, and the same request writes");
     ps_history_destroy(history);
 
-    history = make();
+    history = history_of(yaml);
     assert_int_equal(history->foreign_count, 1);
     history->foreign[0].request = select;
     expect(history, "LSN 1, a foreign record: the request that made it commits nothing there");
@@ -261,7 +198,7 @@ static void test_another_request(void **state)
 static void test_instants_are_unique(void **state)
 {
     (void)state;
-    struct ps_history *history = make();
+    struct ps_history *history = history_of(yaml);
     struct ps_op *op = find(history, "home/syd");
     struct ps_op twin = *op;
     twin.id = history->op_count + 1;
@@ -270,7 +207,7 @@ static void test_instants_are_unique(void **state)
     expect(history, "its instants are unique");
     ps_history_destroy(history);
 
-    history = make();
+    history = history_of(yaml);
     twin = *find(history, "here/fra");
     twin.id = history->op_count + 1;
     ps_history_add(history, &twin);
@@ -284,7 +221,7 @@ static void test_instants_are_unique(void **state)
 static void test_an_unknown_record(void **state)
 {
     (void)state;
-    struct ps_history *history = make();
+    struct ps_history *history = history_of(yaml);
     history->foreign[0].request = 0;
     struct ps_verify_result result = verified(history);
     assert_int_equal(result.differences, 0);
@@ -300,7 +237,7 @@ static void test_an_unknown_record(void **state)
 static void test_an_unknown_seed(void **state)
 {
     (void)state;
-    struct ps_history *history = make();
+    struct ps_history *history = history_of(yaml);
     for (size_t i = 0; i < history->op_count; i++) {
         history->ops[i].seed = history->ops[i].wrote ? history->ops[i].seed : 0;
     }

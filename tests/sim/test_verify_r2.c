@@ -1,7 +1,6 @@
 /* verify of R2: names what was forged in a history of the virtual world. */
 #include "node/r2/cache.h"
-#include "sim/measure/verify.h"
-#include "sim/world/world.h"
+#include "tests/support/forge.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,45 +29,7 @@ static const char yaml[] =
     "  - {name: purge, at: 20s, pop: fra, r2.purge: {store: A, key: k.png}}\n"
     "  - {name: vain, every: 5s, from: 4s, pop: fra, r2.delete: {store: A, key: never}}\n";
 
-static struct ps_history *make(void)
-{
-    struct ps_scenario *scenario = NULL;
-    struct ps_history *history = NULL;
-    struct ps_error err = {0};
-    if (ps_scenario_parse(PS_LIT(yaml), NULL, NULL, 0, &scenario, &err) != PS_OK ||
-        ps_world_run(scenario, NULL, &history, &err) != PS_OK) {
-        fail_msg("%s", err.text);
-    }
-    ps_scenario_destroy(scenario);
-    return history;
-}
-
-static struct ps_verify_result verified(const struct ps_history *history)
-{
-    struct ps_verify_result result;
-    assert_int_equal(ps_verify(history, &result, NULL), PS_OK);
-    return result;
-}
-
-/* The session's first operation from the middle of the history on. */
-static struct ps_op *find(struct ps_history *history, const char *session)
-{
-    for (size_t i = history->op_count / 2; i < history->op_count; i++) {
-        struct ps_op *op = &history->ops[i];
-        if (ps_slice_eq(ps_intern_text(history->sessions, op->session), ps_slice_of(session))) {
-            return op;
-        }
-    }
-    fail_msg("no operation of %s", session);
-    return NULL;
-}
-
 /* ---- what is forged ---- */
-
-static void older(struct ps_op *op)
-{
-    op->lsn--;
-}
 
 static void other_body(struct ps_op *op)
 {
@@ -85,24 +46,9 @@ static void absent(struct ps_op *op)
     op->found = false;
 }
 
-static void unreachable(struct ps_op *op)
-{
-    op->error = PS_UNREACHABLE;
-}
-
-static void too_early(struct ps_op *op)
-{
-    op->eval_ns = op->invoke_ns - 1;
-}
-
 static void other_state(struct ps_op *op)
 {
     op->cache = op->cache == PS_R2_CACHE_HIT + 1 ? PS_R2_CACHE_MISS + 1 : PS_R2_CACHE_HIT + 1;
-}
-
-static void newer(struct ps_op *op)
-{
-    op->lsn++;
 }
 
 static void late(struct ps_op *op)
@@ -146,7 +92,7 @@ static void test_forged_operations(void **state)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct ps_history *history = make();
+        struct ps_history *history = history_of(yaml);
         assert_int_equal(verified(history).differences, 0);
         struct ps_op *op = find(history, cases[i].session);
         uint64_t id = op->id;
@@ -163,15 +109,6 @@ static void test_forged_operations(void **state)
     }
 }
 
-static void expect(const struct ps_history *history, const char *text)
-{
-    struct ps_verify_result result = verified(history);
-    if (result.differences == 0 || strstr(result.first, text) == NULL) {
-        fail_msg("expected \"%s\", got %llu: %s", text, (unsigned long long)result.differences,
-                 result.first);
-    }
-}
-
 static uint32_t request(struct ps_history *history, const char *json)
 {
     return ps_intern_put(history->requests, ps_slice_of(json)) + 1;
@@ -181,32 +118,32 @@ static uint32_t request(struct ps_history *history, const char *json)
 static void test_forged_mutations(void **state)
 {
     (void)state;
-    struct ps_history *history = make();
+    struct ps_history *history = history_of(yaml);
     find(history, "write/syd")->request = request(
         history,
         "{\"version\":1,\"method\":\"put\",\"object\":\"k\",\"onlyIf\":{\"uploadedBefore\":5}}");
     expect(history, "and its condition did not hold of LSN");
     ps_history_destroy(history);
 
-    history = make();
+    history = history_of(yaml);
     struct ps_op *delete = find(history, "delete/fra");
     delete->request =
         request(history, "{\"version\":1,\"method\":\"delete\",\"objects\":[\"x\",\"y\"]}");
     expect(history, "it deleted something, and nothing that it names was there");
     ps_history_destroy(history);
 
-    history = make();
+    history = history_of(yaml);
     find(history, "vain/fra")->request =
         request(history, "{\"version\":1,\"method\":\"delete\",\"objects\":[\"once\"]}");
     expect(history, "it deleted nothing, and what it names was there");
     ps_history_destroy(history);
 
-    history = make(); /* a purge that nobody made */
+    history = history_of(yaml); /* a purge that nobody made */
     find(history, "purge/fra")->key = ps_intern_put(history->keys, PS_LIT("other"));
     expect(history, "it said MISS of its cache, it had to say HIT");
     ps_history_destroy(history);
 
-    history = make(); /* an object that says that it may be kept for longer */
+    history = history_of(yaml); /* an object that says that it may be kept for longer */
     for (size_t i = 0; i < history->op_count; i++) {
         struct ps_op *op = &history->ops[i];
         if (op->kind == PS_OP_R2_PUT && op->request != 0 && op->lsn > 1) {
@@ -217,7 +154,7 @@ static void test_forged_mutations(void **state)
     expect(history, "its cache shows home as of");
     ps_history_destroy(history);
 
-    history = make();
+    history = history_of(yaml);
     history->cluster->stores[0].kv.write_interval_ns = 5 * PS_SECOND;
     expect(history, "and the write limit allows one in 5000000000 ns");
     ps_history_destroy(history);

@@ -1,8 +1,7 @@
 /* The virtual world: its histories hold what verify computes, are the same each time, and show
  * faults. */
 #include "replication/base/memory.h"
-#include "sim/measure/verify.h"
-#include "sim/world/world.h"
+#include "tests/support/draw.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -14,32 +13,6 @@
 #include <cmocka.h>
 
 enum { SWARM = 400 }; /* more by hand: PS_SWARM=20000 */
-
-static struct ps_scenario *scenario_of(const char *yaml)
-{
-    struct ps_scenario *scenario = NULL;
-    struct ps_error err = {0};
-    if (ps_scenario_parse(ps_slice_of(yaml), NULL, NULL, 0, &scenario, &err) != PS_OK) {
-        fail_msg("%s\n%s", err.text, yaml);
-    }
-    return scenario;
-}
-
-static struct ps_history *history_of(const struct ps_scenario *scenario)
-{
-    struct ps_history *history = NULL;
-    struct ps_error err = {0};
-    if (ps_world_run(scenario, NULL, &history, &err) != PS_OK) {
-        fail_msg("%s", err.text);
-    }
-    return history;
-}
-
-static void hash_of(const struct ps_history *history, char ret[65])
-{
-    struct ps_error err = {0};
-    assert_int_equal(ps_history_write(history, NULL, ret, &err), PS_OK);
-}
 
 static void assert_verifies(const struct ps_history *history, const char *yaml)
 {
@@ -59,27 +32,6 @@ static void assert_verifies(const struct ps_history *history, const char *yaml)
 }
 
 /* ---- the swarm: scenarios drawn from a seed ---- */
-
-struct draw {
-    struct ps_rng rng;
-    struct ps_buf yaml;
-};
-
-static uint64_t below(struct draw *draw, uint64_t bound)
-{
-    return ps_rng_below(&draw->rng, bound);
-}
-
-static const char *pick(struct draw *draw, const char *const *of, size_t count)
-{
-    return of[below(draw, count)];
-}
-
-#define PICK(draw, ...)                                                                            \
-    pick((draw), (const char *const[]){__VA_ARGS__},                                               \
-         sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
-
-static const char *const codes[] = {"ams", "fra", "iad", "sin", "syd", "gru", "nrt", "jnb"};
 
 static void draw_store(struct draw *draw, const char *name, size_t pops)
 {
@@ -178,7 +130,7 @@ static void draw_scenario(struct draw *draw, uint64_t seed)
 }
 
 /* Outages are refused at a store's home, so they are added where none of the stores lives. */
-static void draw_cuts(struct draw *draw, const struct ps_scenario *scenario)
+static void draw_links(struct draw *draw, const struct ps_scenario *scenario)
 {
     const struct ps_cluster *cluster = &scenario->cluster;
     for (uint16_t pop = 0; pop < cluster->pop_count; pop++) {
@@ -204,10 +156,10 @@ static void test_swarm(void **state)
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         draw_scenario(&draw, seed);
         struct ps_scenario *scenario = scenario_of(ps_buf_text(&draw.yaml));
-        draw_cuts(&draw, scenario);
+        draw_links(&draw, scenario);
         ps_scenario_destroy(scenario);
         scenario = scenario_of(ps_buf_text(&draw.yaml));
-        struct ps_history *history = history_of(scenario);
+        struct ps_history *history = run_of(scenario, "");
         assert_verifies(history, ps_buf_text(&draw.yaml));
         operations += history->op_count;
         ps_history_destroy(history);
@@ -274,11 +226,11 @@ static void test_both_engines_measure_the_same(void **state)
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         draw_scenario(&draw, seed);
         struct ps_scenario *scenario = scenario_of(ps_buf_text(&draw.yaml));
-        draw_cuts(&draw, scenario);
+        draw_links(&draw, scenario);
         ps_scenario_destroy(scenario);
         scenario = scenario_of(ps_buf_text(&draw.yaml));
         open_up(scenario);
-        struct ps_history *history = history_of(scenario);
+        struct ps_history *history = run_of(scenario, "");
         struct ps_measures *expected = ps_measures_create(history->cluster);
         struct ps_measures *got = NULL;
         struct ps_error err = {0};
@@ -318,15 +270,15 @@ static void test_same_seed_same_bytes(void **state)
         char other[65];
         draw_scenario(&draw, seed);
         struct ps_scenario *scenario = scenario_of(ps_buf_text(&draw.yaml));
-        struct ps_history *history = history_of(scenario);
+        struct ps_history *history = run_of(scenario, "");
         hash_of(history, first);
         ps_history_destroy(history);
-        history = history_of(scenario);
+        history = run_of(scenario, "");
         hash_of(history, second);
         ps_history_destroy(history);
         scenario->seed++;
         scenario->cluster.seed++;
-        history = history_of(scenario);
+        history = run_of(scenario, "");
         hash_of(history, other);
         ps_history_destroy(history);
         ps_scenario_destroy(scenario);
@@ -346,7 +298,7 @@ static void test_golden_history(void **state)
     struct ps_scenario *scenario = NULL;
     struct ps_error err = {0};
     assert_int_equal(ps_scenario_load(path, NULL, 0, &scenario, &err), PS_OK);
-    struct ps_history *history = history_of(scenario);
+    struct ps_history *history = run_of(scenario, "");
     char hash[65];
     hash_of(history, hash);
     assert_string_equal(hash, "f9e6750ce78dc859ab0d59920d17dcc5d021a8c114e6ee85b88a8306885a9575");
@@ -355,20 +307,6 @@ static void test_golden_history(void **state)
 }
 
 /* ---- single effects ---- */
-
-static const struct ps_op *op_at(const struct ps_history *history, const char *session,
-                                 ps_time_ns invoke_ns)
-{
-    for (size_t i = 0; i < history->op_count; i++) {
-        const struct ps_op *op = &history->ops[i];
-        struct ps_slice name = ps_intern_text(history->sessions, op->session);
-        if (op->invoke_ns == invoke_ns && ps_slice_eq(name, ps_slice_of(session))) {
-            return op;
-        }
-    }
-    fail_msg("%s did nothing at %" PRIu64 " ns", session, invoke_ns);
-    return NULL;
-}
 
 #define HEAD                                                                                       \
     "duration: 3m\ncluster: {pops: [ams, syd]}\nstores: {A: {type: kv, write_interval: 0}}\n"
@@ -381,7 +319,7 @@ static void test_a_crashed_pop_refuses_and_forgets(void **state)
              "  - {name: w, at: [1s, 12s], pop: ams, kv.put: {store: A, key: k, value: v}}\n"
              "  - {name: r, every: 10s, from: 5s, pop: syd, kv.get: {store: A, key: k}}\n"
              "faults:\n  - {at: 24s, for: 2s, crash: {pop: syd}}\n");
-    struct ps_history *history = history_of(scenario);
+    struct ps_history *history = run_of(scenario, "");
     const struct ps_op *pinned = op_at(history, "r/syd", 15 * PS_SECOND);
     assert_int_equal(pinned->error, PS_OK);
     assert_int_equal(pinned->lsn, 1); /* from its cache: filled at 5 s */
@@ -410,7 +348,7 @@ static void test_home_down_delays_or_fails(void **state)
                     "  - {name: read, at: 12s, pop: syd, kv.get: {store: A, key: other}}\n"
                     "  - {name: asks, at: 28s, pop: syd, kv.get: {store: A, key: third}}\n"
                     "faults:\n  - {at: 10s, for: 20s, crash: {pop: ams}}\n");
-    struct ps_history *history = history_of(scenario);
+    struct ps_history *history = run_of(scenario, "");
     /* 20 s are over the time limit for who asks at their begin, and not for who asks near their
      * end. */
     const struct ps_op *early = op_at(history, "early/syd", 11 * PS_SECOND);
@@ -443,7 +381,7 @@ static void test_a_cut_link_fails_writes_and_fetches(void **state)
         "  - {name: r, every: 10s, from: 15s, count: 2, pop: syd, kv.get: {store: A, key: k}}\n"
         "  - {name: fresh, at: 25s, pop: syd, kv.get: {store: A, key: other}}\n"
         "faults:\n  - {at: 18s, for: 20s, partition: {pop: syd}}\n");
-    struct ps_history *history = history_of(scenario);
+    struct ps_history *history = run_of(scenario, "");
     const struct ps_op *write = op_at(history, "w/syd", 20 * PS_SECOND);
     assert_int_equal(write->error, PS_UNREACHABLE);
     assert_int_equal(write->complete_ns, 27 * PS_SECOND);
@@ -461,7 +399,7 @@ static void test_a_closed_loop_thinks_after_each_answer(void **state)
         HEAD "workload:\n"
              "  - {name: c, clients: 2, think: 1s, count: 5, pop: syd, kv.put: {store: A, key: "
              "\"{seq}\", value: v}}\n");
-    struct ps_history *history = history_of(scenario);
+    struct ps_history *history = run_of(scenario, "");
     assert_int_equal(history->op_count, 10);
     ps_time_ns last_ns[2] = {0, 0};
     for (size_t i = 0; i < history->op_count; i++) {

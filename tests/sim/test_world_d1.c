@@ -1,9 +1,7 @@
 /* D1 in the virtual world: its histories hold what verify computes, answers included; sessions do
  * what they promise; faults fail what they must. */
 #include "replication/base/memory.h"
-#include "sim/measure/measure.h"
-#include "sim/measure/verify.h"
-#include "sim/world/world.h"
+#include "tests/support/draw.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -15,33 +13,6 @@
 #include <cmocka.h>
 
 enum { SWARM = 150 }; /* more by hand: PS_SWARM=20000 */
-
-static struct ps_scenario *scenario_of(const char *yaml)
-{
-    struct ps_scenario *scenario = NULL;
-    struct ps_error err = {0};
-    if (ps_scenario_parse(ps_slice_of(yaml), NULL, NULL, 0, &scenario, &err) != PS_OK) {
-        fail_msg("%s\n%s", err.text, yaml);
-    }
-    return scenario;
-}
-
-static struct ps_history *history_of(const char *yaml)
-{
-    struct ps_scenario *scenario = scenario_of(yaml);
-    struct ps_history *history = NULL;
-    struct ps_error err = {0};
-    if (ps_world_run(scenario, NULL, &history, &err) != PS_OK) {
-        fail_msg("%s\n%s", err.text, yaml);
-    }
-    ps_scenario_destroy(scenario);
-    return history;
-}
-
-static void hash_of(const struct ps_history *history, char ret[65])
-{
-    assert_int_equal(ps_history_write(history, NULL, ret, NULL), PS_OK);
-}
 
 /* Every answer is made again, and is the same. */
 static void assert_verifies(const struct ps_history *history, const char *yaml)
@@ -62,39 +33,7 @@ static void assert_verifies(const struct ps_history *history, const char *yaml)
     assert_int_equal(result.answers, answered);
 }
 
-static struct ps_measures *measures_of(const struct ps_history *history)
-{
-    struct ps_measures *measures = ps_measures_create(history->cluster);
-    struct ps_error err = {0};
-    if (ps_measure(history, measures, &err) != PS_OK) {
-        fail_msg("%s", err.text);
-    }
-    return measures;
-}
-
 /* ---- the swarm ---- */
-
-struct draw {
-    struct ps_rng rng;
-    struct ps_buf yaml;
-    const char *session; /* of all operations; NULL: each its own */
-};
-
-static uint64_t below(struct draw *draw, uint64_t bound)
-{
-    return ps_rng_below(&draw->rng, bound);
-}
-
-static const char *pick(struct draw *draw, const char *const *of, size_t count)
-{
-    return of[below(draw, count)];
-}
-
-#define PICK(draw, ...)                                                                            \
-    pick((draw), (const char *const[]){__VA_ARGS__},                                               \
-         sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
-
-static const char *const codes[] = {"ams", "fra", "iad", "sin", "syd", "gru", "nrt", "jnb"};
 
 static void draw_store(struct draw *draw, const char *name, size_t pops)
 {
@@ -167,15 +106,6 @@ static void draw_workload(struct draw *draw, size_t number, size_t pops)
     }
 }
 
-static void draw_faults(struct draw *draw, size_t pops)
-{
-    ps_buf_append_text(&draw->yaml, "faults:\n");
-    for (size_t i = 0; i < 2; i++) { /* crashes of one PoP must not overlap */
-        ps_buf_printf(&draw->yaml, "  - {at: %" PRIu64 "s, for: %" PRIu64 "s, crash: {pop: %s}}\n",
-                      5 + 25 * i + below(draw, 10), 1 + below(draw, 15), codes[below(draw, pops)]);
-    }
-}
-
 static void draw_scenario(struct draw *draw, uint64_t seed)
 {
     draw->rng = (struct ps_rng){.seed = seed, .stream = ps_stream_of("d1-swarm", NULL, NULL)};
@@ -196,21 +126,6 @@ static void draw_scenario(struct draw *draw, uint64_t seed)
         draw_workload(draw, i, pops);
     }
     draw_faults(draw, pops);
-}
-
-/* Outages are refused at a store's home, so they are added where none of the stores lives. */
-static void draw_cuts(struct draw *draw)
-{
-    struct ps_scenario *scenario = scenario_of(ps_buf_text(&draw->yaml));
-    const struct ps_cluster *cluster = &scenario->cluster;
-    for (uint16_t pop = 0; pop < cluster->pop_count; pop++) {
-        if (pop != cluster->stores[0].home && pop != cluster->stores[1].home) {
-            ps_buf_printf(&draw->yaml,
-                          "  - {at: %" PRIu64 "s, for: %" PRIu64 "s, partition: {pop: %s}}\n",
-                          below(draw, 40), 1 + below(draw, 20), cluster->pops[pop]->code);
-        }
-    }
-    ps_scenario_destroy(scenario);
 }
 
 /* A client that carries its bookmark sees what it wrote, and never goes back. */
@@ -324,20 +239,6 @@ static void test_golden_history(void **state)
 }
 
 /* ---- single effects ---- */
-
-static const struct ps_op *op_at(const struct ps_history *history, const char *session_name,
-                                 ps_time_ns invoke_ns)
-{
-    for (size_t i = 0; i < history->op_count; i++) {
-        const struct ps_op *op = &history->ops[i];
-        struct ps_slice name = ps_intern_text(history->sessions, op->session);
-        if (op->invoke_ns == invoke_ns && ps_slice_eq(name, ps_slice_of(session_name))) {
-            return op;
-        }
-    }
-    fail_msg("%s did nothing at %" PRIu64 " ns", session_name, invoke_ns);
-    return NULL;
-}
 
 #define HEAD(more)                                                                                 \
     "duration: 1m\ncluster: {pops: [ams, syd]}\nstores:\n"                                         \

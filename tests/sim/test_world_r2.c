@@ -2,9 +2,7 @@
  * computes; faults fail what they must. */
 #include "node/r2/cache.h"
 #include "replication/base/memory.h"
-#include "sim/measure/measure.h"
-#include "sim/measure/verify.h"
-#include "sim/world/world.h"
+#include "tests/support/draw.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -17,33 +15,6 @@
 
 enum { SWARM = 300 }; /* more by hand: PS_SWARM=20000 */
 
-static struct ps_scenario *scenario_of(const char *yaml)
-{
-    struct ps_scenario *scenario = NULL;
-    struct ps_error err = {0};
-    if (ps_scenario_parse(ps_slice_of(yaml), NULL, NULL, 0, &scenario, &err) != PS_OK) {
-        fail_msg("%s\n%s", err.text, yaml);
-    }
-    return scenario;
-}
-
-static struct ps_history *history_of(const char *yaml)
-{
-    struct ps_scenario *scenario = scenario_of(yaml);
-    struct ps_history *history = NULL;
-    struct ps_error err = {0};
-    if (ps_world_run(scenario, NULL, &history, &err) != PS_OK) {
-        fail_msg("%s\n%s", err.text, yaml);
-    }
-    ps_scenario_destroy(scenario);
-    return history;
-}
-
-static void hash_of(const struct ps_history *history, char ret[65])
-{
-    assert_int_equal(ps_history_write(history, NULL, ret, NULL), PS_OK);
-}
-
 static void assert_verifies(const struct ps_history *history, const char *yaml)
 {
     struct ps_verify_result result;
@@ -55,38 +26,7 @@ static void assert_verifies(const struct ps_history *history, const char *yaml)
     }
 }
 
-static struct ps_measures *measures_of(const struct ps_history *history)
-{
-    struct ps_measures *measures = ps_measures_create(history->cluster);
-    struct ps_error err = {0};
-    if (ps_measure(history, measures, &err) != PS_OK) {
-        fail_msg("%s", err.text);
-    }
-    return measures;
-}
-
 /* ---- the swarm ---- */
-
-struct draw {
-    struct ps_rng rng;
-    struct ps_buf yaml;
-};
-
-static uint64_t below(struct draw *draw, uint64_t bound)
-{
-    return ps_rng_below(&draw->rng, bound);
-}
-
-static const char *pick(struct draw *draw, const char *const *of, size_t count)
-{
-    return of[below(draw, count)];
-}
-
-#define PICK(draw, ...)                                                                            \
-    pick((draw), (const char *const[]){__VA_ARGS__},                                               \
-         sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
-
-static const char *const codes[] = {"ams", "fra", "iad", "sin", "syd", "gru", "nrt", "jnb"};
 
 static void draw_store(struct draw *draw, const char *name, size_t pops)
 {
@@ -160,15 +100,6 @@ static void draw_workload(struct draw *draw, size_t number, size_t pops)
     }
 }
 
-static void draw_faults(struct draw *draw, size_t pops)
-{
-    ps_buf_append_text(&draw->yaml, "faults:\n");
-    for (size_t i = 0; i < 2; i++) { /* crashes of one PoP must not overlap */
-        ps_buf_printf(&draw->yaml, "  - {at: %" PRIu64 "s, for: %" PRIu64 "s, crash: {pop: %s}}\n",
-                      5 + 25 * i + below(draw, 10), 1 + below(draw, 15), codes[below(draw, pops)]);
-    }
-}
-
 static void draw_scenario(struct draw *draw, uint64_t seed)
 {
     draw->rng = (struct ps_rng){.seed = seed, .stream = ps_stream_of("r2-swarm", NULL, NULL)};
@@ -188,21 +119,6 @@ static void draw_scenario(struct draw *draw, uint64_t seed)
         draw_workload(draw, i, pops);
     }
     draw_faults(draw, pops);
-}
-
-/* Outages are refused at a store's home, so they are added where none of the stores lives. */
-static void draw_cuts(struct draw *draw)
-{
-    struct ps_scenario *scenario = scenario_of(ps_buf_text(&draw->yaml));
-    const struct ps_cluster *cluster = &scenario->cluster;
-    for (uint16_t pop = 0; pop < cluster->pop_count; pop++) {
-        if (pop != cluster->stores[0].home && pop != cluster->stores[1].home) {
-            ps_buf_printf(&draw->yaml,
-                          "  - {at: %" PRIu64 "s, for: %" PRIu64 "s, partition: {pop: %s}}\n",
-                          below(draw, 40), 1 + below(draw, 20), cluster->pops[pop]->code);
-        }
-    }
-    ps_scenario_destroy(scenario);
 }
 
 /* A bucket is one object that all see alike: nothing is ever stale. */
@@ -327,20 +243,6 @@ static void test_same_seed_same_bytes(void **state)
 }
 
 /* ---- single effects ---- */
-
-static const struct ps_op *op_at(const struct ps_history *history, const char *session_name,
-                                 ps_time_ns invoke_ns)
-{
-    for (size_t i = 0; i < history->op_count; i++) {
-        const struct ps_op *op = &history->ops[i];
-        struct ps_slice name = ps_intern_text(history->sessions, op->session);
-        if (op->invoke_ns == invoke_ns && ps_slice_eq(name, ps_slice_of(session_name))) {
-            return op;
-        }
-    }
-    fail_msg("%s did nothing at %" PRIu64 " ns", session_name, invoke_ns);
-    return NULL;
-}
 
 #define HEAD                                                                                       \
     "duration: 1m\ncluster: {pops: [ams, syd]}\n"                                                  \
