@@ -32,9 +32,19 @@ struct hold {
     UT_hash_handle hh;
 };
 
+/* A blob that may be swept, or one whose file is about to go. */
 struct candidate {
     struct ps_r2_id id; /* the key */
     UT_hash_handle hh;
+};
+
+/* What there is of one store. */
+struct place {
+    char *store; /* the key */
+    UT_hash_handle hh;
+    struct ps_blob_write *writes; /* under way */
+    bool dropped;                 /* takes no more of them; goes when there are none */
+    DIR *round;                   /* how far sweeping has come; NULL: a round is to begin */
 };
 
 struct ps_blobs {
@@ -45,17 +55,20 @@ struct ps_blobs {
     struct ps_worker *workers[PS_BLOB_THREADS];
     size_t turn;
     uint64_t names; /* temporary ones given out */
+    double hold_s;
     struct hold *holds;
+    struct place *places;
+    struct place *swept; /* a sweep of it is under way */
     struct candidate *candidates;
-    char *swept;       /* the store of the sweep under way */
-    char *round_store; /* of the round, which takes several sweeps; NULL: none */
-    DIR *round_folder;
-    bool sweeping;
+    struct candidate *going; /* their files are being deleted: they are as good as gone */
 };
 
 struct ps_blob_write {
     struct ps_job job; /* first member */
     struct ps_blobs *blobs;
+    struct place *place;
+    struct ps_blob_write *next; /* of the place's */
+    struct ps_blob_write **prev;
     struct ps_blob_writer writer;
     struct ps_r2_id id;
     char *folder;
@@ -70,6 +83,7 @@ struct ps_blob_write {
     /* its thread's, while it is busy */
     struct ps_buf bytes;
     bool last;
+    bool dropped; /* its store is: it fails */
     int fd;
     bool created;
     struct ps_r2_digest *digest;
@@ -130,9 +144,10 @@ static void submit(struct ps_blobs *blobs, struct ps_job *job)
 
 struct removal {
     struct ps_job job; /* first member */
+    struct ps_blobs *blobs;
     char **paths;
+    struct ps_r2_id *ids; /* of these files; NULL: of a tree */
     size_t count;
-    bool tree;
     void (*done)(void *context, enum ps_status status);
     void *context;
 };
@@ -149,7 +164,7 @@ static void run_removal(struct ps_job *job)
 {
     struct removal *removal = (struct removal *)(void *)job;
     for (size_t i = 0; i < removal->count; i++) {
-        int failed = removal->tree
+        int failed = removal->ids == NULL
                          ? nftw(removal->paths[i], remove_one, FOLDERS_OPEN, FTW_DEPTH | FTW_PHYS)
                          : unlink(removal->paths[i]);
         if (failed != 0) {
@@ -158,58 +173,146 @@ static void run_removal(struct ps_job *job)
     }
 }
 
+static struct candidate *find_candidate(struct candidate *list, const struct ps_r2_id *id)
+{
+    struct candidate *candidate;
+    HASH_FIND(hh, list, id, sizeof *id, candidate);
+    return candidate;
+}
+
+static void add_candidate(struct candidate **list, const struct ps_r2_id *id)
+{
+    struct candidate *candidate = PS_NEW(struct candidate);
+    candidate->id = *id;
+    HASH_ADD(hh, *list, id, sizeof candidate->id, candidate);
+}
+
+static void drop_candidate(struct candidate **list, const struct ps_r2_id *id)
+{
+    struct candidate *candidate = find_candidate(*list, id);
+    if (candidate != NULL) {
+        HASH_DEL(*list, candidate);
+        free(candidate);
+    }
+}
+
 static void on_removed(struct ps_job *job)
 {
     struct removal *removal = (struct removal *)(void *)job;
+    for (size_t i = 0; i < removal->count; i++) {
+        if (removal->ids != NULL) {
+            drop_candidate(&removal->blobs->going, &removal->ids[i]);
+        }
+        free(removal->paths[i]);
+    }
     if (removal->done != NULL) {
         removal->done(removal->context, job->status);
     }
-    for (size_t i = 0; i < removal->count; i++) {
-        free(removal->paths[i]);
-    }
     free(removal->paths);
+    free(removal->ids);
     free(removal);
 }
 
-/* Takes over the paths. */
-static void remove_later(struct ps_blobs *blobs, char **paths, size_t count, bool tree,
+/* Takes over the paths and the ids. */
+static void remove_later(struct ps_blobs *blobs, char **paths, struct ps_r2_id *ids, size_t count,
                          void (*done)(void *context, enum ps_status status), void *context)
 {
     struct removal *removal = PS_NEW(struct removal);
     *removal = (struct removal){.job = {.run = run_removal, .done = on_removed},
+                                .blobs = blobs,
                                 .paths = paths,
+                                .ids = ids,
                                 .count = count,
-                                .tree = tree,
                                 .done = done,
                                 .context = context};
+    for (size_t i = 0; ids != NULL && i < count; i++) {
+        if (find_candidate(blobs->going, &ids[i]) == NULL) {
+            add_candidate(&blobs->going, &ids[i]);
+        }
+    }
     submit(blobs, &removal->job);
 }
 
-static void remove_path(struct ps_blobs *blobs, char *path, bool tree,
-                        void (*done)(void *context, enum ps_status status), void *context)
+static void remove_tree(struct ps_blobs *blobs, char *path)
 {
     char **paths = PS_NEW_ARRAY(char *, 1);
     paths[0] = path;
-    remove_later(blobs, paths, 1, tree, done, context);
+    remove_later(blobs, paths, NULL, 1, NULL, NULL);
 }
 
 void ps_blob_delete(struct ps_blobs *blobs, const char *store, const struct ps_r2_id *id,
                     void (*done)(void *context, enum ps_status status), void *context)
 {
-    remove_path(blobs, ps_blob_path(blobs, store, id), false, done, context);
+    char **paths = PS_NEW_ARRAY(char *, 1);
+    struct ps_r2_id *ids = PS_NEW_ARRAY(struct ps_r2_id, 1);
+    paths[0] = ps_blob_path(blobs, store, id);
+    ids[0] = *id;
+    remove_later(blobs, paths, ids, 1, done, context);
 }
 
-void ps_blobs_drop(struct ps_blobs *blobs, const char *store)
+/* ---- places ---- */
+
+static struct place *place_of(struct ps_blobs *blobs, const char *store)
 {
-    char *from = path_of("%s/%s", blobs->path, store);
+    struct place *place;
+    HASH_FIND_STR(blobs->places, store, place);
+    if (place == NULL) {
+        place = PS_NEW(struct place);
+        place->store = path_of("%s", store);
+        HASH_ADD_KEYPTR(hh, blobs->places, place->store, strlen(place->store), place);
+    }
+    return place;
+}
+
+static void end_round(struct place *place)
+{
+    if (place->round != NULL) {
+        (void)closedir(place->round);
+        place->round = NULL;
+    }
+}
+
+static void free_places(struct ps_blobs *blobs)
+{
+    struct place *place;
+    struct place *next;
+    HASH_ITER(hh, blobs->places, place, next)
+    {
+        PS_ASSERT(place->writes == NULL);
+        HASH_DEL(blobs->places, place);
+        end_round(place);
+        free(place->store);
+        free(place);
+    }
+}
+
+/* Nothing is being written into it. */
+static void remove_place(struct ps_blobs *blobs, struct place *place)
+{
+    char *from = path_of("%s/%s", blobs->path, place->store);
     char *to =
         path_of("%s/.gone-%d-%llu", blobs->path, (int)getpid(), (unsigned long long)blobs->names++);
+    end_round(place);
     if (rename(from, to) == 0) {
-        remove_path(blobs, to, true, NULL, NULL);
+        remove_tree(blobs, to);
     } else {
         free(to);
     }
     free(from);
+}
+
+static void kick(struct ps_blob_write *write);
+
+void ps_blobs_drop(struct ps_blobs *blobs, const char *store)
+{
+    struct place *place = place_of(blobs, store);
+    place->dropped = true;
+    for (struct ps_blob_write *write = place->writes; write != NULL; write = write->next) {
+        kick(write);
+    }
+    if (place->writes == NULL) {
+        remove_place(blobs, place);
+    }
 }
 
 /* ---- open and close ---- */
@@ -243,7 +346,7 @@ static enum ps_status tidy(struct ps_blobs *blobs, struct ps_error *err)
     while (status == PS_OK && (entry = readdir(folder)) != NULL) {
         char *path = path_of("%s/%s", blobs->path, entry->d_name);
         if (is_gone(entry->d_name)) {
-            remove_path(blobs, path, true, NULL, NULL);
+            remove_tree(blobs, path);
             continue;
         }
         if (entry->d_name[0] != '.') {
@@ -255,12 +358,13 @@ static enum ps_status tidy(struct ps_blobs *blobs, struct ps_error *err)
     return status;
 }
 
-enum ps_status ps_blobs_open(struct ev_loop *loop, const char *path, bool sync,
+enum ps_status ps_blobs_open(struct ev_loop *loop, const char *path, bool sync, double hold_s,
                              struct ps_blobs **ret, struct ps_error *err)
 {
     struct ps_blobs *blobs = PS_NEW(struct ps_blobs);
     blobs->loop = loop;
     blobs->sync = sync;
+    blobs->hold_s = hold_s;
     enum ps_status status = PS_OK;
     if (snprintf(blobs->path, sizeof blobs->path, "%s", path) >= (int)sizeof blobs->path) {
         status = ps_fail(err, PS_INVALID, "%s: the path is too long", path);
@@ -301,25 +405,15 @@ bool ps_blobs_busy(const struct ps_blobs *blobs)
     return false;
 }
 
-static void clear_candidates(struct ps_blobs *blobs)
+static void clear_candidates(struct candidate **list)
 {
     struct candidate *candidate;
     struct candidate *next;
-    HASH_ITER(hh, blobs->candidates, candidate, next)
+    HASH_ITER(hh, *list, candidate, next)
     {
-        HASH_DEL(blobs->candidates, candidate);
+        HASH_DEL(*list, candidate);
         free(candidate);
     }
-}
-
-static void end_round(struct ps_blobs *blobs)
-{
-    if (blobs->round_folder != NULL) {
-        (void)closedir(blobs->round_folder);
-        blobs->round_folder = NULL;
-    }
-    free(blobs->round_store);
-    blobs->round_store = NULL;
 }
 
 void ps_blobs_close(struct ps_blobs *blobs)
@@ -335,9 +429,9 @@ void ps_blobs_close(struct ps_blobs *blobs)
         HASH_DEL(blobs->holds, hold);
         free(hold);
     }
-    clear_candidates(blobs);
-    end_round(blobs);
-    free(blobs->swept);
+    clear_candidates(&blobs->candidates);
+    clear_candidates(&blobs->going);
+    free_places(blobs);
     free(blobs);
 }
 
@@ -438,7 +532,11 @@ static void discard(struct ps_blob_write *write)
 static void run_write(struct ps_job *job)
 {
     struct ps_blob_write *write = (struct ps_blob_write *)(void *)job;
-    job->status = write->created ? PS_OK : create(write);
+    if (write->dropped) {
+        job->status = ps_fail(&job->err, PS_NOT_FOUND, "%s: the bucket was deleted", write->folder);
+    } else {
+        job->status = write->created ? PS_OK : create(write);
+    }
     if (job->status == PS_OK) {
         job->status = write_bytes(write);
     }
@@ -460,6 +558,14 @@ static void run_discard(struct ps_job *job)
 static void destroy(struct ps_blob_write *write)
 {
     PS_ASSERT(!write->created && write->fd < 0);
+    struct place *place = write->place;
+    *write->prev = write->next;
+    if (write->next != NULL) {
+        write->next->prev = write->prev;
+    }
+    if (place->dropped && place->writes == NULL) {
+        remove_place(write->blobs, place);
+    }
     ps_r2_digest_destroy(write->digest);
     ps_buf_fini(&write->pending);
     ps_buf_fini(&write->bytes);
@@ -469,9 +575,13 @@ static void destroy(struct ps_blob_write *write)
     free(write);
 }
 
+static void end_hold(struct ps_blob_write *write, bool whole);
+
 static void on_discarded(struct ps_job *job)
 {
-    destroy((struct ps_blob_write *)(void *)job);
+    struct ps_blob_write *write = (struct ps_blob_write *)(void *)job;
+    end_hold(write, false);
+    destroy(write);
 }
 
 static void discard_later(struct ps_blob_write *write)
@@ -491,8 +601,19 @@ static void go_on(struct ps_blob_write *write)
     write->bytes = write->pending;
     write->pending = empty;
     write->last = write->finished;
+    write->dropped = write->place->dropped;
     write->busy = true;
     submit(write->blobs, &write->job);
+}
+
+/* Its store is dropped: it is to end, though nobody may give it more. */
+static void kick(struct ps_blob_write *write)
+{
+    if (!write->busy && !write->aborted && !write->blobs->stopped) {
+        write->dropped = true;
+        write->busy = true;
+        submit(write->blobs, &write->job);
+    }
 }
 
 static struct hold *find_hold(struct ps_blobs *blobs, const struct ps_r2_id *id)
@@ -514,13 +635,36 @@ static struct hold *add_hold(struct ps_blobs *blobs, const struct ps_r2_id *id)
     return hold;
 }
 
+static void drop_hold(struct ps_blobs *blobs, struct hold *hold)
+{
+    HASH_DEL(blobs->holds, hold);
+    free(hold);
+}
+
+static bool is_over(const struct ps_blobs *blobs, const struct hold *hold)
+{
+    return hold->count == 0 && ev_now(blobs->loop) >= hold->until_s;
+}
+
+/* A write's own hold ends: its blob has its name, and is held for a while, or there is none. */
+static void end_hold(struct ps_blob_write *write, bool whole)
+{
+    struct ps_blobs *blobs = write->blobs;
+    struct hold *hold = find_hold(blobs, &write->id);
+    PS_ASSERT(hold != NULL && hold->count > 0);
+    hold->count--;
+    if (whole) {
+        hold->until_s = ev_now(blobs->loop) + blobs->hold_s;
+    } else if (is_over(blobs, hold)) {
+        drop_hold(blobs, hold);
+    }
+}
+
 static void end_write(struct ps_blob_write *write)
 {
     write->result.status = write->job.status;
     write->result.text = write->job.status == PS_OK ? NULL : write->job.err.text;
-    if (write->job.status == PS_OK) {
-        add_hold(write->blobs, &write->id)->until_s = ev_now(write->blobs->loop) + PS_BLOB_HOLD_S;
-    }
+    end_hold(write, write->job.status == PS_OK);
     write->writer.done(write->writer.context, &write->result);
     destroy(write);
 }
@@ -542,6 +686,14 @@ static void on_written(struct ps_job *job)
         discard_later(write);
         return;
     }
+    if (write->place->dropped && job->status == PS_OK) {
+        /* What it has made goes with the folder, once it is ended. */
+        if (!write->last) {
+            kick(write);
+            return;
+        }
+        job->status = ps_fail(&job->err, PS_NOT_FOUND, "%s: the bucket was deleted", write->folder);
+    }
     if (job->status != PS_OK || write->last) {
         end_write(write);
         return;
@@ -560,10 +712,19 @@ struct ps_blob_write *ps_blob_begin(struct ps_blobs *blobs, const char *store,
 {
     PS_ASSERT(store[0] != '.' && strchr(store, '/') == NULL);
     struct ps_blob_write *write = PS_NEW(struct ps_blob_write);
+    struct place *place = place_of(blobs, store);
     write->blobs = blobs;
+    write->place = place;
+    write->next = place->writes;
+    write->prev = &place->writes;
+    if (write->next != NULL) {
+        write->next->prev = &write->next;
+    }
+    place->writes = write;
     write->writer = *writer;
     write->id = *id;
     write->fd = -1;
+    ps_blob_hold(blobs, id); /* it has its name before the loop is told */
     write->folder = path_of("%s/%s", blobs->path, store);
     write->path = ps_blob_path(blobs, store, id);
     write->temporary = path_of("%s.%llu.tmp", write->path, (unsigned long long)blobs->names++);
@@ -602,6 +763,9 @@ void ps_blob_abort(struct ps_blob_write *write)
 enum ps_status ps_blob_open(const struct ps_blobs *blobs, const char *store,
                             const struct ps_r2_id *id, int *ret_fd, uint64_t *ret_size)
 {
+    if (find_candidate(blobs->going, id) != NULL) {
+        return PS_NOT_FOUND;
+    }
     char *path = ps_blob_path(blobs, store, id);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     int code = errno;
@@ -631,8 +795,7 @@ void ps_blob_release(struct ps_blobs *blobs, const struct ps_r2_id *id)
     struct hold *hold = find_hold(blobs, id);
     PS_ASSERT(hold != NULL && hold->count > 0);
     if (--hold->count == 0) {
-        HASH_DEL(blobs->holds, hold);
-        free(hold);
+        drop_hold(blobs, hold);
     }
 }
 
@@ -640,90 +803,79 @@ void ps_blob_release(struct ps_blobs *blobs, const struct ps_r2_id *id)
 static bool is_held(struct ps_blobs *blobs, const struct ps_r2_id *id)
 {
     struct hold *hold = find_hold(blobs, id);
-    if (hold == NULL) {
-        return false;
+    if (hold == NULL || !is_over(blobs, hold)) {
+        return hold != NULL;
     }
-    if (hold->count > 0 || ev_now(blobs->loop) < hold->until_s) {
-        return true;
-    }
-    HASH_DEL(blobs->holds, hold);
-    free(hold);
+    drop_hold(blobs, hold);
     return false;
 }
 
 static void look_at(struct ps_blobs *blobs, const char *name)
 {
     struct ps_r2_id id;
-    if (!ps_r2_id_parse(ps_slice_of(name), &id) || is_held(blobs, &id)) {
-        return;
+    if (ps_r2_id_parse(ps_slice_of(name), &id) && !is_held(blobs, &id) &&
+        find_candidate(blobs->candidates, &id) == NULL &&
+        find_candidate(blobs->going, &id) == NULL) {
+        add_candidate(&blobs->candidates, &id);
     }
-    struct candidate *candidate;
-    HASH_FIND(hh, blobs->candidates, &id, sizeof id, candidate);
-    if (candidate == NULL) {
-        candidate = PS_NEW(struct candidate);
-        candidate->id = id;
-        HASH_ADD(hh, blobs->candidates, id, sizeof candidate->id, candidate);
-    }
+}
+
+static DIR *open_place(const struct ps_blobs *blobs, const struct place *place)
+{
+    char *path = path_of("%s/%s", blobs->path, place->store);
+    DIR *folder = opendir(path); /* NULL: it has none yet */
+    free(path);
+    return folder;
 }
 
 size_t ps_blobs_sweep_begin(struct ps_blobs *blobs, const char *store, size_t budget,
                             bool *ret_round)
 {
-    PS_ASSERT(!blobs->sweeping && blobs->candidates == NULL);
-    *ret_round = false;
-    if (blobs->round_store == NULL || strcmp(blobs->round_store, store) != 0) {
-        end_round(blobs);
-        blobs->round_store = path_of("%s", store);
-        char *path = path_of("%s/%s", blobs->path, store);
-        blobs->round_folder = opendir(path); /* NULL: it has none yet */
-        free(path);
+    PS_ASSERT(blobs->swept == NULL && blobs->candidates == NULL);
+    struct place *place = place_of(blobs, store);
+    if (place->round == NULL) {
+        place->round = open_place(blobs, place);
     }
+    *ret_round = place->round == NULL;
     budget = budget < PS_BLOB_SWEEP_MAX ? budget : PS_BLOB_SWEEP_MAX;
     for (size_t i = 0; i < budget && !*ret_round; i++) {
-        const struct dirent *entry =
-            blobs->round_folder == NULL ? NULL : readdir(blobs->round_folder);
+        const struct dirent *entry = readdir(place->round);
         if (entry != NULL) {
             look_at(blobs, entry->d_name);
         } else {
             *ret_round = true;
-            end_round(blobs);
+            end_round(place);
         }
     }
-    blobs->sweeping = true;
-    blobs->swept = path_of("%s", store);
+    blobs->swept = place;
     return HASH_COUNT(blobs->candidates);
 }
 
 bool ps_blobs_sweeps(const struct ps_blobs *blobs)
 {
-    return blobs->sweeping;
+    return blobs->swept != NULL;
 }
 
 void ps_blobs_sweep_known(struct ps_blobs *blobs, const struct ps_r2_id *id)
 {
-    struct candidate *candidate;
-    HASH_FIND(hh, blobs->candidates, id, sizeof *id, candidate);
-    if (candidate != NULL) {
-        HASH_DEL(blobs->candidates, candidate);
-        free(candidate);
-    }
+    drop_candidate(&blobs->candidates, id);
 }
 
 size_t ps_blobs_sweep_end(struct ps_blobs *blobs, bool all_known)
 {
-    PS_ASSERT(blobs->sweeping);
+    PS_ASSERT(blobs->swept != NULL);
     size_t count = all_known ? 0 : HASH_COUNT(blobs->candidates);
     if (count > 0) {
         char **paths = PS_NEW_ARRAY(char *, count);
+        struct ps_r2_id *ids = PS_NEW_ARRAY(struct ps_r2_id, count);
         size_t i = 0;
         for (struct candidate *one = blobs->candidates; one != NULL; one = one->hh.next) {
-            paths[i++] = ps_blob_path(blobs, blobs->swept, &one->id);
+            paths[i] = ps_blob_path(blobs, blobs->swept->store, &one->id);
+            ids[i++] = one->id;
         }
-        remove_later(blobs, paths, count, false, NULL, NULL);
+        remove_later(blobs, paths, ids, count, NULL, NULL);
     }
-    clear_candidates(blobs);
-    free(blobs->swept);
+    clear_candidates(&blobs->candidates);
     blobs->swept = NULL;
-    blobs->sweeping = false;
     return count;
 }

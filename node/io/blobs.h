@@ -26,14 +26,16 @@ struct ps_blob_write;
 enum {
     PS_BLOB_THREADS = 2,
     PS_BLOB_PENDING = 64 << 10, /* bytes that wait for the disk before a writer is to wait */
-    PS_BLOB_HOLD_S = 300,       /* a new blob is not swept for this long */
+    PS_BLOB_HOLD_S = 300,       /* a new blob is not swept for this long, usually */
     PS_BLOB_SWEEP_MAX = 4096    /* blobs of one sweep */
 };
 
 /** Open or create the folder `path` (mode 0700), delete temporary files, start the threads. sync:
- *  blobs are on the disk before they are done. Errors: PS_IO, PS_FULL, with the path. */
+ *  blobs are on the disk before they are done. A new blob is not swept for hold_s. Errors: PS_IO,
+ *  PS_FULL, with the path. */
 PS_MUST_CHECK enum ps_status ps_blobs_open(struct ev_loop *loop, const char *path, bool sync,
-                                           struct ps_blobs **ret, struct ps_error *err);
+                                           double hold_s, struct ps_blobs **ret,
+                                           struct ps_error *err);
 /** End the threads once what they do is done. What is not finished stays so, and is to be aborted
  *  before the end. NULL accepted. */
 void ps_blobs_stop(struct ps_blobs *blobs);
@@ -55,8 +57,8 @@ struct ps_blob_writer {
     /** More can be taken, after ps_blob_append has returned false. */
     void (*drained)(void *context);
     /** It is whole and has its name, or it failed and has left nothing: PS_EXISTS (there is one of
-     * that id), PS_FULL (the disk), PS_IO. A failure may come at any time, and ends the write: it
-     * is not to be touched any more. */
+     * that id), PS_FULL (the disk), PS_NOT_FOUND (the store was dropped), PS_IO. A failure may come
+     * at any time, and ends the write: it is not to be touched any more. */
     void (*done)(void *context, const struct ps_blob_result *result);
     void *context;
 };
@@ -72,7 +74,8 @@ void ps_blob_finish(struct ps_blob_write *write);
 /** Give it up, before `done`: neither is called any more. Its file goes. */
 void ps_blob_abort(struct ps_blob_write *write);
 
-/** Size of a blob, and its file, open for reading. Errors: PS_NOT_FOUND, PS_IO. */
+/** Size of a blob, and its file, open for reading. One that is being deleted is not there. Errors:
+ * PS_NOT_FOUND, PS_IO. */
 PS_MUST_CHECK enum ps_status ps_blob_open(const struct ps_blobs *blobs, const char *store,
                                           const struct ps_r2_id *id, int *ret_fd,
                                           uint64_t *ret_size);
@@ -82,7 +85,8 @@ char *ps_blob_path(const struct ps_blobs *blobs, const char *store, const struct
  *  PS_NOT_FOUND, PS_IO. */
 void ps_blob_delete(struct ps_blobs *blobs, const char *store, const struct ps_r2_id *id,
                     void (*done)(void *context, enum ps_status status), void *context);
-/** All blobs of a store that is gone. */
+/** All blobs of a store that is gone, once those that are being written have failed; no more are
+ * taken. */
 void ps_blobs_drop(struct ps_blobs *blobs, const char *store);
 
 /** Keep it from being swept, from now on until as many calls of ps_blob_release. A record that
@@ -92,8 +96,8 @@ void ps_blob_hold(struct ps_blobs *blobs, const struct ps_r2_id *id);
 void ps_blob_release(struct ps_blobs *blobs, const struct ps_r2_id *id);
 
 /** Look at up to `budget` (at most PS_BLOB_SWEEP_MAX) more of a store's blobs; returns how many of
- *  them are candidates: nothing holds them. *ret_round: all were looked at since the last time it
- * was true. One sweep at a time. */
+ *  them are candidates: nothing holds them. *ret_round: all of that store were looked at since the
+ * last time it was true. One sweep at a time, of whichever store. */
 size_t ps_blobs_sweep_begin(struct ps_blobs *blobs, const char *store, size_t budget,
                             bool *ret_round);
 bool ps_blobs_sweeps(const struct ps_blobs *blobs);

@@ -549,6 +549,16 @@ static void close_node(struct ps_node *node)
     free(node);
 }
 
+static void set_waits(struct ps_node *node, const struct ps_node_options *options)
+{
+    node->blob_hold_s =
+        options->blob_hold_ms > 0 ? (double)options->blob_hold_ms / 1e3 : PS_BLOB_HOLD_S;
+    node->sweep_every_ns = options->sweep_every_ms > 0 ? options->sweep_every_ms * PS_MS
+                                                       : PS_SWEEP_EVERY_S * PS_SECOND;
+    node->peer_silent_ns = options->peer_silent_ms > 0 ? options->peer_silent_ms * PS_MS
+                                                       : PS_PEER_SILENT_S * PS_SECOND;
+}
+
 int ps_node_main(const struct ps_node_options *options)
 {
     /* One arena is enough for one busy thread; large values go back to the system at once. */
@@ -560,6 +570,7 @@ int ps_node_main(const struct ps_node_options *options)
     struct ps_node *node = PS_NEW(struct ps_node);
     node->timer_fd = -1;
     node->next_request_id = 1;
+    set_waits(node, options);
     struct ps_error err = {0};
     enum ps_status status = start(node, options, &err);
     if (status != PS_OK) {

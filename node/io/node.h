@@ -10,6 +10,10 @@
 struct ps_node_options {
     const char *folder; /* the cluster's state folder */
     const char *pop;    /* PoP code */
+    /* For tests; 0: as usual. */
+    unsigned blob_hold_ms;   /* PS_BLOB_HOLD_S */
+    unsigned sweep_every_ms; /* PS_SWEEP_EVERY_S */
+    unsigned peer_silent_ms; /* PS_PEER_SILENT_S */
 };
 
 /** Serve until SIGTERM or SIGINT, then end the requests under way and return. Returns the exit

@@ -184,6 +184,9 @@ struct ps_node {
     bool house_busy;
     bool committing;
     bool stopping;
+    uint64_t sweep_every_ns; /* of blobs, as the two below: see ps_node_options */
+    double blob_hold_s;
+    uint64_t peer_silent_ns;
     uint64_t token_seed;
     uint64_t token_count;
     uint64_t late_records;

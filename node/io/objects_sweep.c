@@ -108,7 +108,7 @@ static void end(struct ps_sweep *sweep, bool all_known)
     }
     sweep->running = false;
     bool again = !sweep->round && !all_known;
-    wait(sweep, again ? PS_SWEEP_STEP_MS * PS_MS : PS_SWEEP_EVERY_S * PS_SECOND);
+    wait(sweep, again ? PS_SWEEP_STEP_MS * PS_MS : sweep->store->node->sweep_every_ns);
 }
 
 static void begin(struct ps_sweep *sweep)

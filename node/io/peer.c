@@ -299,7 +299,7 @@ static void on_alarm(struct ps_alarm *alarm)
     if (!waits_for_peer(call)) {
         touch(call);
     }
-    uint64_t due_ns = call->active_mono_ns + PS_PEER_SILENT_S * PS_SECOND;
+    uint64_t due_ns = call->active_mono_ns + call->peers->node->peer_silent_ns;
     if (due_ns <= ps_mono_ns()) {
         end(call, PS_TIMEOUT);
         return;
@@ -344,7 +344,7 @@ struct ps_peer_call *ps_peer_start(struct ps_peers *peers, uint16_t pop,
         return call;
     }
     call->wire->call = call;
-    ps_node_alarm(peers->node, &call->alarm, call->active_mono_ns + PS_PEER_SILENT_S * PS_SECOND);
+    ps_node_alarm(peers->node, &call->alarm, call->active_mono_ns + peers->node->peer_silent_ns);
     set_events(call);
     return call;
 }

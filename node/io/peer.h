@@ -11,7 +11,7 @@
 enum {
     PS_PEER_IDLE_MAX = 8,         /* connections that are kept to one node, */
     PS_PEER_IDLE_S = 60,          /* ... for this long */
-    PS_PEER_SILENT_S = 30,        /* the other node may say nothing for this long */
+    PS_PEER_SILENT_S = 30,        /* the other node may say nothing for this long, usually */
     PS_PEER_PENDING = 128 << 10,  /* bytes that wait for the socket before a sender is to wait */
     PS_PEER_ERROR_SIZE_MAX = 1024 /* of an error's body, what is kept of it */
 };

@@ -130,7 +130,7 @@ static enum ps_status open_blobs(struct ps_node *node, struct ps_error *err)
     char path[4224];
     (void)snprintf(path, sizeof path, "%s/blobs", node->folder);
     bool sync = node->state.cluster.durability == PS_DURABILITY_SYNC;
-    return ps_blobs_open(node->loop, path, sync, &node->blobs, err);
+    return ps_blobs_open(node->loop, path, sync, node->blob_hold_s, &node->blobs, err);
 }
 
 /* The store is in the map: the loop's part. */

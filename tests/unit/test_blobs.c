@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -57,7 +58,8 @@ static void on_done(void *context, const struct ps_blob_result *result)
 static void open_blobs(struct bench *bench)
 {
     struct ps_error err = {0};
-    assert_int_equal(ps_blobs_open(bench->loop, bench->path, true, &bench->blobs, &err), PS_OK);
+    assert_int_equal(
+        ps_blobs_open(bench->loop, bench->path, true, PS_BLOB_HOLD_S, &bench->blobs, &err), PS_OK);
 }
 
 static void close_blobs(struct bench *bench)
@@ -96,14 +98,19 @@ static struct ps_r2_id id_of(uint64_t n)
     return id;
 }
 
-static void begin(struct bench *bench, struct writing *writing, uint64_t n)
+static void begin_in(struct bench *bench, const char *store, struct writing *writing, uint64_t n)
 {
     const struct ps_blob_writer writer = {on_drained, on_done, writing};
     const struct ps_r2_id id = id_of(n);
     *writing = (struct writing){0};
     writing->write =
-        ps_blob_begin(bench->blobs, "ASSETS", &id,
+        ps_blob_begin(bench->blobs, store, &id,
                       PS_R2_HASH_BIT(PS_R2_MD5) | PS_R2_HASH_BIT(PS_R2_SHA256), &writer);
+}
+
+static void begin(struct bench *bench, struct writing *writing, uint64_t n)
+{
+    begin_in(bench, "ASSETS", writing, n);
 }
 
 static void turn_until_idle(struct bench *bench)
@@ -352,7 +359,8 @@ static void test_a_start_tidies(void **state)
     ps_blobs_drop(bench->blobs, "OTHER"); /* it has none */
     turn_until_idle(bench);
     assert_files(bench, 0);
-    assert_int_equal(put(bench, 2, PS_LIT("again")), PS_OK);
+    assert_int_equal(put(bench, 2, PS_LIT("again")), PS_NOT_FOUND); /* it is gone for good */
+    assert_files(bench, 0);
 }
 
 /* What nothing knows and nothing holds goes, a part of the folder at a time. */
@@ -404,6 +412,127 @@ static void test_sweeping(void **state)
     assert_int_equal(ps_blobs_sweep_end(bench->blobs, false), BLOBS / 4 + 2);
     turn_until_idle(bench);
     assert_files(bench, 0);
+}
+
+/* A sweep that falls between a blob's name and the loop's learning of it. */
+static void test_a_new_name_is_not_swept(void **state)
+{
+    struct bench *bench = *state;
+    const struct ps_r2_id id = id_of(1);
+    struct writing writing;
+    bool round;
+    int fd;
+    uint64_t size;
+    begin(bench, &writing, 1);
+    (void)ps_blob_append(writing.write, PS_LIT("hello"));
+    turn_until_idle(bench);
+    ps_blob_finish(writing.write);
+    while (ps_blob_open(bench->blobs, "ASSETS", &id, &fd, &size) != PS_OK) {
+        (void)sched_yield();
+    }
+    (void)close(fd);
+    assert_int_equal(writing.done, 0);
+    assert_int_equal(ps_blobs_sweep_begin(bench->blobs, "ASSETS", 1000, &round), 0);
+    assert_int_equal(ps_blobs_sweep_end(bench->blobs, false), 0);
+    wait_done(bench, &writing);
+    assert_int_equal(writing.result.status, PS_OK);
+    assert_true(holds(bench, 1, PS_LIT("hello")));
+}
+
+/* Its file may be there for a moment yet, but who finds it would refer to what goes. */
+static void test_what_is_swept_is_gone_at_once(void **state)
+{
+    enum { BLOBS = 200 };
+
+    struct bench *bench = *state;
+    bool round;
+    for (uint64_t n = 0; n < BLOBS; n++) {
+        assert_int_equal(put(bench, n, PS_LIT("x")), PS_OK);
+    }
+    close_blobs(bench);
+    open_blobs(bench);
+    assert_int_equal(ps_blobs_sweep_begin(bench->blobs, "ASSETS", 1000, &round), BLOBS);
+    assert_int_equal(ps_blobs_sweep_end(bench->blobs, false), BLOBS);
+    for (uint64_t n = BLOBS; n > 0; n--) {
+        assert_false(holds(bench, n - 1, PS_LIT("x")));
+    }
+    /* Nor is it swept a second time. */
+    assert_int_equal(ps_blobs_sweep_begin(bench->blobs, "ASSETS", 1000, &round), 0);
+    assert_int_equal(ps_blobs_sweep_end(bench->blobs, false), 0);
+    turn_until_idle(bench);
+    assert_files(bench, 0);
+}
+
+/* Two stores whose rounds take several sweeps, in turns: both come to their ends. */
+static void test_rounds_of_two_stores(void **state)
+{
+    enum { BLOBS = 20, BUDGET = 3, SWEEPS = 20 };
+
+    static const char *const stores[2] = {"ASSETS", "OTHER"};
+    struct bench *bench = *state;
+    for (uint64_t n = 0; n < 2 * BLOBS; n++) {
+        struct writing writing;
+        begin_in(bench, stores[n % 2], &writing, n);
+        ps_blob_finish(writing.write);
+        wait_done(bench, &writing);
+        assert_int_equal(writing.result.status, PS_OK);
+    }
+    close_blobs(bench);
+    open_blobs(bench);
+    size_t deleted = 0;
+    size_t rounds[2] = {0};
+    for (size_t i = 0; i < SWEEPS; i++) {
+        bool round;
+        (void)ps_blobs_sweep_begin(bench->blobs, stores[i % 2], BUDGET, &round);
+        rounds[i % 2] += round;
+        deleted += ps_blobs_sweep_end(bench->blobs, false);
+        turn_until_idle(bench);
+    }
+    assert_true(rounds[0] > 0 && rounds[1] > 0);
+    assert_int_equal(deleted, 2 * BLOBS);
+}
+
+/* Writes of a store that is dropped fail, wherever they are, and make no folder anew. */
+static void test_dropped_under_way(void **state)
+{
+    enum { WRITES = 5 };
+
+    struct bench *bench = *state;
+    struct ps_buf bytes = drawn(1 << 20);
+    struct writing writings[WRITES];
+    struct writing late;
+    char path[128];
+    for (size_t i = 0; i < WRITES; i++) {
+        begin(bench, &writings[i], i); /* the first one gets no bytes */
+        if (i > 0) {
+            (void)ps_blob_append(writings[i].write, ps_buf_slice(&bytes));
+        }
+        if (i == 1) {
+            turn_until_idle(bench); /* its client is slow */
+        }
+        if (i == 2) {
+            ps_blob_finish(writings[i].write);
+        }
+    }
+    ps_blob_abort(writings[3].write);
+    ps_blobs_drop(bench->blobs, "ASSETS");
+    begin(bench, &late, WRITES); /* its request was begun before */
+    (void)ps_blob_append(late.write, PS_LIT("x"));
+    for (size_t i = 0; i < WRITES; i++) {
+        if (i == 3) {
+            continue;
+        }
+        wait_done(bench, &writings[i]);
+        assert_int_equal(writings[i].result.status, PS_NOT_FOUND);
+        assert_non_null(strstr(writings[i].text, "was deleted"));
+    }
+    wait_done(bench, &late);
+    assert_int_equal(late.result.status, PS_NOT_FOUND);
+    turn_until_idle(bench);
+    assert_int_equal(writings[3].done, 0);
+    (void)snprintf(path, sizeof path, "%s/ASSETS", bench->path);
+    assert_int_not_equal(access(path, F_OK), 0);
+    ps_buf_fini(&bytes);
 }
 
 static void on_deleted(void *context, enum ps_status status)
@@ -512,6 +641,8 @@ int main(void)
         TEST(test_an_id_is_used_once),      TEST(test_a_full_disk_is_named),
         TEST(test_a_start_tidies),          TEST(test_sweeping),
         TEST(test_delete_while_it_is_read), TEST(test_stopped_under_way),
+        TEST(test_a_new_name_is_not_swept), TEST(test_what_is_swept_is_gone_at_once),
+        TEST(test_rounds_of_two_stores),    TEST(test_dropped_under_way),
         TEST(test_files_are_sent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,6 +60,7 @@ static void open_world(struct world *world)
     assert_int_equal(getsockname(world->listener, (struct sockaddr *)&address, &size), 0);
     world->other.api_port = ntohs(address.sin_port);
     world->node.state.nodes = &world->other;
+    world->node.peer_silent_ns = PS_PEER_SILENT_S * PS_SECOND;
     world->node.loop = ev_loop_new(EVFLAG_AUTO);
     world->node.peers = ps_peers_create(&world->node);
 }
@@ -91,6 +93,38 @@ static void on_deadline(struct ev_loop *loop, ev_timer *watcher, int events)
         }                                                                                          \
         ev_timer_stop((world)->node.loop, &deadline);                                              \
     } while (0)
+
+/* What the node's timer does. */
+static void ring(struct world *world)
+{
+    struct ps_heap_item *item;
+    (void)ev_run(world->node.loop, EVRUN_NOWAIT);
+    while ((item = ps_heap_first(&world->node.alarms)) != NULL && item->key <= ps_mono_ns()) {
+        ps_heap_remove(&world->node.alarms, item);
+        struct ps_alarm *alarm = (struct ps_alarm *)(void *)item;
+        alarm->ring(alarm);
+    }
+    (void)poll(NULL, 0, 1);
+}
+
+#define RING_UNTIL(world, condition)                                                               \
+    do {                                                                                           \
+        uint64_t deadline_ns = ps_mono_ns() + 30 * PS_SECOND;                                      \
+        while (!(condition)) {                                                                     \
+            assert_true(ps_mono_ns() < deadline_ns);                                               \
+            ring(world);                                                                           \
+        }                                                                                          \
+    } while (0)
+
+static struct ps_peer_call *start_put(struct world *world)
+{
+    const struct ps_peer_handler handler = {
+        .head = on_head, .bytes = on_bytes, .done = on_done, .context = world};
+    const struct ps_peer_request request = {
+        .method = "PUT", .target = PS_LIT("/x"), .headers = PS_LIT(""), .has_body = true};
+    world->done = false;
+    return ps_peer_start(world->node.peers, 0, &request, &handler);
+}
 
 static struct ps_peer_call *start(struct world *world)
 {
@@ -143,10 +177,78 @@ static void test_the_end_behind_a_pause(void **unused)
     close_world(&world);
 }
 
+static void take_over(struct world *world)
+{
+    if (world->server >= 0) {
+        (void)close(world->server);
+    }
+    world->server = accept(world->listener, NULL, NULL);
+    assert_true(world->server >= 0);
+}
+
+/* Longer than a node may be silent. */
+static void wait_long(struct world *world)
+{
+    uint64_t until_ns = ps_mono_ns() + 3 * world->node.peer_silent_ns;
+    RING_UNTIL(world, ps_mono_ns() > until_ns);
+}
+
+/* The other node stops in the middle of its answer's body, or of taking ours. Who waits for us is
+ * not silent. */
+static void test_a_silent_node(void **unused)
+{
+    (void)unused;
+
+    enum { MANY = 32 << 20 };
+
+    struct world world;
+    struct ps_buf many = {0};
+    open_world(&world);
+    world.node.peer_silent_ns = 50 * PS_MS;
+    world.full_at = SIZE_MAX;
+    (void)start(&world);
+    take_over(&world);
+    say(&world, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n0123");
+    RING_UNTIL(&world, world.done);
+    assert_int_equal(world.body.size, 4);
+    assert_int_equal(world.status, PS_TIMEOUT);
+
+    world.full_at = 1;
+    struct ps_peer_call *call = start(&world);
+    take_over(&world);
+    say(&world, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n0");
+    RING_UNTIL(&world, world.body.size == 1);
+    wait_long(&world); /* the handler has enough */
+    assert_false(world.done);
+    ps_peer_resume(call);
+    RING_UNTIL(&world, world.done);
+    assert_int_equal(world.status, PS_TIMEOUT);
+
+    call = start_put(&world);
+    take_over(&world);
+    wait_long(&world); /* there is no more of the body yet */
+    assert_false(world.done);
+    for (size_t i = 0; i < MANY; i++) {
+        ps_buf_append_char(&many, 'x');
+    }
+    assert_false(ps_peer_send(call, ps_buf_slice(&many)));
+    RING_UNTIL(&world, world.done);
+    assert_int_equal(world.status, PS_TIMEOUT);
+
+    call = start_put(&world);
+    take_over(&world);
+    ps_peer_finish(call); /* and no answer comes */
+    RING_UNTIL(&world, world.done);
+    assert_int_equal(world.status, PS_TIMEOUT);
+    ps_buf_fini(&many);
+    close_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_end_behind_a_pause),
+        cmocka_unit_test(test_a_silent_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
