@@ -232,6 +232,7 @@ static bool lower_names(struct check *check, struct ps_slice names, struct ps_bu
 {
     bool host = false;
     size_t from = 0;
+    ps_buf_reserve(ret, names.size + 1); /* there are names to look at, though they be empty */
     for (size_t i = 0; i <= names.size; i++) {
         if (i == names.size || names.data[i] == ';') {
             host = host || ps_slice_eq((struct ps_slice){ret->data + from, ret->size - from},

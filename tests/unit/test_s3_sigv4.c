@@ -196,6 +196,11 @@ static void presigned(void **state)
                   "X-Amz-Expires missing</Message>");
     verify_target(PRESIGNED, now_ms, 400,
                   "<Message>Required search parameter X-Amz-Signature missing</Message>");
+    /* Names of nothing are none that bind it to a host. */
+    verify_target("/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" ID
+                  "%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z"
+                  "&X-Amz-Expires=86400&X-Amz-SignedHeaders=%3Bx&X-Amz-Signature=0",
+                  now_ms, 401, "<Code>Unauthorized</Code>");
 }
 
 /* A presigned target with one parameter's value replaced. */
