@@ -74,6 +74,10 @@ static void on_uploaded(void *context, const struct ps_blob_result *result)
     struct ps_exchange *exchange = route->exchange;
     route->upload = NULL;
     if (result->status != PS_OK) {
+        if (route->store->primary != NULL) { /* else home tells of its disk itself */
+            ps_node_log(exchange->node, PS_LOG_WARN, "r2", "%s: an upload failed: %s",
+                        route->store->config->name, result->text);
+        }
         ps_exchange_fail(exchange, http_of(result->status), "%s", result->text);
         return;
     }

@@ -56,7 +56,7 @@ enum ps_r2_code ps_r2_code_of(enum ps_status status)
         {PS_TIMEOUT, PS_R2_CODE_SERVICE_UNAVAILABLE},
         {PS_BUSY, PS_R2_CODE_SERVICE_UNAVAILABLE},
         {PS_BEHIND, PS_R2_CODE_SERVICE_UNAVAILABLE},
-        {PS_FULL, PS_R2_CODE_SERVICE_UNAVAILABLE},
+        {PS_FULL, PS_R2_CODE_DISK_FULL},
     };
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {

@@ -67,6 +67,9 @@
     X(BUCKET_CONFLICT, 10073, "BucketConflict", 409, "The bucket already exists.")                 \
     X(ENTITY_TOO_LARGE, 100100, "EntityTooLarge", 400,                                             \
       "Your proposed upload exceeds the maximum allowed object size.")                             \
+    /* popsim's own */                                                                             \
+    X(DISK_FULL, 0, "InsufficientStorage", 507,                                                    \
+      "The disk of the bucket's home has no room left: nothing was changed.")                      \
     /* the S3 API alone */                                                                         \
     X(INVALID_REQUEST, 0, "InvalidRequest", 400, "The request is not valid.")                      \
     X(INVALID_STORAGE_CLASS, 0, "InvalidStorageClass", 400,                                        \

@@ -332,7 +332,8 @@ static bool evaluate(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
         return true;
     }
     enum ps_r2_code code = mutation->answer.error.code;
-    if (code != PS_R2_CODE_INTERNAL && code != PS_R2_CODE_SERVICE_UNAVAILABLE) {
+    if (code != PS_R2_CODE_INTERNAL && code != PS_R2_CODE_SERVICE_UNAVAILABLE &&
+        code != PS_R2_CODE_DISK_FULL) {
         keep_answer(home, mutation);
     }
     return false;

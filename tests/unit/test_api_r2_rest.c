@@ -196,6 +196,7 @@ static void buckets_are_changed(void **state)
                     {PS_EXISTS, 409, "10004"},
                     {PS_NOT_FOUND, 404, "10006"},
                     {PS_LIMIT, 400, "10009"},
+                    {PS_FULL, 507, "10001,\"message\":\"The disk of "},
                     {PS_UNREACHABLE, 503, "10043"}};
 
     for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++) {

@@ -164,6 +164,7 @@ static void test_errors(void **state)
     assert_false(ps_r2_fail_with(&own, PS_R2_CODE_INVALID_ARGUMENT, "part %d", 7));
     assert_string_equal(ps_r2_error_message(&own), "part 7");
     assert_int_equal(ps_r2_code_of(PS_UNREACHABLE), PS_R2_CODE_SERVICE_UNAVAILABLE);
+    assert_int_equal(ps_r2_code_of(PS_FULL), PS_R2_CODE_DISK_FULL);
     assert_int_equal(ps_r2_code_of(PS_OK), PS_R2_CODE_NONE);
 }
 

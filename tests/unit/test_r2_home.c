@@ -638,7 +638,7 @@ static void test_failed_commit(void **state)
     ps_r2_home_run(world.home, world.now_ns, &world.sink);
     assert_true(r2_world_take(&world));
     r2_world_done(&world, PS_FULL);
-    assert_int_equal(answers[0].answer.error.code, PS_R2_CODE_SERVICE_UNAVAILABLE);
+    assert_int_equal(answers[0].answer.error.code, PS_R2_CODE_DISK_FULL);
     assert_false(answers[0].answer.has_object);
     submit(&world, 1, &put, 1);
     r2_world_settle(&world);
