@@ -238,13 +238,28 @@ static inline void restart_node(struct cluster *cluster, size_t i)
     wait_for_node(cluster, i);
 }
 
+/* Of the nodes that are started from then on: environment variables, in milliseconds. */
+#define NODES_BLOB_HOLD "PS_TEST_BLOB_HOLD_MS"
+#define NODES_SWEEP_EVERY "PS_TEST_SWEEP_EVERY_MS"
+#define NODES_PEER_SILENT "PS_TEST_PEER_SILENT_MS"
+
+static inline unsigned nodes_wait(const char *name)
+{
+    const char *text = getenv(name);
+    return text == NULL ? 0 : (unsigned)strtoul(text, NULL, 10);
+}
+
 /* Is this process to be a node? Then it is one, and *ret what its main returns. */
 static inline bool nodes_become(int argc, char **argv, int *ret)
 {
     if (argc != 4 || strcmp(argv[1], "--node") != 0) {
         return false;
     }
-    struct ps_node_options options = {.folder = argv[2], .pop = argv[3]};
+    struct ps_node_options options = {.folder = argv[2],
+                                      .pop = argv[3],
+                                      .blob_hold_ms = nodes_wait(NODES_BLOB_HOLD),
+                                      .sweep_every_ms = nodes_wait(NODES_SWEEP_EVERY),
+                                      .peer_silent_ms = nodes_wait(NODES_PEER_SILENT)};
     *ret = ps_node_main(&options);
     return true;
 }
