@@ -215,12 +215,13 @@ class Cluster:
 # ---- HTTP load ----
 
 def load(port, path, pids, seconds, connections, cpu=1, key=None, size=100, headers=("popsim-store: CACHE",), body=None,
-         rows=1):
+         rows=1, put_object=None):
     """wrk on a CPU of its own against a server's processes; an answer that is not 2xx ends the benchmark."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "15s", "-s", HERE / "wrk.lua",
                *(word for header in headers for word in ("-H", header)), f"http://127.0.0.1:{port}{path}"]
     environment = dict(os.environ, **({"KEY": key, "SIZE": str(size)} if key else {}),
-                       **({"BODY": body, "ROWS": str(rows)} if body else {}))
+                       **({"BODY": body, "ROWS": str(rows)} if body else {}),
+                       **({"OBJECT": put_object, "SIZE": str(size)} if put_object else {}))
     before_s = cpu_s(pids)
     said = run(pinned(cpu, command), env=environment)
     server_s = cpu_s(pids) - before_s

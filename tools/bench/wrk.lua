@@ -1,6 +1,6 @@
 -- wrk's figures as one line of JSON. With KEY=prefix in the environment each request puts a key of its own, so that
 -- no two writes meet. With BODY in the environment each request posts it: COUNT in it is a number of its own, ROW one from 1
--- to ROWS.
+-- to ROWS. With OBJECT=prefix each request puts an object of SIZE bytes of its own, in the R2 binding's protocol.
 local posted = os.getenv("BODY")
 
 if posted then
@@ -39,6 +39,28 @@ if prefix then
         request = function()
             count = count + 1
             return wrk.format("PUT", "/" .. prefix .. number .. "-" .. count, headers, body)
+        end
+    end
+end
+
+local object = os.getenv("OBJECT")
+
+if object then
+    local body = string.rep("x", tonumber(os.getenv("SIZE")))
+    local threads = 0
+
+    function setup(thread)
+        thread:set("number", threads)
+        threads = threads + 1
+    end
+
+    function init()
+        local count = 0
+        request = function()
+            count = count + 1
+            local call = string.format('{"version":1,"method":"put","object":"%s%d-%d"}', object, number, count)
+            local headers = { ["popsim-store"] = "ASSETS", ["CF-R2-Metadata-Size"] = tostring(#call) }
+            return wrk.format("PUT", "/", headers, call .. body)
         end
     end
 end
