@@ -99,10 +99,11 @@ def run_library(asked):
 
 
 def main():
-    asked = rounds.options(__doc__, 9, rows=20000, only="", live_rounds=3, seconds=2, connections=16, query_seconds=5)
-    if asked.only not in ("", "library", "live"):
-        raise SystemExit("--only library, or live")
-    if asked.only != "live":
+    asked = rounds.options(__doc__, 9, rows=20000, only="", live_rounds=3, seconds=2, connections=16, query_seconds=5,
+                           paced_rounds=9, paced_seconds=4, rate=2000)
+    if asked.only not in ("", "library", "live", "keys"):
+        raise SystemExit("--only library, live, or keys (a part of live)")
+    if asked.only in ("", "library"):
         run_library(asked)
     if asked.only != "library":
         asked.rounds = asked.live_rounds

@@ -1,7 +1,8 @@
 /* What the node's HTTP front is measured against: the same two libraries (llhttp, libev), the same
  * accept and keep-alive, and one fixed answer of 100 bytes. No limits, no timeouts, no store.
  *
- *   bench_hello     listens on a free port of 127.0.0.1 and prints it; ended by a signal */
+ *   bench_hello          listens on a free port of 127.0.0.1 and prints it; ended by a signal
+ *   bench_hello busy     ... and computes all the time on another thread, as a D1 query does */
 #include "replication/base/memory.h"
 
 #include <ev.h>
@@ -11,6 +12,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,11 +121,28 @@ static int listen_on_free_port(struct sockaddr_in *ret_address)
     return listens ? fd : -1;
 }
 
-int main(void)
+static void *compute(void *argument)
+{
+    (void)argument;
+    static atomic_uint_fast64_t turns; /* so that the compiler leaves it in */
+    for (;;) {
+        atomic_fetch_add_explicit(&turns, 1, memory_order_relaxed);
+    }
+    return NULL;
+}
+
+static bool start_computing(void)
+{
+    pthread_t thread;
+    return pthread_create(&thread, NULL, compute, NULL) == 0;
+}
+
+int main(int argc, char **argv)
 {
     struct sockaddr_in address;
+    bool busy = argc > 1 && strcmp(argv[1], "busy") == 0;
     int fd = listen_on_free_port(&address);
-    if (fd < 0) {
+    if (fd < 0 || (busy && !start_computing())) {
         (void)fprintf(stderr, "bench_hello: %s\n", strerror(errno));
         return EXIT_FAILED;
     }

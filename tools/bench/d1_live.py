@@ -46,9 +46,9 @@ def took_s(function):
 class Keys:
     """Reads of a key at a PoP, alone or while a query runs there."""
 
-    def __init__(self, cluster, pop, asked):
+    def __init__(self, cluster, pop, asked, read):
         self.node = cluster.node(pop)
-        self.asked = asked
+        self.read = read
         self.rows = 1000000
         self.rows = int(self.rows * asked.query_seconds / took_s(self.query))
 
@@ -56,8 +56,7 @@ class Keys:
         ask(self.node["api_port"], COUNT_TO.format(self.rows), headers=ANYWHERE)
 
     def idle(self):
-        return rounds.load(self.node["api_port"], "/user:1", [self.node["pid"]], self.asked.seconds,
-                           self.asked.connections, LOAD_CPU)
+        return self.read(self.node)
 
     def busy(self):
         query = threading.Thread(target=self.query)
@@ -67,6 +66,70 @@ class Keys:
         query.join()
         return figures
 
+
+def check_outlasted(taken):
+    if not all(all(figures["outlasted"]) for figures in taken.values() if "outlasted" in figures):
+        print("  a query ended before the reads did: give more --query-seconds\n")
+
+
+def start_cluster(stack, cpu=None):
+    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="popsim-bench-")))
+    cluster = stack.enter_context(rounds.Cluster(folder, "--pops", "fra,syd", "--store", "CACHE=kv", "--store", "DB=d1",
+                                                 cpu=cpu))
+    rounds.run([rounds.POPSIM, "kv", "--state", folder, "put", "--pop", "fra", "CACHE", "user:1", "v" * 100])
+    return cluster
+
+
+# ---- ... at a fixed rate, processes where the machine puts them ----
+
+PERCENTILES = ("p50", "p99", "p999")
+
+
+class Hello:
+    """A hello-world with and without a thread that computes; the one that does is stopped when nobody looks."""
+
+    def __init__(self, stack, read):
+        hello = rounds.BUILD / "tools/bench/bench_hello"
+        self.read = read
+        (self.port, self.busy_port), (_, self.pid) = rounds.start_all(stack, [[hello], [hello, "busy"]], new_session=True)
+        os.kill(self.pid, signal.SIGSTOP)
+        stack.callback(os.kill, self.pid, signal.SIGCONT)
+
+    def idle(self):
+        return self.read({"api_port": self.port})
+
+    def busy(self):
+        os.kill(self.pid, signal.SIGCONT)
+        try:
+            return self.read({"api_port": self.busy_port})
+        finally:
+            os.kill(self.pid, signal.SIGSTOP)
+
+
+def keys_at_a_rate(stack, asked):
+    def read(node):
+        return rounds.paced(node["api_port"], "/user:1", asked.rate, asked.paced_seconds, asked.connections)
+
+    cluster = start_cluster(stack)
+    servers = {"hello-world": Hello(stack, read), "home": Keys(cluster, 0, asked, read),
+               "replica": Keys(cluster, 1, asked, read)}
+    taken = rounds.take_turns({f"{name}, {how}": getattr(server, how) for name, server in servers.items()
+                               for how in ("idle", "busy")}, asked.paced_rounds)
+    check_outlasted(taken)
+    print(f"  KV reads at a PoP, {asked.rate:,} a second over {asked.connections} connections, latency from the instant at "
+          f"which each was due; idle and while a D1 query of {asked.query_seconds} s runs there. hello-world: idle and "
+          "while a thread of it computes\n")
+    rounds.table(["server", "p50 us", "p99 us", "p99.9 us", "sender's own p99 us"], [
+        [name, *(rounds.spread(figures[f"{which}_us"]) for which in (*PERCENTILES, "late_p99"))]
+        for name, figures in taken.items()])
+    rounds.table(["ratio", "p50", "p99", "p99.9"], [
+        [text, *(rounds.short(rounds.ratio(taken[a][f"{which}_us"], taken[b][f"{which}_us"])) for which in PERCENTILES)]
+        for text, a, b in [*((f"{name}, busy : idle", f"{name}, busy", f"{name}, idle") for name in servers),
+                           *((f"{name} : hello-world, both {how}", f"{name}, {how}", f"hello-world, {how}")
+                             for name in ("home", "replica") for how in ("idle", "busy"))]])
+
+
+# ---- ... as many as there can be, all on one CPU ----
 
 class CatchingUp:
     """Reads of a key at home while a replica that was stopped catches up with large transactions."""
@@ -101,20 +164,20 @@ class CatchingUp:
         return figures
 
 
-def keys_beside_a_query(stack, asked):
-    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="popsim-bench-")))
-    cluster = stack.enter_context(rounds.Cluster(folder, "--pops", "fra,syd", "--store", "CACHE=kv", "--store", "DB=d1",
-                                                 cpu=SERVER_CPU))
-    rounds.run([rounds.POPSIM, "kv", "--state", folder, "put", "--pop", "fra", "CACHE", "user:1", "v" * 100])
-    pops = {"home": Keys(cluster, 0, asked), "replica": Keys(cluster, 1, asked)}
+def keys_on_one_cpu(stack, asked):
+    def read(node):
+        return rounds.load(node["api_port"], "/user:1", [node["pid"]], asked.seconds, asked.connections, LOAD_CPU)
+
+    cluster = start_cluster(stack, SERVER_CPU)
+    pops = {"home": Keys(cluster, 0, asked, read), "replica": Keys(cluster, 1, asked, read)}
     catching_up = CatchingUp(cluster, pops["home"])
     parts = {f"{name}, {how}": getattr(keys, how) for name, keys in pops.items() for how in ("idle", "busy")}
     parts["home, replica catches up"] = catching_up.run
     taken = rounds.take_turns(parts, asked.rounds)
-    if not all(all(figures["outlasted"]) for figures in taken.values() if "outlasted" in figures):
-        print("  a query ended before the reads did: give more --query-seconds\n")
-    print(f"  KV reads at a PoP, {asked.connections} connections, idle and while a D1 query of {asked.query_seconds} s runs there, and "
-          f"at home while a replica catches up with {TRANSACTIONS} transactions of 20 MB; all on CPU {SERVER_CPU}\n")
+    check_outlasted(taken)
+    print(f"  KV reads at a PoP, as many as it can, {asked.connections} connections, idle and while a D1 query of "
+          f"{asked.query_seconds} s runs there, and at home while a replica catches up with {TRANSACTIONS} transactions "
+          f"of 20 MB; all on CPU {SERVER_CPU}\n")
     rounds.show_load(taken)
     rounds.table(["ratio to the same PoP idle", "p50", "p99", "requests/s"], [
         [name, *(rounds.short(rounds.ratio(taken[name][figure], taken[f"{name.split(',')[0]}, idle"][figure]))
@@ -154,7 +217,10 @@ def beside_miniflare(stack, asked):
 
 
 def main(asked):
-    with contextlib.ExitStack() as stack:
-        keys_beside_a_query(stack, asked)
+    for part in (keys_at_a_rate, keys_on_one_cpu):
+        with contextlib.ExitStack() as stack:
+            part(stack, asked)
+    if asked.only == "keys":
+        return
     with contextlib.ExitStack() as stack:
         beside_miniflare(stack, asked)

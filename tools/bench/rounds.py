@@ -141,11 +141,14 @@ def run(command, **kwargs):
     return done.stdout
 
 
-def start_all(stack, commands):
-    """Start servers, end them with the stack; each prints the port that it serves on. Gives ports and processes."""
+def start_all(stack, commands, new_session=False):
+    """Start servers, end them with the stack; each prints the port that it serves on. Gives ports and processes.
+
+    In a session of its own a process shares the CPUs with other sessions as one (Linux's autogroups); a node has one.
+    """
     processes = []
     for command in commands:
-        process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, text=True, start_new_session=new_session)
         processes.append(stack.enter_context(ended(process)))
     ports = [process.stdout.readline().strip() for process in processes]
     if not all(ports):
@@ -231,6 +234,15 @@ def load(port, path, pids, seconds, connections, cpu=1, key=None, size=100, head
     return {"per_s": figures["requests"] / figures["seconds"], "us": server_s / figures["requests"] * 1e6,
             "busy": server_s / figures["seconds"], "requests": figures["requests"],
             "p50_ms": figures["p50_ms"], "p99_ms": figures["p99_ms"]}
+
+
+def paced(port, path, rate, seconds, connections, store="CACHE"):
+    """A fixed rate against a server, each latency from the instant at which its request was due."""
+    command = [BUILD / "tools/bench/bench_paced", port, path, store, rate, seconds, connections]
+    figures = json.loads(run(command))
+    if figures["failed"]:
+        sys.exit(f"{' '.join(map(str, command))}: not all was answered well: {figures}")
+    return figures
 
 
 def show_load(taken):
