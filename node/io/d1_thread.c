@@ -28,6 +28,7 @@ struct ps_d1_thread {
     struct queue todo; /* guarded by mutex, as all down to `writer` */
     struct queue finished;
     bool stop;
+    struct ps_d1_job *running;
     enum commit_state commit_state;
     struct ps_record *record; /* of the commit: its thread waits until it has ended */
     enum ps_status commit_status;
@@ -35,9 +36,11 @@ struct ps_d1_thread {
     size_t queued;              /* the loop's: submitted and not done */
     struct ps_page_record wire; /* of the commit; the thread's, but for while the loop has it */
     atomic_bool hurry;
+    atomic_bool cancel; /* the one that runs */
     /* the thread's own */
     struct ps_d1_database *database;
     struct ps_d1_job *job;
+    bool cancelled; /* it was cut short by that */
     uint64_t deadline_mono_ns;
     char region[8];
     char colo[8];
@@ -127,8 +130,10 @@ static enum ps_status commit(void *context, struct ps_record *record)
 
 static bool expired(void *context)
 {
-    const struct ps_d1_thread *thread = context;
-    return atomic_load(&thread->hurry) || ps_mono_ns() >= thread->deadline_mono_ns;
+    struct ps_d1_thread *thread = context;
+    thread->cancelled = atomic_load(&thread->cancel);
+    return thread->cancelled || atomic_load(&thread->hurry) ||
+           ps_mono_ns() >= thread->deadline_mono_ns;
 }
 
 static uint64_t now_ns(void *context)
@@ -151,14 +156,14 @@ static enum ps_status open_database(struct ps_d1_thread *thread, struct ps_error
 }
 
 /* A retry whose first try was committed before home went down is not run again. */
-static bool is_made_already(struct ps_d1_thread *thread, struct ps_d1_job *job)
+bool ps_d1_thread_made(const struct ps_node_store *store, const struct ps_token *token,
+                       uint64_t *ret_lsn, ps_time_ns *ret_commit_ns)
 {
-    struct ps_node_store *store = thread->store;
     if (store->primary == NULL || ps_map_read_begin(store->node->map) != PS_OK) {
         return false;
     }
-    bool made = ps_map_token(store->node->map, store->map_store, &job->token, &job->at_lsn,
-                             &job->commit_ns) == PS_OK;
+    bool made =
+        ps_map_token(store->node->map, store->map_store, token, ret_lsn, ret_commit_ns) == PS_OK;
     ps_map_read_end(store->node->map);
     return made;
 }
@@ -251,7 +256,7 @@ static void run_on_open(struct ps_d1_thread *thread, struct ps_d1_job *job)
 {
     struct ps_error err = {0};
     struct ps_d1_request request;
-    bool made = is_made_already(thread, job);
+    bool made = ps_d1_thread_made(thread->store, &job->token, &job->at_lsn, &job->commit_ns);
     if (ps_travel_is(job)) {
         ps_travel_run(thread->store, ps_d1_database_pages(thread->database), job, made);
     } else if (made) {
@@ -274,6 +279,14 @@ static void refuse(struct ps_d1_job *job, enum ps_status status, const char *tex
     ps_buf_append_text(&job->text, text);
 }
 
+static void cancel(struct ps_d1_job *job)
+{
+    job->text.size = 0;
+    refuse(job, PS_CANCELLED,
+           "Internal error in D1 DB storage caused object to be reset. (popsim: the database was "
+           "restored meanwhile)");
+}
+
 static void run(struct ps_d1_thread *thread, struct ps_d1_job *job)
 {
     struct ps_error err = {0};
@@ -285,8 +298,12 @@ static void run(struct ps_d1_thread *thread, struct ps_d1_job *job)
     thread->job = job;
     thread->deadline_mono_ns = mono_ns + PS_D1_DURATION_S * PS_SECOND;
     job->status = open_database(thread, &err);
+    thread->cancelled = false;
     if (job->status == PS_OK) {
         run_on_open(thread, job);
+        if (thread->cancelled && job->failed) {
+            cancel(job);
+        }
     } else {
         refuse(job, job->status, err.text);
     }
@@ -303,9 +320,12 @@ static void *work(void *argument)
             (void)pthread_cond_wait(&thread->changed, &thread->mutex);
             continue;
         }
+        thread->running = job;
+        atomic_store(&thread->cancel, false);
         (void)pthread_mutex_unlock(&thread->mutex);
         run(thread, job);
         (void)pthread_mutex_lock(&thread->mutex);
+        thread->running = NULL;
         queue_push(&thread->finished, job);
         ev_async_send(thread->store->node->loop, &thread->wake);
     }
@@ -422,6 +442,26 @@ void ps_d1_thread_destroy(struct ps_d1_thread *thread)
     free(thread);
 }
 
+/* Time Travel's own requests are none of the database. */
+static void cancel_all(struct ps_d1_thread *thread)
+{
+    struct ps_d1_job *job = thread->todo.head;
+    queue_clear(&thread->todo);
+    while (job != NULL) {
+        struct ps_d1_job *next = job->next;
+        bool stays = ps_travel_is(job);
+        if (!stays) {
+            cancel(job);
+        }
+        queue_push(stays ? &thread->todo : &thread->finished, job);
+        job = next;
+    }
+    if (thread->running != NULL && !ps_travel_is(thread->running)) {
+        atomic_store(&thread->cancel, true);
+    }
+    ev_async_send(thread->store->node->loop, &thread->wake);
+}
+
 enum ps_status ps_d1_thread_submit(struct ps_d1_thread *thread, struct ps_d1_job *job)
 {
     if (thread->queued >= PS_D1_QUEUE_MAX) {
@@ -431,7 +471,11 @@ enum ps_status ps_d1_thread_submit(struct ps_d1_thread *thread, struct ps_d1_job
     if (job->queued_mono_ns == 0) {
         job->queued_mono_ns = ps_mono_ns();
     }
+    bool restores = ps_travel_restores(thread->store, job);
     (void)pthread_mutex_lock(&thread->mutex);
+    if (restores) {
+        cancel_all(thread);
+    }
     queue_push(&thread->todo, job);
     (void)pthread_cond_broadcast(&thread->changed);
     (void)pthread_mutex_unlock(&thread->mutex);

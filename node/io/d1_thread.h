@@ -31,7 +31,8 @@ struct ps_d1_job {
     void (*done)(struct ps_d1_job *job);
     /* How it went. PS_OK: it was run, or refused by D1's rules (`failed`). PS_EXISTS: it was
      * committed by an earlier try, whose answer is lost. PS_BUSY: it has waited for too long, and
-     * was not run (`text` says so). Others: the map or the commit failed
+     * was not run (`text` says so). PS_CANCELLED: a restore of the database came, and it has
+     * changed nothing (`text` says so). Others: the map or the commit failed
      * (`text` may say more). */
     enum ps_status status;
     bool to_primary; /* nothing was done: it writes */
@@ -50,7 +51,8 @@ PS_MUST_CHECK enum ps_status ps_d1_thread_create(struct ps_node_store *store,
  * thread must be over. NULL accepted. */
 void ps_d1_thread_destroy(struct ps_d1_thread *thread);
 
-/** PS_BUSY: too many wait already, and the job was not taken. */
+/** A restore (travel.h) cancels the requests that wait and the one under way. PS_BUSY: too many
+ * wait already, and the job was not taken. */
 PS_MUST_CHECK enum ps_status ps_d1_thread_submit(struct ps_d1_thread *thread,
                                                  struct ps_d1_job *job);
 /** Jobs that are not done. */
@@ -59,6 +61,10 @@ void ps_d1_job_fini(struct ps_d1_job *job);
 
 /** The node is to stop: the request under way is cut short, as those that wait will be. */
 void ps_d1_thread_hurry(struct ps_d1_thread *thread);
+
+/** Has a commit with this token been made at home, by an earlier try? Outside of a map read. */
+bool ps_d1_thread_made(const struct ps_node_store *store, const struct ps_token *token,
+                       uint64_t *ret_lsn, ps_time_ns *ret_commit_ns);
 
 /** Of the commit under way, as other nodes are told of it: `record` with the bytes that differ. */
 struct ps_record ps_d1_thread_wire(const struct ps_d1_thread *thread,

@@ -307,7 +307,9 @@ static void run(struct ps_query *query, uint64_t lsn, bool classify,
 static void on_run_at_home(struct ps_d1_job *job)
 {
     struct ps_query *query = of_job(job);
-    put_newest(query, ps_query_home_eval(query->store, job));
+    if (job->status != PS_CANCELLED) { /* in the midst of others, and saw nothing */
+        put_newest(query, ps_query_home_eval(query->store, job));
+    }
     conclude(query);
 }
 

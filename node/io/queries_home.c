@@ -109,7 +109,8 @@ static void on_remote_run(struct ps_d1_job *job)
 {
     struct ps_remote_query *remote = (struct ps_remote_query *)(void *)job;
     struct ps_node_store *store = remote->store;
-    encode_answer(&remote->answer, store, job, ps_query_home_eval(store, job));
+    bool placed = job->status != PS_CANCELLED; /* in the midst of others, and saw nothing */
+    encode_answer(&remote->answer, store, job, placed ? ps_query_home_eval(store, job) : 0);
     store->remote_size += remote->answer.size;
     ps_d1_job_fini(job);
     free(remote->body);

@@ -95,7 +95,7 @@ ps_time_ns ps_travel_horizon(const struct ps_node_store *store, ps_time_ns now_n
 /* ---- which state is meant ---- */
 
 struct travel {
-    struct ps_node_store *store;
+    const struct ps_node_store *store;
     struct ps_d1_job *job;
 };
 
@@ -365,6 +365,21 @@ static bool restore(const struct travel *travel, struct ps_pages *pages, uint64_
         return false;
     }
     return status == PS_OK || fail_status(travel, status);
+}
+
+bool ps_travel_restores(const struct ps_node_store *store, const struct ps_d1_job *job)
+{
+    if ((job->flags & PS_QUERY_RESTORE) == 0) {
+        return false;
+    }
+    struct ps_d1_job tried = {
+        .body = job->body, .flags = job->flags, .now_ns = ps_node_now(store->node)};
+    const struct travel travel = {store, &tried};
+    struct ps_travel_state state;
+    bool restores = !ps_d1_thread_made(store, &job->token, &tried.at_lsn, &tried.commit_ns) &&
+                    find_state(&travel, &state) && check_rate(&travel);
+    ps_d1_job_fini(&tried);
+    return restores;
 }
 
 void ps_travel_run(struct ps_node_store *store, struct ps_pages *pages, struct ps_d1_job *job,

@@ -1,6 +1,7 @@
 /* Time Travel of a D1 database: the bookmark of an instant, and bringing back the state that a
  * bookmark or an instant names. Home's thread of the database does it, as a request among others:
- * those before it are done, those behind it see the restored state.
+ * those behind it see the restored state. Of those before it the ones that are not done yet are
+ * cancelled, as D1 does (ps_d1_thread_submit).
  *
  * A restore is one more commit (ps_pages_restore). LSNs go on, so that a session with a bookmark of
  * before it waits for nothing, and the next epoch begins, so that all later bookmarks sort behind
@@ -51,6 +52,10 @@ static inline bool ps_travel_is(const struct ps_d1_job *job)
 {
     return (job->flags & (PS_QUERY_BOOKMARK | PS_QUERY_RESTORE)) != 0;
 }
+
+/** Does this job restore a state, as far as that is known before it is carried out? (It may turn
+ * out to be too large.) On the loop, outside of a map read. */
+bool ps_travel_restores(const struct ps_node_store *store, const struct ps_d1_job *job);
 
 /** Carry out a job with PS_QUERY_BOOKMARK or PS_QUERY_RESTORE, on home's thread of the database.
  *  `text` becomes {"bookmark"}, or {"bookmark","previous_bookmark","message"}. `made`: an earlier

@@ -51,6 +51,8 @@ const char *ps_status_name(enum ps_status status)
         return "full";
     case PS_IO:
         return "io";
+    case PS_CANCELLED:
+        return "cancelled";
     case PS_UNSUPPORTED:
         return "unsupported";
     }

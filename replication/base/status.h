@@ -26,6 +26,7 @@
     X(BUSY, "busy")                                                                                \
     X(FULL, "full")                                                                                \
     X(IO, "input/output error")                                                                    \
+    X(CANCELLED, "cancelled")                                                                      \
     X(UNSUPPORTED, "not supported")
 
 enum ps_status {

@@ -1025,6 +1025,65 @@ static void test_restore(void **state)
     check_pages(cluster, undone);
 }
 
+/* Ask for a restore, and leave its answer for later. */
+static int ask_restore(uint16_t port, const char *bookmark)
+{
+    char request[512];
+    int size = snprintf(request, sizeof request,
+                        "POST " REST "/DB/time_travel/restore?bookmark=%s HTTP/1.1\r\nHost: x\r\n"
+                        "Connection: close\r\nContent-Length: 0\r\n\r\n",
+                        bookmark);
+    int fd = dial(port);
+    assert_true(fd >= 0 && send_all(fd, request, (size_t)size));
+    return fd;
+}
+
+static void read_says(int fd, const char *says)
+{
+    struct ps_buf bytes = {0};
+    read_to_end(fd, &bytes);
+    if (strstr(ps_buf_text(&bytes), says) == NULL) {
+        print_error("%s\n", ps_buf_text(&bytes));
+    }
+    assert_non_null(strstr(ps_buf_text(&bytes), says));
+    ps_buf_fini(&bytes);
+    (void)close(fd);
+}
+
+/* Those that are under way or wait are cancelled, by a restore that is made; and change nothing. */
+static void test_restore_cancels(void **state)
+{
+    struct cluster *cluster = *state;
+    const uint16_t *ports = cluster->ports;
+    char first[PS_BOOKMARK_SIZE + 1];
+    static const char endless[] =
+        "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) "
+        "INSERT INTO t SELECT count(*) FROM c";
+    (void)run_for_bookmark(ports[0], "DB", "CREATE TABLE t (a); INSERT INTO t VALUES (1)", first);
+    assert_true(runs(ports[1], "DB", "INSERT INTO t VALUES (2)", NULL, ""));
+    int waits[POPS];
+    waits[0] = ask(ports[HOME], "DB", endless, NULL);
+    WAIT_FOR(state_says(ports[HOME], "\"queries\":1"));
+    waits[1] = ask(ports[1], "DB", "INSERT INTO t VALUES (3)", NULL);
+    waits[2] = ask(ports[HOME], "DB", "INSERT INTO t VALUES (4)", NULL);
+    int refused =
+        ask_restore(ports[2], "00001000-00000002-00005000-00000000000000000000000000000000");
+    WAIT_FOR(state_says(ports[HOME], "\"queries\":4"));
+    for (size_t i = 0; i < POPS; i++) {
+        assert_false(readable(waits[i]));
+    }
+
+    int restored = ask_restore(ports[2], first);
+    for (size_t i = 0; i < POPS; i++) {
+        read_says(waits[i],
+                  "\"error\":\"Internal error in D1 DB storage caused object to be reset. "
+                  "(popsim: the database was restored meanwhile)\"");
+    }
+    read_says(refused, "Invalid bookmark");
+    read_says(restored, "\"previous_bookmark\"");
+    assert_true(runs(ports[1], "DB", "SELECT * FROM t", NULL, "\"rows\":[[1]]"));
+}
+
 static bool has_asked_again(uint16_t port)
 {
     static const char name[] = "popsim_forward_retries_total{pop=\"fra\",store=\"SLOW\"} ";
@@ -1185,6 +1244,7 @@ int main(int argc, char **argv)
         TEST(test_made_at_run_time),
         TEST(test_deleted_under_way),
         TEST(test_restore),
+        TEST(test_restore_cancels),
         TEST(test_restore_at_a_home_that_is_away),
         TEST(test_times),
     };

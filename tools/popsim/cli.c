@@ -29,6 +29,7 @@ int cli_exit_of(enum ps_status status)
     case PS_BUSY:
     case PS_FULL:
     case PS_IO:
+    case PS_CANCELLED:
         break;
     }
     return CLI_FAILED;
