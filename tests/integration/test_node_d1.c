@@ -197,6 +197,14 @@ static void test_a_batch_is_one_transaction(void **state)
     assert_true(fails(cluster->ports[1], "DB", "[3]", NULL, "\\\"sql\\\" is no string"));
 }
 
+static bool has_come(uint16_t port, const char *store, int64_t lsn)
+{
+    struct reply reply = run(port, store, "SELECT 1", ANYWHERE);
+    bool has = header_number(&reply, "popsim-latest-lsn") >= lsn;
+    reply_fini(&reply);
+    return has;
+}
+
 static void test_stale_then_fresh(void **state)
 {
     struct cluster *cluster = *state;
@@ -205,6 +213,7 @@ static void test_stale_then_fresh(void **state)
     assert_true(runs(cluster->ports[2], "SLOW", "SELECT count(*) FROM t", bookmark, "[[0]]"));
     assert_int_equal(
         run_for_bookmark(cluster->ports[1], "SLOW", "INSERT INTO t VALUES (1)", bookmark), 2);
+    WAIT_FOR(has_come(cluster->ports[2], "SLOW", 2)); /* long before it is visible */
     struct reply reply = run(cluster->ports[2], "SLOW", "SELECT count(*) FROM t", ANYWHERE);
     assert_int_equal(reply.status, 200);
     assert_non_null(strstr(reply.body, "\"rows\":[[0]]"));
