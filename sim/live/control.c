@@ -4,14 +4,12 @@
 #include "sim/live/live_internal.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define ANSWER_LIMIT_NS (30 * PS_SECOND)
 #define READY_LIMIT_NS (60 * PS_SECOND)
 #define SCHEMA_LIMIT_NS (120 * PS_SECOND)
 #define PAUSE_S 0.02
-
-/* The tokens of schemas are none that an operation can have. */
-#define SCHEMA_ID (UINT64_MAX - 1)
 
 /* ---- one question, waited for ---- */
 
@@ -265,33 +263,43 @@ static enum ps_status wait_for_schema(struct ps_live *live, uint16_t store, uint
     }
 }
 
+/* A database that the schema was run on before, by popsim up or an earlier run, is as new as its
+ * newest state. */
+static enum ps_status find_bookmark(struct ps_live *live, const struct ps_drawn *schema,
+                                    struct ps_live_response *ret_told, struct ps_error *err)
+{
+    struct ps_drawn drawn = *schema;
+    drawn.value = PS_LIT("{\"sql\":\"SELECT 1\",\"params\":[]}");
+    const struct ps_live_asked asked = {.token = ps_live_token(live->run, 0)};
+    struct ps_live_d1_answer answer;
+    enum ps_status status = ask_database(live, drawn.pop, &drawn, &asked, ret_told, &answer, err);
+    if (status == PS_OK && answer.failed) {
+        status = ps_fail(err, PS_IO, "%s", ps_buf_text(&answer.error));
+    }
+    ps_live_d1_answer_fini(&answer);
+    return status;
+}
+
 static enum ps_status run_schema(struct ps_live *live, uint16_t store, struct ps_error *err)
 {
     const struct ps_cluster *cluster = &live->state->cluster;
-    const char *name = cluster->stores[store].name;
+    struct ps_slice sql = ps_slice_of(live->scenario->schemas[store]);
     const struct ps_action action = {.verb = PS_VERB_D1_QUERY, .store = store};
-    const struct ps_live_asked asked = {.token = ps_live_token(live->run, SCHEMA_ID - store)};
+    const struct ps_live_asked asked = {.token = ps_live_schema_token(sql)};
     struct ps_buf request = {0};
     struct ps_live_response told;
     struct ps_live_d1_answer answer;
-    ps_buf_append_text(&request, "{\"sql\":");
-    ps_buf_append_json(&request, ps_slice_of(live->scenario->schemas[store]));
-    ps_buf_append_text(&request, ",\"params\":[]}");
+    ps_live_schema_request(&request, sql);
     const struct ps_drawn drawn = {
         .action = &action, .pop = cluster->stores[store].home, .value = ps_buf_slice(&request)};
     enum ps_status status = ask_database(live, drawn.pop, &drawn, &asked, &told, &answer, err);
-    if (status == PS_OK && answer.failed) {
-        status = ps_fail(err, PS_INVALID, "the schema of store %s: %s", name,
+    if (status == PS_OK && strcmp(told.error, ps_status_name(PS_EXISTS)) == 0) {
+        status = find_bookmark(live, &drawn, &told, err);
+    } else if (status == PS_OK && answer.failed) {
+        status = ps_fail(err, PS_INVALID, "the schema of store %s: %s", cluster->stores[store].name,
                          ps_buf_text(&answer.error));
     }
-    if (status == PS_OK && told.wrote != 0) {
-        live->schemas[store] = (struct ps_foreign){
-            .store = store,
-            .lsn = told.lsn,
-            .request = ps_intern_put(live->history->requests, ps_buf_slice(&request)) + 1,
-            .run_ns = told.run_ns,
-            .seed = ps_live_seed(&asked.token)};
-    }
+    live->schemas[store] = ps_intern_put(live->history->requests, ps_buf_slice(&request)) + 1;
     for (uint16_t p = 0; p < cluster->pop_count && status == PS_OK; p++) {
         status = wait_for_schema(live, store, p, told.bookmark, err);
     }
@@ -312,16 +320,36 @@ enum ps_status ps_live_run_schemas(struct ps_live *live, struct ps_error *err)
     return status;
 }
 
-void ps_live_name_schemas(struct ps_live *live)
+/* The LSN of the record with that token; 0: there is none, since the schema changed nothing. */
+static uint64_t lsn_of(const struct ps_live_log *log, const struct ps_token *token)
+{
+    for (size_t i = 0; i < log->count; i++) {
+        if (memcmp(&log->records[i].token, token, sizeof *token) == 0) {
+            return log->records[i].lsn;
+        }
+    }
+    return 0;
+}
+
+static void name_schema(struct ps_live *live, uint16_t store)
 {
     struct ps_history *history = live->history;
+    const struct ps_token token = ps_live_schema_token(ps_slice_of(live->scenario->schemas[store]));
+    uint64_t lsn = lsn_of(&live->fetches[store].log, &token);
     for (size_t i = 0; i < history->foreign_count; i++) {
         struct ps_foreign *record = &history->foreign[i];
-        const struct ps_foreign *schema = &live->schemas[record->store];
-        if (schema->lsn != 0 && schema->lsn == record->lsn) {
-            record->request = schema->request;
-            record->run_ns = schema->run_ns;
-            record->seed = schema->seed;
+        if (record->store == store && record->lsn == lsn) {
+            record->request = live->schemas[store];
+            record->seed = ps_live_seed(&token);
+        }
+    }
+}
+
+void ps_live_name_schemas(struct ps_live *live)
+{
+    for (uint16_t s = 0; s < live->state->cluster.store_count; s++) {
+        if (live->schemas[s] != 0) {
+            name_schema(live, s);
         }
     }
 }

@@ -255,7 +255,7 @@ static enum ps_status prepare(struct ps_live *live, uint64_t *ret_late, struct p
 static enum ps_status open_run(struct ps_live *live, uint64_t *ret_late, struct ps_error *err)
 {
     live->fetches = PS_NEW_ARRAY(struct ps_live_fetch, live->state->cluster.store_count + 1);
-    live->schemas = PS_NEW_ARRAY(struct ps_foreign, live->state->cluster.store_count + 1);
+    live->schemas = PS_NEW_ARRAY(uint32_t, live->state->cluster.store_count + 1);
     live->bookmarks = PS_NEW_ARRAY(struct ps_bookmark, live->state->cluster.store_count + 1);
     if (!same_names(&live->scenario->cluster, &live->state->cluster)) {
         return ps_fail(err, PS_INVALID, "the running cluster is not the scenario's");

@@ -87,7 +87,7 @@ struct ps_live {
     size_t downtime_capacity;
 
     struct ps_live_fetch *fetches; /* per store */
-    struct ps_foreign *schemas;    /* per store: how its schema was run; LSN 0: it made nothing */
+    uint32_t *schemas; /* per store: its schema in the history's requests + 1; 0: it has none */
     ev_timer fetch_timer;
 
     /* the loop */

@@ -38,6 +38,25 @@ uint64_t ps_live_token_id(uint64_t run, const struct ps_token *token)
     return get_u64(token->bytes) == run ? get_u64(token->bytes + 8) : 0;
 }
 
+struct ps_token ps_live_schema_token(struct ps_slice sql)
+{
+    struct ps_token token;
+    struct ps_buf named = {0};
+    ps_buf_append_text(&named, "schema: ");
+    ps_buf_append_slice(&named, sql);
+    put_u64(token.bytes, ps_slice_hash(sql));
+    put_u64(token.bytes + 8, ps_slice_hash(ps_buf_slice(&named)));
+    ps_buf_fini(&named);
+    return token;
+}
+
+void ps_live_schema_request(struct ps_buf *out, struct ps_slice sql)
+{
+    ps_buf_append_text(out, "{\"sql\":");
+    ps_buf_append_json(out, sql);
+    ps_buf_append_text(out, ",\"params\":[]}");
+}
+
 uint64_t ps_live_seed(const struct ps_token *token)
 {
     return ps_slice_hash((struct ps_slice){(const char *)token->bytes, PS_TOKEN_SIZE});

@@ -15,6 +15,12 @@ struct ps_token ps_live_token(uint64_t run, uint64_t id);
 /** The operation that made a token; 0: none of this run. */
 uint64_t ps_live_token_id(uint64_t run, const struct ps_token *token);
 
+/** The token of a database's schema, the same in every run and in popsim up: so home knows whether
+ * it was run already, and a history that it was. */
+struct ps_token ps_live_schema_token(struct ps_slice sql);
+/** Append its request's body. */
+void ps_live_schema_request(struct ps_buf *out, struct ps_slice sql);
+
 /** Where a database's chance is drawn from for a request with this token (docs/PROTOCOL.md). */
 uint64_t ps_live_seed(const struct ps_token *token);
 

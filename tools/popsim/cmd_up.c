@@ -3,6 +3,7 @@
 #include "sim/scenario/scenario.h"
 #include "tools/popsim/cli.h"
 #include "tools/popsim/cluster_options.h"
+#include "tools/popsim/schemas.h"
 #include "tools/popsim/state_folder.h"
 #include "tools/popsim/supervisor.h"
 #include "tools/popsim/tables.h"
@@ -176,16 +177,18 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
-static const struct argp argp = {argp_options,
-                                 parse_option,
-                                 "[FILE]",
-                                 "Start one process per PoP and serve until Ctrl-C.\v"
-                                 "FILE is a scenario whose cluster and stores are taken. Without "
-                                 "FILE and options, a cluster that was "
-                                 "stopped goes on where it stopped.",
-                                 NULL,
-                                 NULL,
-                                 NULL};
+static const struct argp argp = {
+    argp_options,
+    parse_option,
+    "[FILE]",
+    "Start one process per PoP and serve until Ctrl-C.\v"
+    "FILE is a scenario whose cluster and stores are taken; the schemas "
+    "of its databases are run if they are new. Without "
+    "FILE and options, a cluster that was "
+    "stopped goes on where it stopped.",
+    NULL,
+    NULL,
+    NULL};
 
 /* How it runs, which does not touch its data. */
 static enum ps_status running_options(const struct up_options *options, struct ps_cluster *cluster,
@@ -225,7 +228,7 @@ static enum ps_status limit_writes(const struct up_options *options, struct ps_c
 
 /* What the command line asks for. */
 static enum ps_status cluster_of(const struct up_options *options, struct ps_cluster *cluster,
-                                 struct ps_error *err)
+                                 struct schemas *schemas, struct ps_error *err)
 {
     if (options->file != NULL) {
         struct ps_scenario *scenario;
@@ -233,6 +236,7 @@ static enum ps_status cluster_of(const struct up_options *options, struct ps_clu
         if (status != PS_OK) {
             return status;
         }
+        schemas_take(schemas, scenario);
         *cluster = scenario->cluster;
         scenario->cluster = (struct ps_cluster){0};
         ps_scenario_destroy(scenario);
@@ -377,13 +381,32 @@ static void print_tour(const struct ps_cluster_state *state, const char *stop)
     (void)fflush(stdout);
 }
 
-static void print_ready(const struct ps_cluster_state *state)
+/* Every PoP serves: what is left to do. A cluster whose schema is refused runs on without it. */
+static int get_ready(const struct up_options *options, const struct schemas *schemas,
+                     const struct ps_cluster_state *state, const char *stop)
 {
-    print_tour(state, "Ctrl-C or popsim down");
+    struct ps_error err = {0};
+    enum ps_status status = schemas_run(schemas, state, &err);
+    if (!options->quiet) {
+        print_tour(state, stop);
+    }
+    return status == PS_OK ? CLI_OK : cli_fail(&err);
+}
+
+struct attached {
+    const struct up_options *options;
+    const struct schemas *schemas;
+};
+
+static void on_ready(void *context, const struct ps_cluster_state *state)
+{
+    const struct attached *attached = context;
+    (void)get_ready(attached->options, attached->schemas, state, "Ctrl-C or popsim down");
 }
 
 /* The child becomes the supervisor; the parent returns once it says that every PoP serves. */
-static int detach(struct supervisor_options *supervisor, struct ps_cluster_state *state, bool quiet)
+static int detach(struct supervisor_options *supervisor, struct ps_cluster_state *state,
+                  const struct up_options *options, const struct schemas *schemas)
 {
     int ready[2];
     if (pipe2(ready, O_CLOEXEC) != 0) {
@@ -408,7 +431,7 @@ static int detach(struct supervisor_options *supervisor, struct ps_cluster_state
         supervisor->ready_fd = ready[1];
         struct ps_error err = {0};
         /* Errors before the cluster serves go to the terminal of whoever waits. */
-        enum ps_status status = supervisor_run(supervisor, state, NULL, &err);
+        enum ps_status status = supervisor_run(supervisor, state, &err);
         exit(status == PS_OK ? CLI_OK : cli_fail(&err));
     }
     (void)close(ready[1]);
@@ -425,11 +448,9 @@ static int detach(struct supervisor_options *supervisor, struct ps_cluster_state
     if (cli_running(supervisor->folder, &running, &err) != PS_OK) {
         return cli_fail(&err);
     }
-    if (!quiet) {
-        print_tour(&running, "popsim down");
-    }
+    int code = get_ready(options, schemas, &running, "popsim down");
     ps_cluster_state_fini(&running);
-    return CLI_OK;
+    return code;
 }
 
 int cmd_up(int argc, char **argv)
@@ -444,11 +465,12 @@ int cmd_up(int argc, char **argv)
     struct ps_error err = {0};
     const char *folder = cli_state_folder(options.state);
     struct ps_cluster asked = {0};
+    struct schemas schemas = {0};
     bool asks = asks_for_a_cluster(&options);
     struct ps_cluster_state state;
     enum ps_status status = PS_OK;
     if (asks || !state_folder_exists(folder) || options.fresh) {
-        status = cluster_of(&options, &asked, &err);
+        status = cluster_of(&options, &asked, &schemas, &err);
         asks = true;
     }
     if (status == PS_OK) {
@@ -473,17 +495,21 @@ int cmd_up(int argc, char **argv)
         }
     }
     if (status != PS_OK) {
+        schemas_fini(&schemas);
         return cli_fail(&err);
     }
+    struct attached attached = {&options, &schemas};
     struct supervisor_options supervisor = {
         .folder = folder, .quiet = options.quiet, .ready_fd = -1};
     int code = CLI_OK;
     if (options.detach) {
-        code = detach(&supervisor, &state, options.quiet);
-    } else if (supervisor_run(&supervisor, &state, options.quiet ? NULL : print_ready, &err) !=
-               PS_OK) {
-        code = cli_fail(&err);
+        code = detach(&supervisor, &state, &options, &schemas);
+    } else {
+        supervisor.ready = on_ready;
+        supervisor.context = &attached;
+        code = supervisor_run(&supervisor, &state, &err) == PS_OK ? CLI_OK : cli_fail(&err);
     }
     ps_cluster_state_fini(&state);
+    schemas_fini(&schemas);
     return code;
 }

@@ -90,7 +90,7 @@ static _Noreturn void be_supervisor(struct own *own, struct ps_cluster *cluster,
             (void)dup2(log, STDOUT_FILENO);
         }
         struct supervisor_options options = {.folder = own->folder, .ready_fd = ready_fd};
-        status = supervisor_run(&options, &state, NULL, &err);
+        status = supervisor_run(&options, &state, &err);
         ps_cluster_state_fini(&state);
     }
     if (status != PS_OK) {

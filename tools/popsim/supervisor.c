@@ -55,7 +55,6 @@ struct supervisor {
     ev_timer stop_limit;
     ev_signal interrupt;
     ev_signal terminate;
-    void (*ready)(const struct ps_cluster_state *state);
     bool announced;
     bool stopping;
     struct ps_error failure;
@@ -374,8 +373,8 @@ static void announce(struct supervisor *supervisor)
 {
     supervisor->announced = true;
     save(supervisor);
-    if (supervisor->ready != NULL) {
-        supervisor->ready(supervisor->state);
+    if (supervisor->options->ready != NULL) {
+        supervisor->options->ready(supervisor->options->context, supervisor->state);
     }
     if (supervisor->options->ready_fd >= 0) {
         /* The terminal, or the pipe, of whoever waited is theirs again. */
@@ -468,12 +467,10 @@ static void set_up(struct supervisor *supervisor)
 }
 
 enum ps_status supervisor_run(const struct supervisor_options *options,
-                              struct ps_cluster_state *state,
-                              void (*ready)(const struct ps_cluster_state *state),
-                              struct ps_error *err)
+                              struct ps_cluster_state *state, struct ps_error *err)
 {
     struct supervisor supervisor = {
-        .options = options, .state = state, .count = state->cluster.pop_count, .ready = ready};
+        .options = options, .state = state, .count = state->cluster.pop_count};
     raise_file_limit();
     (void)signal(SIGPIPE, SIG_IGN);
     set_up(&supervisor);
