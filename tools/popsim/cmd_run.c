@@ -154,13 +154,22 @@ static void outcome_fini(struct outcome *outcome)
     ps_report_fini(&outcome->report);
 }
 
+/* Is it asked to be measured without a history, and can it be? */
+static bool goes_without_history(const struct run_options *options,
+                                 const struct ps_scenario *scenario)
+{
+    const char *why;
+    return options->no_history && ps_world_can_measure(scenario, &why);
+}
+
 /* An expectation that names no measure is found before the run, not after it. */
 static enum ps_status check_expectations(const struct run_options *options,
                                          const struct ps_scenario *scenario, struct ps_error *err)
 {
     struct ps_measures *measures = ps_measures_create(&scenario->cluster);
+    bool without = goes_without_history(options, scenario);
     for (size_t s = 0; s < measures->store_count; s++) {
-        measures->stores[s].without_sessions = options->no_history;
+        measures->stores[s].without_sessions = without;
     }
     struct ps_report report = {.cluster = &scenario->cluster, .measures = measures};
     struct ps_error reason = {0};
@@ -232,19 +241,32 @@ static enum ps_status work_without_history(const struct ps_scenario *scenario, s
     return ps_report_judge(&ret->report, scenario->expectations, scenario->expectation_count, err);
 }
 
+static void say_that_it_is_kept(const struct run_options *options,
+                                const struct ps_scenario *scenario)
+{
+    const char *why;
+    if (options->no_history && !options->quiet && !ps_world_can_measure(scenario, &why)) {
+        (void)fprintf(stderr,
+                      "popsim: --no-history: kept in memory until it is measured, since %s\n", why);
+    }
+}
+
 static enum ps_status work(const struct run_options *options, const struct ps_scenario *scenario,
                            struct run_outputs *outputs, struct outcome *ret, struct ps_error *err)
 {
-    if (options->no_history) {
+    if (goes_without_history(options, scenario)) {
         return work_without_history(scenario, ret, err);
     }
+    say_that_it_is_kept(options, scenario);
     enum ps_status status = run(options, scenario, &ret->live, err);
     if (status != PS_OK) {
         return status;
     }
     struct ps_history *history = ret->live.history;
     char sha256[65] = "";
-    status = ps_history_write(history, outputs->history, sha256, err);
+    if (!options->no_history) {
+        status = ps_history_write(history, outputs->history, sha256, err);
+    }
     if (status != PS_OK && options->history != NULL) {
         (void)ps_error_wrap(err, "%s", options->history);
     }
