@@ -68,12 +68,23 @@ static unsigned screens_of(enum ps_s3_op op)
     return listed ? screens[op] : op == PS_S3_PREFLIGHT || op == PS_S3_LIST_BUCKETS ? 0 : OWNER;
 }
 
+static bool same_word(struct ps_slice text, const char *word)
+{
+    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
+}
+
 static bool header_not_implemented(const char *name, struct ps_slice value,
                                    struct ps_http_response *response)
 {
     ps_s3_not_implemented(response, "Header '%s' with value '%.*s' not implemented", name,
                           (int)value.size, value.data);
     return false;
+}
+
+/* There are no locks: not to want any is fine. */
+static bool wants_no_lock(const char *name, struct ps_slice value)
+{
+    return strcmp(name, "x-amz-bucket-object-lock-enabled") == 0 && same_word(value, "false");
 }
 
 /* Canned ACLs do nothing; R2 encrypts with AES256 anyway. */
@@ -195,7 +206,8 @@ bool ps_s3_screen_headers(struct ps_s3_call *call, struct ps_http_response *resp
     }
     for (size_t i = 0; i < sizeof unsupported / sizeof unsupported[0]; i++) {
         if ((unsupported[i].screens & screens) != 0 &&
-            ps_s3_header(call->head, unsupported[i].name, &value)) {
+            ps_s3_header(call->head, unsupported[i].name, &value) &&
+            !wants_no_lock(unsupported[i].name, value)) {
             return header_not_implemented(unsupported[i].name, value, response);
         }
     }
@@ -246,11 +258,6 @@ const char *ps_s3_checksum_element(enum ps_r2_hash hash)
         }
     }
     return NULL;
-}
-
-static bool same_word(struct ps_slice text, const char *word)
-{
-    return text.size == strlen(word) && strncasecmp(text.data, word, text.size) == 0;
 }
 
 bool ps_s3_checksum_of(struct ps_slice algorithm, enum ps_r2_hash *ret)
@@ -566,7 +573,8 @@ bool ps_s3_read_headers(struct ps_s3_call *call, struct ps_http_response *respon
         return read_copy(call, response);
     }
     if (op == PS_S3_CREATE_UPLOAD) {
-        return read_object_headers(call, response) && read_algorithm(call, response);
+        return read_object_headers(call, response) && read_algorithm(call, response) &&
+               read_condition(call, if_names, &call->request.condition, response);
     }
     if (op == PS_S3_UPLOAD_PART) {
         return read_checksums(call, response) && read_size(call, response);

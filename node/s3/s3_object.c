@@ -22,6 +22,14 @@ static void write_etag(const char *etag, struct ps_http_response *response)
     ps_http_response_header(response, "ETag", (struct ps_slice){quoted, (size_t)size});
 }
 
+/* Buckets have no versions to choose from; R2 tells each one's name all the same. */
+static void write_version(const struct ps_r2_id *version, struct ps_http_response *response)
+{
+    char hex[PS_R2_HEX_SIZE];
+    ps_r2_id_hex(version, hex);
+    ps_http_response_header(response, "x-amz-version-id", ps_slice_of(hex));
+}
+
 static void write_date(const char *name, int64_t unix_ms, struct ps_http_response *response)
 {
     struct ps_buf date = {0};
@@ -97,6 +105,7 @@ static void write_object(const struct ps_r2_object *object, struct ps_http_respo
     write_etag(object->etag, response);
     write_date("Last-Modified", object->uploaded_ms, response);
     ps_http_response_header(response, "Accept-Ranges", PS_LIT("bytes"));
+    write_version(&object->version, response);
     if (object->meta.storage_class == PS_R2_INFREQUENT) {
         ps_http_response_header(response, "x-amz-storage-class", PS_LIT("STANDARD_IA"));
     }
@@ -310,6 +319,7 @@ static void answer_copy(const struct ps_r2_answer *answer, struct ps_http_respon
     ps_s3_element_date(&response->body, "LastModified", answer->object.uploaded_ms);
     element_checksums(&response->body, &answer->object.checksums, parts_shown(&answer->object));
     ps_s3_xml_close(&response->body, "CopyObjectResult");
+    write_version(&answer->object.version, response);
 }
 
 static void answer_delete(const struct ps_s3_call *call, struct ps_http_response *response)
@@ -396,6 +406,7 @@ static void answer_complete(const struct ps_s3_call *call, const struct ps_r2_an
     ps_s3_xml_text(&response->body, "Location", ps_buf_slice(&location));
     element_checksums(&response->body, &answer->object.checksums, parts_shown(&answer->object));
     ps_s3_xml_close(&response->body, "CompleteMultipartUploadResult");
+    write_version(&answer->object.version, response);
     ps_buf_fini(&location);
 }
 
@@ -405,6 +416,7 @@ static void answer_put(const struct ps_s3_call *call, const struct ps_r2_answer 
     response->status = 200;
     write_etag(answer->object.etag, response);
     write_checksums(&answer->object.checksums, 0, response);
+    write_version(&answer->object.version, response);
     write_ssec(&call->request.meta.ssec, response);
 }
 

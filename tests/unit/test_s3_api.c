@@ -240,6 +240,11 @@ static const struct refusal refusals[] = {
     {"POST", "/b/k?uploads", "x-amz-checksum-algorithm: CRC32\nx-amz-checksum-type: FULL_OBJECT\n",
      501, "NotImplemented",
      "Header &apos;x-amz-checksum-type&apos; with value &apos;FULL_OBJECT&apos; not implemented"},
+    {"PUT", "/b", "x-amz-bucket-object-lock-enabled: true\n", 501, "NotImplemented",
+     "Header &apos;x-amz-bucket-object-lock-enabled&apos; with value &apos;true&apos; not "
+     "implemented"},
+    {"POST", "/b/k?uploads", "if-none-match: \"\n", 400, "InvalidArgument",
+     "The list of ETags is not valid."},
     {"DELETE", KEY, "x-amz-mfa: 1\n", 501, "NotImplemented",
      "Header &apos;x-amz-mfa&apos; with value &apos;1&apos; not implemented"},
     {"GET", "/b/%ff", "", 400, "InvalidObjectName", "The specified object name is not valid."},
@@ -557,6 +562,7 @@ static struct ps_r2_object object_of(uint64_t size)
 {
     struct ps_r2_object object = {.key = PS_LIT("k"), .size = size, .uploaded_ms = 784111777123};
     memcpy(object.etag, "5d41402abc4b2a76b9719d911017c592", 33);
+    memset(object.version.bytes, 5, sizeof object.version.bytes);
     object.meta.custom = custom;
     object.meta.custom_count = 2;
     ps_r2_digest_of(PS_R2_HASH_BIT(PS_R2_MD5) | PS_R2_HASH_BIT(PS_R2_CRC32), PS_LIT("hello"),
@@ -582,7 +588,8 @@ static void get_answers(const char *headers, uint64_t size, int status, uint64_t
     assert_int_equal(status < 400, has(&exchange.response.headers,
                                        "ETag: \"5d41402abc4b2a76b9719d911017c592\"\r\n"
                                        "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
-                                       "Accept-Ranges: bytes\r\n"));
+                                       "Accept-Ranges: bytes\r\n"
+                                       "x-amz-version-id: 05050505050505050505050505050505\r\n"));
     assert_int_equal(status < 400, has(&exchange.response.headers,
                                        "x-amz-meta-a: =?UTF-8?B?w6k=?=\r\nx-amz-missing-meta: 1"));
     end(&exchange);
@@ -679,6 +686,7 @@ static void mutation(const char *method, const char *target, const char *headers
     end(&exchange);
 }
 
+#define VERSION "x-amz-version-id: 05050505050505050505050505050505\r\n"
 #define ETAG "&quot;5d41402abc4b2a76b9719d911017c592&quot;"
 
 static void answers_mutations(void **state)
@@ -689,11 +697,12 @@ static void answers_mutations(void **state)
     done.part = (struct ps_r2_part){.number = 1, .uploaded_ms = 1000};
     done.part.checksums = done.object.checksums;
     mutation("PUT", KEY, "", &done, 200, "ETag: \"5d41402abc4b2a76b9719d911017c592\"\r\n", "");
+    mutation("PUT", KEY, "", &done, 200, VERSION, "");
     mutation("DELETE", KEY, "", &done, 204, "", "");
     mutation("DELETE", "/b/k?uploadId=" ID, "", &done, 204, "", "");
     mutation("POST", "/b?delete", "", &done, 200, "",
              XML "<DeleteResult" NS "><Deleted><Key>a&amp;</Key></Deleted></DeleteResult>");
-    mutation("PUT", KEY, "x-amz-copy-source: b/s\n", &done, 200, "",
+    mutation("PUT", KEY, "x-amz-copy-source: b/s\n", &done, 200, VERSION,
              XML "<CopyObjectResult" NS "><ETag>" ETAG
                  "</ETag><LastModified>1994-11-06T08:49:37.123Z</LastModified><ChecksumCRC32>"
                  "NhCmhg==</ChecksumCRC32></CopyObjectResult>");
@@ -707,7 +716,7 @@ static void answers_mutations(void **state)
     mutation("PUT", "/b/k?partNumber=1&uploadId=" ID, "x-amz-copy-source: b/s\n", &done, 200, "",
              XML "<CopyPartResult" NS "><ETag>" ETAG
                  "</ETag><LastModified>1970-01-01T00:00:01.000Z</LastModified></CopyPartResult>");
-    mutation("POST", "/b/a%20k?uploadId=" ID, "", &done, 200, "",
+    mutation("POST", "/b/a%20k?uploadId=" ID, "", &done, 200, VERSION,
              XML "<CompleteMultipartUploadResult" NS "><Bucket>b</Bucket><Key>a k</Key><ETag>" ETAG
                  "</ETag><Location>http://127.0.0.1:8800/b/a%20k</Location><ChecksumCRC32>NhCmhg=="
                  "</ChecksumCRC32></CompleteMultipartUploadResult>");
@@ -858,6 +867,10 @@ static void answers_bucket(void **state)
     (void)state;
     bucket("HEAD", "/b", 200, "x-amz-bucket-region: auto\r\n", "");
     bucket("PUT", "/b", 200, "Location: /b\r\n", "");
+    struct exchange unlocked;
+    open_call(&unlocked, "PUT", "/b", "x-amz-bucket-object-lock-enabled: false\n");
+    assert_true(unlocked.good);
+    end(&unlocked);
     bucket("DELETE", "/b", 204, "", "");
     bucket("POST", "/b", 200, "", "");
     bucket("GET", "/b?location", 200, "",
