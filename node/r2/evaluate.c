@@ -117,16 +117,21 @@ static bool check_rate(struct eval *eval, struct ps_slice key)
     return true;
 }
 
-/* May request->key be written: its condition, and the limit? */
-static bool may_write(struct eval *eval)
+/* Does the request's condition hold of the object that is there now? */
+static bool holds_now(struct eval *eval)
 {
     struct ps_r2_object current;
     bool found = find_object(eval, eval->request->key, &current);
-    bool may = eval->err->code == PS_R2_CODE_NONE &&
-               holds(eval, &eval->request->condition, found ? &current : NULL) &&
-               check_rate(eval, eval->request->key);
+    bool good = eval->err->code == PS_R2_CODE_NONE &&
+                holds(eval, &eval->request->condition, found ? &current : NULL);
     ps_r2_object_fini(&current);
-    return may;
+    return good;
+}
+
+/* May request->key be written: its condition, and the limit? */
+static bool may_write(struct eval *eval)
+{
+    return holds_now(eval) && check_rate(eval, eval->request->key);
 }
 
 /* ---- put, delete, copy, purge ---- */
@@ -271,9 +276,14 @@ static void run_purge(struct eval *eval)
 
 /* ---- multipart ---- */
 
+/* A condition is asked for here alone: what becomes of the key until the upload completes is
+ * another question. */
 static void run_create(struct eval *eval)
 {
     const struct ps_r2_request *request = eval->request;
+    if (!holds_now(eval)) {
+        return;
+    }
     struct ps_r2_upload upload = {.key = request->key,
                                   .meta = request->meta,
                                   .hashes = request->hashes,

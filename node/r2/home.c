@@ -90,7 +90,7 @@ static void hold_purge(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
     hold_buf(home, mutation, &key, true);
 }
 
-/* All keys that the mutation reads or writes. A new upload's is nobody else's. */
+/* All keys that the mutation reads or writes. A new upload's own is nobody else's. */
 static void hold_keys(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
 {
     const struct ps_r2_request *request = &mutation->request;
@@ -100,6 +100,9 @@ static void hold_keys(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
     }
     for (size_t i = 0; op == PS_R2_DELETE && i < request->key_count; i++) {
         hold(home, mutation, request->keys[i], true);
+    }
+    if (op == PS_R2_CREATE_UPLOAD && ps_r2_condition_given(&request->condition)) {
+        hold(home, mutation, request->key, false);
     }
     if (op == PS_R2_COPY) {
         hold(home, mutation, request->source_key, false);

@@ -468,6 +468,38 @@ static void test_complete_condition(void **state)
     r2_world_fini(&world);
 }
 
+/* Where the object of now does not please, no upload begins; what comes later is not asked. */
+static void test_create_condition(void **state)
+{
+    (void)state;
+    struct r2_world world;
+    r2_world_init(&world, 0, on_answer);
+    struct ps_r2_etag any = {.kind = PS_R2_ETAG_ANY};
+    struct ps_r2_request create = {
+        .op = PS_R2_CREATE_UPLOAD,
+        .key = PS_LIT("k"),
+        .condition = {.has_differs = true, .differs = &any, .differ_count = 1}};
+    struct ps_r2_request put = put_of("k", "v");
+    check_code(&world, &create, PS_R2_CODE_NONE);
+    assert_int_equal(uploads_left(&world), 1);
+    /* A put that is not durable yet is waited for. */
+    forget_answers();
+    struct ps_token tokens[2] = {next_token(), next_token()};
+    assert_int_equal(r2_world_submit(&world, &tokens[0], &put, tag_of(0)), PS_OK);
+    assert_int_equal(r2_world_submit(&world, &tokens[1], &create, tag_of(1)), PS_OK);
+    r2_world_settle(&world);
+    assert_true(answers[0].is_there && answers[1].is_there);
+    assert_int_equal(answers[0].answer.error.code, PS_R2_CODE_NONE);
+    assert_int_equal(answers[1].answer.error.code, PS_R2_CODE_PRECONDITION_FAILED);
+    assert_int_equal(uploads_left(&world), 1);
+    create.condition =
+        (struct ps_r2_condition){.has_matches = true, .matches = &any, .match_count = 1};
+    check_code(&world, &create, PS_R2_CODE_NONE);
+    assert_int_equal(uploads_left(&world), 2);
+    forget_answers();
+    r2_world_fini(&world);
+}
+
 static void test_complete_checksums(void **state)
 {
     (void)state;
@@ -730,6 +762,7 @@ int main(void)
         cmocka_unit_test(test_multipart),
         cmocka_unit_test(test_complete_refuses),
         cmocka_unit_test(test_complete_condition),
+        cmocka_unit_test(test_create_condition),
         cmocka_unit_test(test_complete_checksums),
         cmocka_unit_test(test_old_uploads),
         cmocka_unit_test(test_most_parts),
