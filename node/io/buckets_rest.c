@@ -2,6 +2,7 @@
 
 #include "node/http/api_r2.h"
 #include "node/http/api_r2_rest.h"
+#include "node/io/bucket_drop.h"
 #include "node/io/conn.h"
 #include "node/io/object_exchange.h"
 #include "replication/base/assert.h"
@@ -18,14 +19,13 @@ struct rest {
     struct ps_object_exchange run; /* of an object */
     /* of buckets */
     struct ps_namespace_call change;
-    struct ps_r2_request any; /* the least list: of objects, or of uploads */
+    struct ps_bucket_drop drop;
     struct ps_object_call object;
     struct ps_read_call look; /* at what buckets there are, as of now */
     struct ps_read_key look_key;
     uint64_t look_until_ns;
     struct ps_alarm alarm;
-    void (*next)(struct rest *rest);    /* behind the alarm */
-    void (*emptied)(struct rest *rest); /* behind a list of nothing */
+    void (*next)(struct rest *rest); /* behind the alarm */
 };
 
 static struct ps_node *node_of(const struct rest *rest)
@@ -45,6 +45,7 @@ static void free_rest(void *pointer)
     ps_object_exchange_fini(&rest->run);
     ps_object_call_fini(&rest->object);
     ps_namespace_fini(&rest->change);
+    ps_bucket_drop_fini(&rest->drop);
     free(rest);
 }
 
@@ -154,13 +155,13 @@ static void on_reached(struct ps_object_call *object)
     later_in(object->context, 0, answer_changed); /* also when it cannot be reached: it is made */
 }
 
-static void start_list(struct rest *rest, struct ps_node_store *store, enum ps_r2_op op,
-                       void (*done)(struct ps_object_call *call))
+static void reach_home(struct rest *rest, struct ps_node_store *store)
 {
+    static const struct ps_r2_request any = {.op = PS_R2_LIST, .has_limit = true, .limit = 1};
+
     ps_object_call_fini(&rest->object);
-    rest->any = (struct ps_r2_request){.op = op, .has_limit = true, .limit = 1};
     rest->object = (struct ps_object_call){
-        .store = store, .request = &rest->any, .fresh = true, .context = rest, .done = done};
+        .store = store, .request = &any, .fresh = true, .context = rest, .done = on_reached};
     ps_object_call_start(&rest->object);
 }
 
@@ -172,7 +173,7 @@ static void on_made(struct rest *rest)
     if (store == NULL) {
         complete_failed(rest, PS_NOT_FOUND);
     } else {
-        start_list(rest, store, PS_R2_LIST, on_reached);
+        reach_home(rest, store);
     }
 }
 
@@ -180,7 +181,7 @@ static void on_changed(struct ps_namespace_call *change, enum ps_status status)
 {
     struct rest *rest = change->context;
     enum ps_api_kind kind = rest->call->kind;
-    if (status != PS_OK || kind == PS_API_BUCKET_DELETE) {
+    if (status != PS_OK) {
         complete_failed(rest, status);
     } else {
         later_in(rest, 0, kind == PS_API_BUCKET_CREATE ? on_made : answer_changed);
@@ -191,16 +192,14 @@ static void start_change(struct rest *rest)
 {
     const struct ps_api_call *call = rest->call;
     struct ps_namespace_call *change = &rest->change;
-    *change =
-        (struct ps_namespace_call){.node = node_of(rest),
-                                   .op = call->kind == PS_API_BUCKET_CREATE   ? PS_NAMESPACE_CREATE
-                                         : call->kind == PS_API_BUCKET_UPDATE ? PS_NAMESPACE_CLASS
-                                                                              : PS_NAMESPACE_DELETE,
-                                   .type = PS_STORE_R2,
-                                   .title = call->title,
-                                   .infrequent = call->bucket.infrequent,
-                                   .done = on_changed,
-                                   .context = rest};
+    *change = (struct ps_namespace_call){
+        .node = node_of(rest),
+        .op = call->kind == PS_API_BUCKET_CREATE ? PS_NAMESPACE_CREATE : PS_NAMESPACE_CLASS,
+        .type = PS_STORE_R2,
+        .title = call->title,
+        .infrequent = call->bucket.infrequent,
+        .done = on_changed,
+        .context = rest};
     memcpy(change->region, call->bucket.region, sizeof change->region);
     if (change->op != PS_NAMESPACE_CREATE) {
         memcpy(change->id, store_of(rest)->config->id, sizeof change->id);
@@ -210,44 +209,23 @@ static void start_change(struct rest *rest)
 
 /* ---- buckets are dropped ---- */
 
-/* Objects first, then uploads under way. */
-static void on_listed(struct ps_object_call *object)
+static void on_dropped(struct ps_bucket_drop *drop, enum ps_status status,
+                       const struct ps_r2_error *error)
 {
-    struct rest *rest = object->context;
-    const struct ps_r2_page *page = &object->page;
-    bool empty = page->object_count == 0 && page->upload_count == 0 && !page->truncated;
-    if (object->status != PS_OK) {
-        complete_failed(rest, object->status);
-    } else if (!empty) {
-        const struct ps_r2_error error = {.code = PS_R2_CODE_BUCKET_NOT_EMPTY};
-        ps_api_r2_rest_error(&error, &rest->exchange->response);
+    struct rest *rest = drop->context;
+    if (status == PS_OK && error->code != PS_R2_CODE_NONE) {
+        ps_api_r2_rest_error(error, &rest->exchange->response);
         ps_exchange_complete(rest->exchange);
     } else {
-        later_in(rest, 0, rest->emptied);
+        complete_failed(rest, status);
     }
 }
 
-static void drop(struct rest *rest)
+static void drop_if_empty(struct rest *rest)
 {
-    /* What the list was of may be gone, or be another by number. */
-    parse_again(rest);
-    if (rest->call->kind == PS_API_BUCKET_DELETE) {
-        start_change(rest);
-    } else {
-        ps_exchange_complete(rest->exchange);
-    }
-}
-
-static void list_uploads(struct rest *rest)
-{
-    rest->emptied = drop;
-    start_list(rest, rest->object.store, PS_R2_LIST_UPLOADS, on_listed);
-}
-
-static void list_objects(struct rest *rest)
-{
-    rest->emptied = list_uploads;
-    start_list(rest, store_of(rest), PS_R2_LIST, on_listed);
+    rest->drop = (struct ps_bucket_drop){
+        .store = store_of(rest), .fresh = true, .done = on_dropped, .context = rest};
+    ps_bucket_drop_start(&rest->drop);
 }
 
 /* ---- objects ---- */
@@ -335,7 +313,7 @@ static void run(struct rest *rest)
         start_change(rest);
         return;
     case PS_API_BUCKET_DELETE:
-        list_objects(rest);
+        drop_if_empty(rest);
         return;
     case PS_API_OBJECT:
         run_object(rest);

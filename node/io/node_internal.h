@@ -15,6 +15,7 @@
  *   s3.c               the S3 port; s3_buckets.c: its buckets, s3_copy.c: copies that pass through
  *   objects.c          requests to buckets: reads here, mutations at home
  *   objects_home.c     home's part of that; objects_sweep.c: blobs that nothing refers to
+ *   bucket_drop.c      a bucket is closed at home, then dropped
  *   lifecycle.c        what buckets' lifecycles make expire
  *   blobs.c            large bodies as files, at home
  *   transfer.c         bodies on their way: into files and out of them, here or at home

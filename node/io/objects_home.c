@@ -1,5 +1,6 @@
 /* Home's part of a bucket: mutations from here and from other PoPs, one after the other per key,
  * into the store's primary. */
+#include "node/io/bucket_drop.h"
 #include "node/io/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -35,6 +36,7 @@ struct ps_objects {
     struct ps_r2_home *home;
     struct ps_sweep *sweep;
     struct ps_census *census;
+    struct ps_bucket_goer *goer;
     struct ps_object_waiter *waiters;
     struct ps_object_waiter *finished;
     struct ps_object_waiter **finished_tail;
@@ -139,6 +141,9 @@ static void on_committed(struct ps_writer *writer)
         ps_sweep_committed(objects->sweep, &commit->r2->record);
     }
     ps_r2_home_done(objects->home, commit->r2, &writer->result, &sink);
+    if (ps_r2_home_closed(objects->home)) {
+        ps_bucket_goer_closed(objects->goer);
+    }
     *commit->prev = commit->next;
     if (commit->next != NULL) {
         commit->next->prev = commit->prev;
@@ -296,6 +301,7 @@ struct ps_objects *ps_objects_create(struct ps_node_store *store)
                                       store->config->kv.write_interval_ns);
     objects->sweep = ps_sweep_create(store, objects->home);
     objects->census = ps_census_create(store);
+    objects->goer = ps_bucket_goer_create(store, ps_r2_home_closed(objects->home));
     return objects;
 }
 
@@ -306,6 +312,7 @@ void ps_objects_destroy(struct ps_objects *objects)
     }
     ps_sweep_destroy(objects->sweep);
     ps_census_destroy(objects->census);
+    ps_bucket_goer_destroy(objects->goer);
     while (objects->waiters != NULL) {
         if (objects->waiters->call != NULL) {
             objects->waiters->call->waiter = NULL;

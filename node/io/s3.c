@@ -33,6 +33,7 @@ static void free_request(void *pointer)
     ps_object_exchange_fini(&request->run);
     ps_object_call_fini(&request->object);
     ps_namespace_fini(&request->change);
+    ps_bucket_drop_fini(&request->drop);
     ps_s3_body_destroy(request->body);
     ps_buf_fini(&request->document);
     ps_buf_fini(&request->cors);

@@ -242,7 +242,30 @@ static void on_created(struct ps_s3_request *request)
 
 /* ---- dropped ---- */
 
-static void on_dropped(struct ps_namespace_call *change, enum ps_status status)
+static void on_dropped(struct ps_bucket_drop *drop, enum ps_status status,
+                       const struct ps_r2_error *error)
+{
+    struct ps_s3_request *request = drop->context;
+    if (status != PS_OK) {
+        ps_s3_complete_failed(request, status);
+    } else if (error->code != PS_R2_CODE_NONE) {
+        ps_s3_answer_error(&request->call, error, &request->exchange->response);
+        ps_s3_complete(request);
+    } else {
+        answer(request);
+    }
+}
+
+static void drop_if_empty(struct ps_s3_request *request)
+{
+    request->drop =
+        (struct ps_bucket_drop){.store = request->store, .done = on_dropped, .context = request};
+    ps_bucket_drop_start(&request->drop);
+}
+
+/* ---- settings ---- */
+
+static void on_set(struct ps_namespace_call *change, enum ps_status status)
 {
     struct ps_s3_request *request = change->context;
     if (status == PS_OK) {
@@ -250,44 +273,6 @@ static void on_dropped(struct ps_namespace_call *change, enum ps_status status)
     } else {
         ps_s3_complete_failed(request, status);
     }
-}
-
-static void drop(struct ps_s3_request *request)
-{
-    request->change = (struct ps_namespace_call){
-        .node = request->node, .op = PS_NAMESPACE_DELETE, .done = on_dropped, .context = request};
-    memcpy(request->change.id, request->store->config->id, sizeof request->change.id);
-    ps_namespace_start(&request->change);
-}
-
-static void on_listed(struct ps_object_call *call)
-{
-    struct ps_s3_request *request = call->context;
-    if (call->status != PS_OK) {
-        ps_s3_complete_failed(request, call->status);
-    } else if (call->page.object_count > 0 || call->page.truncated) {
-        const struct ps_r2_error error = {.code = PS_R2_CODE_BUCKET_NOT_EMPTY};
-        ps_s3_answer_error(&request->call, &error, &request->exchange->response);
-        ps_s3_complete(request);
-    } else {
-        ps_s3_later(request, drop);
-    }
-}
-
-static void drop_if_empty(struct ps_s3_request *request)
-{
-    static const struct ps_r2_request any = {.op = PS_R2_LIST, .has_limit = true, .limit = 1};
-
-    request->object = (struct ps_object_call){
-        .store = request->store, .request = &any, .context = request, .done = on_listed};
-    ps_object_call_start(&request->object);
-}
-
-/* ---- settings ---- */
-
-static void on_set(struct ps_namespace_call *change, enum ps_status status)
-{
-    on_dropped(change, status);
 }
 
 static void set(struct ps_s3_request *request, const char *setting, struct ps_slice document)

@@ -6,6 +6,7 @@
 #ifndef PS_NODE_IO_S3_INTERNAL_H
 #define PS_NODE_IO_S3_INTERNAL_H
 
+#include "node/io/bucket_drop.h"
 #include "node/io/exchange.h"
 #include "node/io/object_exchange.h"
 #include "node/io/s3.h"
@@ -29,6 +30,7 @@ struct ps_s3_request {
     struct ps_object_call object; /* of buckets and copies */
     struct ps_s3_copying *copying;
     struct ps_namespace_call change;
+    struct ps_bucket_drop drop;
     struct ps_read_call look; /* at what buckets there are, as of now */
     struct ps_read_key look_key;
     bool looked;

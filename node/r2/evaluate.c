@@ -1,4 +1,5 @@
 #include "node/r2/home_internal.h"
+#include "node/r2/list.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -159,7 +160,6 @@ static void run_put(struct eval *eval)
     ps_buf_fini(&blobs);
 }
 
-/* The holds are the keys, each once. */
 /* Of a delete with a condition, only the keys for which it holds are deleted. */
 static bool applies(struct eval *eval, struct ps_slice key)
 {
@@ -174,13 +174,15 @@ static bool applies(struct eval *eval, struct ps_slice key)
     return holds;
 }
 
+/* The holds are the keys, each once, and the bucket. */
 static void run_delete(struct eval *eval)
 {
     for (size_t i = 0; i < eval->mutation->hold_count; i++) {
         const struct ps_r2_lock *lock = eval->mutation->holds[i].lock;
         struct ps_slice key = {lock->key, lock->key_size};
         struct ps_version version;
-        if (find_version(eval, key, &version) && !version.deleted && applies(eval, key)) {
+        if (eval->mutation->holds[i].exclusive && find_version(eval, key, &version) &&
+            !version.deleted && applies(eval, key)) {
             add_tombstone(eval, key);
         }
     }
@@ -271,6 +273,39 @@ static void run_purge(struct eval *eval)
     ps_r2_purge_key(&key, eval->request->key);
     (void)add_entry(eval, ps_buf_slice(&key), (struct ps_slice){NULL, 0}, eval->request->key,
                     false);
+    ps_buf_fini(&key);
+}
+
+/* ---- close ---- */
+
+/* Is there nothing of that kind? */
+static bool lists_nothing(struct eval *eval, enum ps_r2_op op)
+{
+    const struct ps_r2_against *against = eval->against;
+    const struct ps_r2_request any = {.op = op, .has_limit = true, .limit = 1};
+    struct ps_r2_page page = {.truncated = false};
+    enum ps_status status =
+        ps_r2_list(against->map, against->store, against->cluster, &PS_BOUND_NEWEST, &any,
+                   ps_r2_unix_ms(against->cluster, against->now_ns), 0, &page, eval->err);
+    bool nothing = page.object_count == 0 && page.upload_count == 0 && !page.truncated;
+    ps_r2_page_fini(&page);
+    return status == PS_OK ? nothing : ps_r2_fail(eval->err, ps_r2_code_of(status));
+}
+
+/* Uploads that are not completed count. */
+static void run_close(struct eval *eval)
+{
+    if (eval->against->closed) {
+        return;
+    }
+    if (!lists_nothing(eval, PS_R2_LIST) || !lists_nothing(eval, PS_R2_LIST_UPLOADS)) {
+        (void)ps_r2_fail(eval->err, PS_R2_CODE_BUCKET_NOT_EMPTY);
+        return;
+    }
+    struct ps_buf key = {.size = 0};
+    ps_r2_closed_key(&key);
+    (void)add_entry(eval, ps_buf_slice(&key), (struct ps_slice){NULL, 0},
+                    (struct ps_slice){NULL, 0}, false);
     ps_buf_fini(&key);
 }
 
@@ -615,6 +650,9 @@ static void run(struct eval *eval)
     case PS_R2_PURGE:
         run_purge(eval);
         return;
+    case PS_R2_CLOSE:
+        run_close(eval);
+        return;
     case PS_R2_HEAD:
     case PS_R2_GET:
     case PS_R2_LIST:
@@ -632,7 +670,9 @@ void ps_r2_evaluate(const struct ps_r2_against *against, struct ps_r2_mutation *
                         .request = &mutation->request,
                         .err = &mutation->answer.error};
     PS_ASSERT(mutation->commit.record.entry_count == 0);
-    if (ps_r2_request_check(&mutation->request, eval.err)) {
+    if (against->closed && mutation->request.op != PS_R2_CLOSE) {
+        (void)ps_r2_fail(eval.err, PS_R2_CODE_NO_SUCH_BUCKET);
+    } else if (ps_r2_request_check(&mutation->request, eval.err)) {
         run(&eval);
     }
     bool failed = mutation->answer.error.code != PS_R2_CODE_NONE;

@@ -23,6 +23,7 @@ struct ps_r2_home {
     struct kept *kept;
     uint64_t run; /* number of ps_r2_home_run */
     bool has_work;
+    bool knows_closed; /* against.closed was looked up */
 };
 
 struct ps_r2_home *ps_r2_home_create(const struct ps_cluster *cluster, struct ps_map *map,
@@ -90,6 +91,14 @@ static void hold_purge(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
     hold_buf(home, mutation, &key, true);
 }
 
+/* Held by all, so that closing the bucket waits for them and they for it. */
+static void hold_bucket(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
+{
+    struct ps_buf key = {.size = 0};
+    ps_r2_closed_key(&key);
+    hold_buf(home, mutation, &key, mutation->request.op == PS_R2_CLOSE);
+}
+
 /* All keys that the mutation reads or writes. A new upload's own is nobody else's. */
 static void hold_keys(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
 {
@@ -116,6 +125,7 @@ static void hold_keys(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
     if (op == PS_R2_PURGE) {
         hold_purge(home, mutation);
     }
+    hold_bucket(home, mutation);
 }
 
 static bool is_free(const struct ps_r2_home *home, const struct ps_r2_hold *held)
@@ -342,6 +352,35 @@ static bool evaluate(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
     return false;
 }
 
+/* ---- closed ---- */
+
+/* Within a map read. What home commits from then on it knows by itself. */
+static bool learn_closed(struct ps_r2_home *home)
+{
+    if (!home->knows_closed) {
+        struct ps_buf key = {.size = 0};
+        struct ps_version version;
+        ps_r2_closed_key(&key);
+        enum ps_status status = ps_map_get(home->against.map, home->against.store,
+                                           ps_buf_slice(&key), &PS_BOUND_NEWEST, &version);
+        ps_buf_fini(&key);
+        home->knows_closed = status == PS_OK || status == PS_NOT_FOUND;
+        home->against.closed = status == PS_OK && !version.deleted;
+    }
+    return home->knows_closed;
+}
+
+bool ps_r2_home_closed(struct ps_r2_home *home)
+{
+    if (!home->knows_closed && ps_map_read_begin(home->against.map) == PS_OK) {
+        (void)learn_closed(home);
+        ps_map_read_end(home->against.map);
+    }
+    return home->against.closed;
+}
+
+/* ---- who runs when ---- */
+
 struct queue {
     struct ps_r2_mutation *head;
     struct ps_r2_mutation **end;
@@ -381,6 +420,10 @@ void ps_r2_home_run(struct ps_r2_home *home, ps_time_ns now_ns, const struct ps_
         home->has_work = home->queue != NULL;
         return;
     }
+    if (!learn_closed(home)) {
+        ps_map_read_end(home->against.map);
+        return;
+    }
     home->has_work = false;
     home->run++;
     home->against.now_ns = now_ns;
@@ -414,6 +457,7 @@ void ps_r2_home_done(struct ps_r2_home *home, struct ps_r2_commit *commit,
         answer->lsn = written->lsn;
         answer->commit_ns = written->commit_ns;
         set_times(home, answer);
+        home->against.closed = home->against.closed || mutation->request.op == PS_R2_CLOSE;
     } else {
         ps_r2_answer_fini(answer);
         (void)ps_r2_fail(&answer->error, ps_r2_code_of(written->status));

@@ -11,6 +11,10 @@
  * is waiting or under way; from the map, also after a restart, when it committed; from memory, for
  * PS_R2_ANSWERS_KEPT_NS, when it did not have to.
  *
+ * A CLOSE waits for all mutations that came before it, and those behind it wait for it: when it
+ * finds the bucket empty nothing is committed after it, and so nothing is lost when the bucket is
+ * dropped. Whoever closes a closed bucket has nothing to commit.
+ *
  * The ids that a mutation needs (version, upload) come from its token, so every try has the same.
  */
 #ifndef PS_NODE_R2_HOME_H
@@ -64,6 +68,10 @@ bool ps_r2_home_has_work(const struct ps_r2_home *home);
  * and releases it. Call ps_r2_home_run then. */
 void ps_r2_home_done(struct ps_r2_home *home, struct ps_r2_commit *commit,
                      const struct ps_written *written, const struct ps_r2_home_sink *sink);
+
+/** Is the bucket closed (PS_R2_CLOSE)? It is to be dropped then, whoever asked for that. Not within
+ * a read of the map. */
+bool ps_r2_home_closed(struct ps_r2_home *home);
 
 /** Mutations that wait or are under way. */
 size_t ps_r2_home_pending(const struct ps_r2_home *home);

@@ -53,6 +53,7 @@ struct ps_r2_against {
     ps_map_store store;
     ps_dur_ns write_interval_ns;
     ps_time_ns now_ns;
+    bool closed; /* the bucket is */
 };
 
 /** Evaluate: fills mutation->answer, and mutation->commit's entries when something is to be

@@ -109,6 +109,11 @@ void ps_r2_part_key(struct ps_buf *buf, const struct ps_r2_id *upload, uint32_t 
     }
 }
 
+void ps_r2_closed_key(struct ps_buf *buf)
+{
+    internal_key(buf, 'c');
+}
+
 void ps_r2_purge_key(struct ps_buf *buf, struct ps_slice key)
 {
     internal_key(buf, 'x');

@@ -8,9 +8,13 @@
  * was uploaded is not in its bytes: it is the version's commit time.
  *
  * Keys of objects are UTF-8. Internal keys start with byte 0xFF, which UTF-8 does not have, and
- * sort behind all objects: FF 'p' upload-id number(u16 big-endian)   a part FF 'u' upload-id a
- * multipart upload FF 'x' hash(u64 big-endian)               a purge of a key's cached public
- * answers (by ps_slice_hash of the key); FF 'x': of all keys */
+ * sort behind all objects:
+ *
+ *   FF 'c'                           the bucket is closed: it is about to be dropped
+ *   FF 'p' upload-id number(u16 be)  a part
+ *   FF 'u' upload-id                 a multipart upload
+ *   FF 'x' hash(u64 be)              a purge of a key's cached public answers (by ps_slice_hash of
+ *                                    the key); FF 'x': of all keys */
 #ifndef PS_NODE_R2_OBJECT_H
 #define PS_NODE_R2_OBJECT_H
 
@@ -169,6 +173,7 @@ PS_MUST_CHECK enum ps_status ps_r2_part_decode(struct ps_slice key, struct ps_sl
 /** Append an internal key. `number` 0 gives the prefix of all of the upload's parts. */
 void ps_r2_upload_key(struct ps_buf *buf, const struct ps_r2_id *upload);
 void ps_r2_part_key(struct ps_buf *buf, const struct ps_r2_id *upload, uint32_t number);
+void ps_r2_closed_key(struct ps_buf *buf);
 /** An empty key: the purge of all. */
 void ps_r2_purge_key(struct ps_buf *buf, struct ps_slice key);
 

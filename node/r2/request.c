@@ -25,8 +25,9 @@ const char *ps_r2_op_name(enum ps_r2_op op)
                                         "uploadPart",
                                         "completeMultipartUpload",
                                         "abortMultipartUpload",
-                                        "purge"};
-    PS_ASSERT(op <= PS_R2_PURGE);
+                                        "purge",
+                                        "deleteBucket"};
+    PS_ASSERT(op <= PS_R2_CLOSE);
     return names[op];
 }
 
@@ -170,6 +171,8 @@ bool ps_r2_request_check(const struct ps_r2_request *request, struct ps_r2_error
         return check_key(request->key, err) && check_parts(request, err);
     case PS_R2_PURGE:
         return request->key.size == 0 || check_key(request->key, err);
+    case PS_R2_CLOSE:
+        return true;
     }
     return ps_r2_fail(err, PS_R2_CODE_INTERNAL);
 }
@@ -363,7 +366,7 @@ static enum ps_status read_request(const msgpack_object *root, struct ps_r2_requ
 {
     struct ps_wire_reader reader = ps_wire_reader_of(root);
     ps_r2_read_format(&reader);
-    ret->op = (enum ps_r2_op)ps_wire_read_u64(&reader, PS_R2_PUT, PS_R2_PURGE);
+    ret->op = (enum ps_r2_op)ps_wire_read_u64(&reader, PS_R2_PUT, PS_R2_CLOSE);
     ret->key = ps_wire_read_bin(&reader, 0, PS_R2_KEY_SIZE_MAX);
     read_keys(&reader, ret);
     read_condition(&reader, &ret->condition);

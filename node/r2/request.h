@@ -27,7 +27,8 @@ enum ps_r2_op {
     PS_R2_UPLOAD_PART,
     PS_R2_COMPLETE,
     PS_R2_ABORT,
-    PS_R2_PURGE /* end what public caches hold of `key` (empty: of all) */
+    PS_R2_PURGE, /* end what public caches hold of `key` (empty: of all) */
+    PS_R2_CLOSE  /* the bucket, if it is empty: it takes no more mutations and is to be dropped */
 };
 
 /* There is no uploadPartCopy here, nor a copy from another bucket: a part's ETag is its MD5, so its

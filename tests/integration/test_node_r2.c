@@ -423,6 +423,73 @@ static void test_what_it_holds_is_told(void **state)
     WAIT_FOR(page_says(cluster, HOME, "/popsim/state", "\"objects\":2,\"bytes\":300"));
 }
 
+/* ---- buckets are dropped ---- */
+
+/* Another PoP than the bucket's home says which buckets there are. */
+static int set_up_away(void **state)
+{
+    struct ps_cluster_state cs;
+    struct cluster *cluster = cluster_create(codes, POPS, &cs);
+    (void)snprintf(cs.token, sizeof cs.token, "secret");
+    add_store(&cs, "FILES", PS_STORE_R2, "")->home = AWAY;
+    cluster_start(cluster, &cs, 1000);
+    *state = cluster;
+    return 0;
+}
+
+#define BUCKETS "/client/v4/accounts/a/r2/buckets"
+
+/* The cluster's home is silent, so that the bucket stays for now; whether it is empty was looked at
+ * by the time that this returns. */
+static struct client begin_to_drop(const struct cluster *cluster)
+{
+    uint64_t before =
+        counter(cluster, AWAY, "lists_total") + counter(cluster, AWAY, "writes_total");
+    assert_int_equal(kill(cluster->pids[HOME], SIGSTOP), 0);
+    struct client client = client_open(cluster->ports[AWAY]);
+    client_send(&client, PS_LIT("DELETE " BUCKETS "/files HTTP/1.1\r\nHost: x\r\n"
+                                "Authorization: Bearer secret\r\n\r\n"));
+    WAIT_FOR(counter(cluster, AWAY, "lists_total") + counter(cluster, AWAY, "writes_total") >
+             before);
+    return client;
+}
+
+static int status_of_put(const struct cluster *cluster, size_t pop)
+{
+    struct client client = client_open(cluster->ports[pop]);
+    put_head(&client, PUT("k"), "", 5);
+    client_send(&client, PS_LIT("hello"));
+    client_read(&client);
+    client_close(&client);
+    return client.status;
+}
+
+/* A put that comes between the look and the drop is not lost: it is refused. */
+static void test_a_put_while_its_bucket_is_dropped(void **state)
+{
+    const struct cluster *cluster = *state;
+    struct client client = begin_to_drop(cluster);
+    int put_status = status_of_put(cluster, AWAY);
+    assert_int_equal(kill(cluster->pids[HOME], SIGCONT), 0);
+    client_read(&client);
+    assert_int_equal(client.status, 200);
+    assert_int_equal(put_status, 404);
+    client_close(&client);
+}
+
+/* Its home goes on when whoever began it is gone. */
+static void test_a_drop_that_was_broken_off(void **state)
+{
+    struct cluster *cluster = *state;
+    assert_true(page_says(cluster, HOME, BUCKETS, "\"name\":\"files\""));
+    struct client client = begin_to_drop(cluster);
+    kill_node(cluster, AWAY);
+    client_close(&client);
+    assert_int_equal(kill(cluster->pids[HOME], SIGCONT), 0);
+    restart_node(cluster, AWAY);
+    WAIT_FOR(page_says(cluster, HOME, BUCKETS, "\"buckets\":[]"));
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -430,6 +497,8 @@ int main(int argc, char **argv)
         return ret;
     }
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, cluster_tear_down)
+#define TEST_AWAY(function)                                                                        \
+    cmocka_unit_test_setup_teardown(function, set_up_away, cluster_tear_down)
     const struct CMUnitTest tests[] = {TEST(test_a_client_that_goes_leaves_nothing),
                                        TEST(test_bodies_in_chunks),
                                        TEST(test_errors_wait_for_the_body),
@@ -437,6 +506,8 @@ int main(int argc, char **argv)
                                        TEST(test_home_is_killed_under_a_mutation),
                                        TEST(test_a_read_whose_blob_is_gone),
                                        TEST(test_a_blob_that_is_lost),
-                                       TEST(test_what_it_holds_is_told)};
+                                       TEST(test_what_it_holds_is_told),
+                                       TEST_AWAY(test_a_put_while_its_bucket_is_dropped),
+                                       TEST_AWAY(test_a_drop_that_was_broken_off)};
     return cmocka_run_group_tests_name("node_r2", tests, NULL, NULL);
 }

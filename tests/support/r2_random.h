@@ -155,7 +155,7 @@ static inline struct ps_r2_condition r2_condition(struct r2_draw *draw)
 static inline struct ps_r2_request r2_mutation(struct r2_draw *draw)
 {
     struct ps_r2_request request = {
-        .op = (enum ps_r2_op)(PS_R2_PUT + r2_below(draw, PS_R2_PURGE - PS_R2_PUT + 1)),
+        .op = (enum ps_r2_op)(PS_R2_PUT + r2_below(draw, PS_R2_CLOSE - PS_R2_PUT + 1)),
         .key = r2_text(draw, 0, 20),
         .key_count = r2_below(draw, 4),
         .condition = r2_condition(draw),

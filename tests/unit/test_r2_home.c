@@ -730,6 +730,80 @@ static void test_who_waits(void **state)
     r2_world_fini(&world);
 }
 
+/* Closing waits for what came first, and what comes behind waits for it. */
+static void test_close(void **state)
+{
+    (void)state;
+    struct r2_world world;
+    r2_world_init(&world, 0, on_answer);
+    const struct ps_r2_request close = {.op = PS_R2_CLOSE};
+    const struct ps_r2_request put = put_of("k", "v");
+    forget_answers();
+    submit(&world, 1, &put, 1);
+    ps_r2_home_run(world.home, world.now_ns, &world.sink);
+    submit(&world, 2, &close, 2);
+    ps_r2_home_run(world.home, world.now_ns, &world.sink);
+    assert_false(answers[2].is_there); /* the put is on its way */
+    r2_world_settle(&world);
+    assert_int_equal(answers[1].answer.error.code, PS_R2_CODE_NONE);
+    assert_int_equal(answers[2].answer.error.code, PS_R2_CODE_BUCKET_NOT_EMPTY);
+    assert_false(ps_r2_home_closed(world.home));
+    struct ps_slice key = PS_LIT("k");
+    const struct ps_r2_request delete_it = {.op = PS_R2_DELETE, .keys = &key, .key_count = 1};
+    check_code(&world, &delete_it, PS_R2_CODE_NONE);
+
+    struct upload upload = begin(&world, "k", 0, false);
+    check_code(&world, &close, PS_R2_CODE_BUCKET_NOT_EMPTY);
+    struct ps_r2_request abort_it = {.op = PS_R2_ABORT, .key = PS_LIT("k"), .upload_id = upload.id};
+    check_code(&world, &abort_it, PS_R2_CODE_NONE);
+
+    forget_answers();
+    submit(&world, 3, &close, 3);
+    ps_r2_home_run(world.home, world.now_ns, &world.sink);
+    submit(&world, 4, &put, 4);
+    ps_r2_home_run(world.home, world.now_ns, &world.sink);
+    assert_false(answers[4].is_there); /* it is being closed */
+    r2_world_settle(&world);
+    assert_int_equal(answers[3].answer.error.code, PS_R2_CODE_NONE);
+    assert_int_not_equal(answers[3].answer.lsn, 0);
+    assert_int_equal(answers[4].answer.error.code, PS_R2_CODE_NO_SUCH_BUCKET);
+    assert_true(ps_r2_home_closed(world.home));
+    uint64_t lsn = answers[3].answer.lsn;
+
+    r2_world_crash(&world);
+    assert_true(ps_r2_home_closed(world.home));
+    check_code(&world, &put, PS_R2_CODE_NO_SUCH_BUCKET);
+    assert_int_equal(run(&world, &close)->lsn, 0); /* it is closed already */
+    forget_answers();
+    submit(&world, 3, &close, 3); /* who closed it is told so again */
+    submit(&world, 1, &put, 1);   /* as is what was done before */
+    r2_world_settle(&world);
+    assert_int_equal(answers[3].answer.lsn, lsn);
+    assert_int_equal(answers[1].answer.error.code, PS_R2_CODE_NONE);
+    forget_answers();
+    r2_world_fini(&world);
+}
+
+/* A close whose commit failed has closed nothing. */
+static void test_close_that_failed(void **state)
+{
+    (void)state;
+    struct r2_world world;
+    r2_world_init(&world, 0, on_answer);
+    const struct ps_r2_request close = {.op = PS_R2_CLOSE};
+    const struct ps_r2_request put = put_of("k", "v");
+    forget_answers();
+    submit(&world, 1, &close, 1);
+    ps_r2_home_run(world.home, world.now_ns, &world.sink);
+    assert_true(r2_world_take(&world));
+    r2_world_done(&world, PS_FULL);
+    assert_int_equal(answers[1].answer.error.code, PS_R2_CODE_DISK_FULL);
+    check_code(&world, &put, PS_R2_CODE_NONE);
+    check_code(&world, &close, PS_R2_CODE_BUCKET_NOT_EMPTY);
+    forget_answers();
+    r2_world_fini(&world);
+}
+
 static void test_purge(void **state)
 {
     (void)state;
@@ -770,6 +844,8 @@ int main(void)
         cmocka_unit_test(test_bad_bytes),
         cmocka_unit_test(test_failed_commit),
         cmocka_unit_test(test_who_waits),
+        cmocka_unit_test(test_close),
+        cmocka_unit_test(test_close_that_failed),
         cmocka_unit_test(test_purge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,6 +75,7 @@ export async function buckets(pop, Bucket) {
   await makes.putObject({ Bucket: made, Key: "k", Body: Buffer.alloc(50_000, 2) });
   same("a put makes the bucket", (await s3.headObject({ Bucket: made, Key: "k" })).ContentLength, 50_000);
   const { UploadId } = await makes.createMultipartUpload({ Bucket: `${made}-2`, Key: "k" });
+  await refused("delete one with an upload", () => s3.deleteBucket({ Bucket: `${made}-2` }), 409, "BucketNotEmpty");
   await s3.abortMultipartUpload({ Bucket: `${made}-2`, Key: "k", UploadId });
   await s3.deleteBucket({ Bucket: `${made}-2` });
 }
