@@ -62,8 +62,7 @@ static void put_store(struct ps_buf *body, struct ps_node_store *store)
         ",\"rtt_ns\":%" PRIu64 ",\"pins\":%zu",
         store->config->id, ps_store_type_name(store->config->type), store->config->profile,
         node->state.cluster.pops[store->config->home]->code, home ? "home" : "follower",
-        store->have_lsn, last_lsn, closed_ns, store->link.rtt_ns,
-        ps_store_replica_pins(store->replica));
+        store->have_lsn, last_lsn, closed_ns, store->link.rtt_ns, ps_store_pins(store));
     if (store->objects != NULL) {
         struct ps_object_counts counts = ps_objects_counts(store->objects);
         ps_buf_printf(body, ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64, counts.objects,

@@ -148,7 +148,7 @@ static void gauges(struct ps_node *node, struct ps_buf *buf)
     }
     family(buf, "pins", "gauge", "Cache entries of this PoP.");
     for (size_t i = next_shown(node, 0); i < node->store_count; i = next_shown(node, i + 1)) {
-        store_value(node, buf, "pins", i, ps_store_replica_pins(node->stores[i]->replica));
+        store_value(node, buf, "pins", i, ps_store_pins(node->stores[i]));
     }
 
     bucket_gauge(node, buf, "objects", "Objects of the bucket, at home, as last counted.",

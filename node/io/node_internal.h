@@ -212,6 +212,13 @@ static inline bool ps_store_is_shown(const struct ps_node_store *store)
     return !store->hidden && !store->dropped;
 }
 
+/** Entries of its caches here. */
+static inline size_t ps_store_pins(const struct ps_node_store *store)
+{
+    return ps_store_replica_pins(store->replica) +
+           (store->public == NULL ? 0 : ps_r2_public_count(store->public));
+}
+
 /* ---- log.c ---- */
 enum ps_log_level { PS_LOG_ERROR, PS_LOG_WARN, PS_LOG_INFO, PS_LOG_DEBUG };
 
