@@ -193,6 +193,10 @@ void ps_api_answer_public(const struct ps_api_config *config, const struct ps_ap
     struct ps_buf text = {0};
     told.cache = PS_CACHE_NONE; /* this cache has words of its own */
     ps_api_put_staleness(config, &told, response);
+    if (result->dropped_ns != 0) {
+        ps_buf_append_u64(&text, result->dropped_ns);
+        put_text(response, "popsim-dropped", &text);
+    }
     if (result->status != PS_OK) {
         put_failure(result->status, response);
         return;
@@ -202,9 +206,6 @@ void ps_api_answer_public(const struct ps_api_config *config, const struct ps_ap
     if (result->cached) {
         ps_buf_append_u64(&text, result->age_s);
         put_text(response, "Age", &text);
-    }
-    if (result->dropped) {
-        ps_http_response_header(response, "popsim-dropped", PS_LIT("1"));
     }
     ps_buf_fini(&text);
     if (result->object == NULL) {

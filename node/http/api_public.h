@@ -21,7 +21,7 @@ struct ps_api_public {
     enum ps_r2_cache_state state;
     bool cached; /* then age_s is told */
     uint64_t age_s;
-    bool dropped; /* the cache's entry had to be dropped first */
+    ps_time_ns dropped_ns; /* the cache's entry had to be dropped first */
     struct ps_kv_staleness staleness;
 };
 

@@ -33,7 +33,7 @@ static void forget_object(struct public_call *call)
     ps_object_call_fini(&call->object);
     ps_buf_fini(&call->bytes);
     call->bytes = (struct ps_buf){0};
-    call->result = (struct ps_api_public){.dropped = call->result.dropped};
+    call->result = (struct ps_api_public){.dropped_ns = call->result.dropped_ns};
 }
 
 static void free_call(void *pointer)
@@ -69,13 +69,16 @@ static void start(struct public_call *call);
  * the cache shows, that ends. */
 static void start_again(struct public_call *call)
 {
-    if (++call->tries == TRIES_MAX) {
+    bool again = call->view.cached && call->result.dropped_ns != 0;
+    if (++call->tries == TRIES_MAX || again) { /* one drop can be told */
         finish(call, PS_CORRUPT);
         return;
     }
     if (call->view.cached) {
-        ps_r2_public_drop(call->read.store->public, call->key.key, call->view.lsn);
-        call->result.dropped = true;
+        struct ps_node *node = call->exchange->node;
+        ps_time_ns t = ps_eval_clock_next(&node->eval, ps_node_now(node));
+        bool drops = ps_r2_public_drop(call->read.store->public, call->key.key, call->view.lsn, t);
+        call->result.dropped_ns = drops ? t : 0;
     }
     forget_object(call);
     start(call);

@@ -363,12 +363,16 @@ enum ps_r2_cache_state ps_r2_public_state(const struct ps_r2_public *cache, stru
     return ps_r2_cache_fetched(view->had ? &had : NULL, &decision, object == NULL ? 0 : lsn, &stay);
 }
 
-void ps_r2_public_drop(struct ps_r2_public *cache, struct ps_slice key, uint64_t lsn)
+bool ps_r2_public_drop(struct ps_r2_public *cache, struct ps_slice key, uint64_t lsn, ps_time_ns t)
 {
     struct slot *slot = find(cache, key);
-    if (slot != NULL && slot->has && slot->resolved && slot->entry.lsn == lsn) {
-        slot->has = false;
+    if (slot == NULL) {
+        return false;
     }
+    land(slot, t);
+    bool drops = slot->has && slot->resolved && slot->entry.lsn == lsn;
+    slot->has = slot->has && !drops;
+    return drops;
 }
 
 /* ---- house-keeping ---- */

@@ -93,9 +93,10 @@ enum ps_r2_cache_state ps_r2_public_state(const struct ps_r2_public *cache, stru
                                           const struct ps_r2_public_view *view,
                                           const struct ps_r2_object *object, uint64_t lsn);
 
-/** The entry's body cannot be had any more: forget it, if it still shows `lsn`. Such a read is to
- * be marked (popsim-dropped), as nothing in the log tells of it. */
-void ps_r2_public_drop(struct ps_r2_public *cache, struct ps_slice key, uint64_t lsn);
+/** The entry's body cannot be had any more: forget it at `t` (of the node's ps_eval_clock), if it
+ * still shows `lsn` and no fetch has taken its place. Returns whether it did: such a read is to be
+ * marked with `t` (popsim-dropped), as nothing in the log tells of it. */
+bool ps_r2_public_drop(struct ps_r2_public *cache, struct ps_slice key, uint64_t lsn, ps_time_ns t);
 
 /** House-keeping, within a map read: look at `budget` entries, forget those whose time is over at
  *  `oldest_wait_ns` (the earliest evaluation time that still waits, or now); the log is complete up

@@ -111,10 +111,10 @@ static void lose(struct ps_live_conn *conn, enum ps_status status)
     struct target *target = conn->target;
     struct ps_live_call *call = conn->call;
     conn->call = NULL;
-    conn_close(conn);
     if (call != NULL) {
-        finish(call, status, NULL);
+        finish(call, status, ps_live_parser_head(conn->parser));
     }
+    conn_close(conn);
     next_in_line(client, target);
 }
 

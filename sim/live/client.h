@@ -18,6 +18,7 @@ struct ps_live_call {
 
     /** PS_OK: the node answered, whatever it said; `response` is valid within the call.
      * PS_UNREACHABLE: nobody listens, or the connection was lost. PS_TIMEOUT. PS_CORRUPT: no HTTP.
+     * With these `response` is NULL, or the head of an answer whose body broke off.
      * May start calls; may not destroy the client. */
     void (*done)(struct ps_live_call *call, enum ps_status status,
                  const struct ps_live_response *response);

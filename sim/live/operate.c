@@ -58,7 +58,10 @@ static void on_done(struct ps_live_call *call, enum ps_status status,
     if (status == PS_OK) {
         status = ps_live_op_answer(op, live->history->requests, response, &err);
         take_bookmark(live, it, response);
-    } else if (status == PS_CORRUPT) {
+    } else if (response != NULL) {
+        ps_live_op_cut(op, response);
+    }
+    if (status == PS_CORRUPT && err.status == PS_OK) {
         (void)ps_fail(&err, PS_CORRUPT, "an answer that is no HTTP");
     }
     if (status == PS_CORRUPT && live->error.status == PS_OK) {

@@ -153,7 +153,7 @@ static enum ps_status take_public(struct ps_op *op, struct ps_intern *requests,
     bool quoted = etag.size > 2 && etag.data[0] == '"' && etag.data[etag.size - 1] == '"';
     op->found = response->status == 200;
     op->cache = state_of(response->cache);
-    op->dropped = response->dropped;
+    op->dropped_ns = response->dropped_ns;
     if (op->cache == 0 || op->found != quoted) {
         return ps_fail(err, PS_CORRUPT, "a public answer without its cache's state or its ETag");
     }

@@ -97,6 +97,7 @@ static int on_value_complete(llhttp_t *llhttp)
                  {PS_LIT("popsim-run-time"), &response->run_ns},
                  {PS_LIT("popsim-home"), &response->at_home},
                  {PS_LIT("popsim-wrote"), &response->wrote},
+                 {PS_LIT("popsim-dropped"), &response->dropped_ns},
                  {PS_LIT("cf-r2-metadata-size"), &response->metadata_size}};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
@@ -115,7 +116,6 @@ static int on_value_complete(llhttp_t *llhttp)
     } else if (ps_slice_eq(name, PS_LIT("cf-cache-status"))) {
         keep_text(&parser->value, response->cache);
     }
-    response->dropped = response->dropped || ps_slice_eq(name, PS_LIT("popsim-dropped"));
     return HPE_OK;
 }
 
@@ -212,6 +212,12 @@ enum ps_live_event ps_live_parser_feed(struct ps_live_parser *parser, struct ps_
     }
     parser->broken = true;
     return PS_LIVE_BROKEN;
+}
+
+const struct ps_live_response *ps_live_parser_head(const struct ps_live_parser *parser)
+{
+    bool within = !parser->whole && parser->response.status > STATUS_INFORMAL_MAX;
+    return within ? &parser->response : NULL;
 }
 
 const struct ps_live_response *ps_live_parser_response(const struct ps_live_parser *parser)

@@ -32,7 +32,7 @@ struct ps_live_response {
     uint64_t metadata_size;                /* of the JSON in front of a body */
     char etag[PS_LIVE_TEXT_SIZE_MAX + 1];  /* of a public answer, without quotes */
     char cache[PS_LIVE_TEXT_SIZE_MAX + 1]; /* CF-Cache-Status, in lower case */
-    bool dropped;
+    uint64_t dropped_ns;                   /* 0 = not */
     struct ps_buf body;
 };
 
@@ -50,6 +50,9 @@ void ps_live_parser_destroy(struct ps_live_parser *parser); /* NULL accepted */
 /** Take bytes up to the end of at most one response; *ret_taken of them are used up. */
 enum ps_live_event ps_live_parser_feed(struct ps_live_parser *parser, struct ps_slice bytes,
                                        size_t *ret_taken);
+
+/** What came of a response that is not whole: its head; NULL: not even that. Lifetime: as below. */
+const struct ps_live_response *ps_live_parser_head(const struct ps_live_parser *parser);
 
 /** The whole response, after PS_LIVE_WHOLE. Lifetime: until the next feed. */
 const struct ps_live_response *ps_live_parser_response(const struct ps_live_parser *parser);

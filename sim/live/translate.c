@@ -311,6 +311,18 @@ static enum ps_status take_d1(struct ps_op *op, const struct ps_live_response *r
     return status;
 }
 
+void ps_live_op_cut(struct ps_op *op, const struct ps_live_response *response)
+{
+    bool read = (ps_op_is_read(op) || ps_op_is_list(op)) && !ps_op_is_d1(op);
+    if (read && response->told && response->boot <= UINT32_MAX) {
+        op->boot = (uint32_t)response->boot;
+        op->late = response->late;
+        op->have_lsn = response->have_lsn;
+        op->eval_ns = response->eval_ns;
+        op->dropped_ns = response->dropped_ns;
+    }
+}
+
 enum ps_status ps_live_op_answer(struct ps_op *op, struct ps_intern *requests,
                                  const struct ps_live_response *response, struct ps_error *err)
 {
@@ -342,6 +354,7 @@ enum ps_status ps_live_op_answer(struct ps_op *op, struct ps_intern *requests,
         op->boot = (uint32_t)response->boot;
         /* The PoP decided such a read, and could not answer it. */
         op->eval_ns = read && response->told ? response->eval_ns : 0;
+        op->dropped_ns = read ? response->dropped_ns : 0;
     }
     return status;
 }

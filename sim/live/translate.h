@@ -44,6 +44,10 @@ void ps_live_request(struct ps_buf *out, const struct ps_cluster_state *state,
  * invoke_ns are the caller's. */
 void ps_live_op_init(struct ps_op *op, const struct ps_drawn *drawn, const struct ps_token *token);
 
+/** Put what the head of an answer says, whose body broke off, into the operation, which failed:
+ * when the PoP decided it, and so what its cache has from then on. */
+void ps_live_op_cut(struct ps_op *op, const struct ps_live_response *response);
+
 /** Put what the node answered into the operation; ETags go into `requests`. Errors: PS_CORRUPT: no
  * node of a cluster answers so; the operation counts as failed with it. */
 PS_MUST_CHECK enum ps_status ps_live_op_answer(struct ps_op *op, struct ps_intern *requests,

@@ -91,12 +91,13 @@ struct ps_op {
     /* d1, r2 */
     bool wrote; /* d1 */
     bool at_home;
-    bool dropped;         /* r2.fetch: the entry's body was gone, and so the entry */
     uint8_t cache;        /* r2.fetch: enum ps_r2_cache_state + 1; 0 = not known */
     uint8_t with_session; /* enum ps_d1_session, one of the first four */
     uint32_t request; /* index into the history's requests + 1; 0 = not known, r2: the key alone */
     uint32_t etag;    /* r2: index into the history's requests + 1; 0 = no object */
     uint64_t bookmark_lsn; /* with a bookmark: its LSN */
+    ps_time_ns dropped_ns; /* r2.fetch: the entry's body was gone, and so the entry, at this instant
+                              of the PoP's; 0 = not */
     ps_time_ns run_ns;     /* cluster time of its 'now'; 0 = not known */
     uint64_t seed;         /* of its random(); 0 = not known */
     uint64_t rows_read;

@@ -227,7 +227,7 @@ static void type_of(struct object *object, struct ps_op *op)
         op->request = request_of(object, "request");
         op->etag = request_of(object, "etag");
         op->cache = cache_of(object);
-        op->dropped = flag_of(object, "dropped", false);
+        op->dropped_ns = number_of(object, "dropped_ns", INT64_MAX, false);
     }
 }
 

@@ -147,9 +147,7 @@ static char *put_r2(char *at, const struct writer *writer, const struct ps_op *o
         at = PUT_LIT(at, ",\"etag\":");
         at = put_quoted(at, &writer->requests, op->etag - 1);
     }
-    if (op->dropped) {
-        at = PUT_LIT(at, ",\"dropped\":true");
-    }
+    at = put_extra(at, "dropped_ns", op->dropped_ns);
     if (op->cache != 0) {
         at = PUT_LIT(at, ",\"cache\":\"");
         at = put_text(at, ps_r2_cache_state_name((enum ps_r2_cache_state)(op->cache - 1)));

@@ -167,7 +167,7 @@ static void walk_event(struct subject *subject, struct ps_visibility_sink *sink,
                        const struct ps_pop_event *event)
 {
     const struct ps_op *op = event->op;
-    if (ps_op_is_list(op) || (!event->refresh && op->eval_ns == 0)) {
+    if (ps_op_is_list(op) || event->drop || (!event->refresh && op->eval_ns == 0)) {
         return;
     }
     struct ps_pin *pin = &pins->pins[op->key];
@@ -290,7 +290,9 @@ static void walk_public(struct subject *subject, struct ps_visibility_sink *sink
         }
         boot = op->boot;
         last_ns = events[i].at_ns;
-        if (ps_op_is_public(op) && op->eval_ns != 0 && !op->late) {
+        if (events[i].drop && ps_op_is_public(op)) {
+            ps_public_cache_drop(cache, op->key, op->dropped_ns);
+        } else if (!events[i].drop && ps_op_is_public(op) && op->eval_ns != 0 && !op->late) {
             struct ps_public_view view;
             enum ps_status ignored = ps_public_cache_decide(
                 cache, op->key, ps_intern_text(history->keys, op->key), op->eval_ns, &view);

@@ -164,9 +164,11 @@ void ps_public_cache_reset(struct ps_public_cache *cache, ps_time_ns t)
     }
 }
 
-void ps_public_cache_drop(struct ps_public_cache *cache, uint32_t key)
+void ps_public_cache_drop(struct ps_public_cache *cache, uint32_t key, ps_time_ns t)
 {
-    at(cache, key)->entry.any = false;
+    struct cached *cached = at(cache, key);
+    settle(cache, key, cached, t, PS_NEVER);
+    cached->entry.any = false;
 }
 
 /* ---- reads ---- */

@@ -32,8 +32,8 @@ void ps_public_cache_purged(struct ps_public_cache *cache, uint32_t key, bool al
 /** The PoP lost its cache at `t`. */
 void ps_public_cache_reset(struct ps_public_cache *cache, ps_time_ns t);
 
-/** The PoP had to drop its entry of the key. */
-void ps_public_cache_drop(struct ps_public_cache *cache, uint32_t key);
+/** The PoP had to drop its entry of the key at `t`, between two reads. */
+void ps_public_cache_drop(struct ps_public_cache *cache, uint32_t key, ps_time_ns t);
 
 /** A decided read. */
 struct ps_public_view {

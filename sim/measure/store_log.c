@@ -345,13 +345,23 @@ static int compare_events(const void *left, const void *right)
     return (int)a->refresh - (int)b->refresh;
 }
 
+struct events {
+    struct ps_pop_event *list;
+    size_t count;
+    size_t capacity;
+};
+
+static void add_event(struct events *events, struct ps_pop_event event)
+{
+    events->list = ps_grow(events->list, events->count, &events->capacity, sizeof *events->list);
+    events->list[events->count++] = event;
+}
+
 struct ps_pop_event *ps_pop_events(const struct ps_history *history, uint16_t store,
                                    size_t *ret_count)
 {
     bool cached = history->cluster->stores[store].policy.kind == PS_POLICY_CACHE;
-    struct ps_pop_event *events = NULL;
-    size_t count = 0;
-    size_t capacity = 0;
+    struct events events = {.list = NULL};
     for (size_t i = 0; i < history->op_count; i++) {
         const struct ps_op *op = &history->ops[i];
         bool refresh = ps_op_is_write(op);
@@ -359,13 +369,17 @@ struct ps_pop_event *ps_pop_events(const struct ps_history *history, uint16_t st
             continue;
         }
         ps_time_ns at_ns = op->eval_ns != 0 ? op->eval_ns : op->invoke_ns;
-        events = ps_grow(events, count, &capacity, sizeof *events);
-        events[count++] = (struct ps_pop_event){
-            .at_ns = refresh ? op->refresh_ns : at_ns, .op = op, .refresh = refresh};
+        add_event(&events, (struct ps_pop_event){.at_ns = refresh ? op->refresh_ns : at_ns,
+                                                 .op = op,
+                                                 .refresh = refresh});
+        if (op->dropped_ns != 0) {
+            add_event(&events,
+                      (struct ps_pop_event){.at_ns = op->dropped_ns, .op = op, .drop = true});
+        }
     }
-    if (count > 1) {
-        qsort(events, count, sizeof *events, compare_events);
+    if (events.count > 1) {
+        qsort(events.list, events.count, sizeof *events.list, compare_events);
     }
-    *ret_count = count;
-    return events;
+    *ret_count = events.count;
+    return events.list;
 }

@@ -71,7 +71,8 @@ uint64_t ps_store_log_lsn_at(const struct ps_store_log *log, ps_time_ns t);
 struct ps_pop_event {
     ps_time_ns at_ns;
     const struct ps_op *op; /* borrowed */
-    bool refresh;           /* a write's refresh of the PoP's own entry; else a read or list */
+    bool refresh;           /* a write's refresh of the PoP's own entry; else a read or list, */
+    bool drop;              /* ... or that its entry had to go, before it was decided again */
 };
 
 /** A store's events by PoP, then time; D1: with what was read at home, at home's instants. Failed

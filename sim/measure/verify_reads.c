@@ -169,9 +169,6 @@ static struct ps_r2_cache_stay stay(void *context, uint32_t key, ps_time_ns as_o
 static enum ps_status decide(struct pop_check *check, const struct ps_op *op, struct ps_view *ret)
 {
     if (ps_op_is_public(op)) {
-        if (op->dropped) {
-            ps_public_cache_drop(check->public, op->key);
-        }
         enum ps_status status = ps_public_cache_decide(
             check->public, op->key, ps_intern_text(check->store->history->keys, op->key),
             op->eval_ns, &check->fetched);
@@ -394,7 +391,8 @@ static void check_failed(struct pop_check *check, const struct ps_op *op)
         return; /* refused for what it asked, not for what the PoP could see */
     }
     struct ps_view view;
-    bool cut = op->eval_ns != 0
+    bool changes = !(op->late && ps_op_is_public(op)); /* what the PoP's cache has */
+    bool cut = op->eval_ns != 0 && changes
                    ? decide(check, op, &view) == PS_UNREACHABLE
                    : ps_link_outage(&check->link, op->invoke_ns, op->complete_ns) != NULL;
     if (cut) {
@@ -547,7 +545,11 @@ void ps_verify_pop(struct ps_verify_store *store, uint16_t pop, const struct ps_
                 "are unique",
                 (unsigned long long)events[i - 1].op->id);
         }
-        if (events[i].refresh) {
+        if (events[i].drop) {
+            if (ps_op_is_public(op) && check.public != NULL) {
+                ps_public_cache_drop(check.public, op->key, op->dropped_ns);
+            }
+        } else if (events[i].refresh) {
             ps_pin_acknowledge(&store->store->policy, pin_of(&check, op), op->eval_ns,
                                op->refresh_ns);
         } else {

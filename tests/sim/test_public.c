@@ -43,6 +43,9 @@ struct world {
     ps_map_store map_store;
     struct ps_r2_public *cache;
     struct ps_public_cache *model;
+    size_t given_key; /* out of the cache, last */
+    uint64_t given_lsn;
+    size_t drops;
     struct put log[RECORDS_MAX]; /* number n is LSN n + 1 */
     size_t log_count;
     uint64_t seed;
@@ -194,8 +197,20 @@ static void read_key(struct world *world)
     if (status == PS_OK && got.cached) {
         assert_int_equal(got.age_s, (world->t - got.view.at_ns) / PS_SECOND);
         check_version(world, key, &got);
+        world->given_key = key;
+        world->given_lsn = got.lsn;
     }
     ps_map_read_end(world->map);
+}
+
+/* The body of what was given from the cache, a while ago, cannot be had. */
+static void drop_given(struct world *world)
+{
+    size_t key = world->given_key;
+    if (ps_r2_public_drop(world->cache, ps_slice_of(keys[key]), world->given_lsn, world->t)) {
+        ps_public_cache_drop(world->model, (uint32_t)key, world->t);
+        world->drops++;
+    }
 }
 
 /* ---- the rest ---- */
@@ -287,14 +302,16 @@ static void test_drawn(void **state)
                 write(world);
             } else if (what < 30) {
                 keep_house(world);
-            } else if (what < 31) {
+            } else if (what < 35) {
+                drop_given(world);
+            } else if (what < 36) {
                 ps_r2_public_reset(world->cache);
                 ps_public_cache_reset(world->model, world->t);
             } else {
                 read_key(world);
             }
         }
-        assert_true(world->forgot > 0);
+        assert_true(world->forgot > 0 && world->drops > 0);
         for (size_t i = 0; i <= PS_R2_CACHE_STALE; i++) {
             told[i] += world->states[i];
         }
@@ -385,15 +402,21 @@ static void test_drop(void **state)
     put_at(world, 0, 5, t);
     assert_int_equal(decide(world, 0, t + 1, &view), PS_OK);
     t = view.view.ready_ns;
-    ps_r2_public_drop(world->cache, ps_slice_of(keys[0]), 1); /* it has not come yet */
+    struct ps_slice key = ps_slice_of(keys[0]);
+    assert_false(ps_r2_public_drop(world->cache, key, 1, t - 1)); /* it has not come yet */
     assert_int_equal(decide(world, 0, t, &view), PS_OK);
     assert_int_equal(view.state, PS_R2_CACHE_HIT);
-    ps_r2_public_drop(world->cache, ps_slice_of(keys[0]), 7); /* another version */
+    assert_false(ps_r2_public_drop(world->cache, key, 7, t)); /* another version */
     assert_int_equal(decide(world, 0, t + 1, &view), PS_OK);
     assert_int_equal(view.state, PS_R2_CACHE_HIT);
-    ps_r2_public_drop(world->cache, ps_slice_of(keys[0]), 1);
+    assert_true(ps_r2_public_drop(world->cache, key, 1, t + 1));
+    assert_false(ps_r2_public_drop(world->cache, key, 1, t + 1));
     assert_int_equal(decide(world, 0, t + 2, &view), PS_OK);
     assert_int_equal(view.state, PS_R2_CACHE_MISS);
+    /* The fetch has landed by then: what is there is another entry. */
+    assert_false(ps_r2_public_drop(world->cache, key, 1, view.view.ready_ns));
+    assert_int_equal(decide(world, 0, view.view.ready_ns, &view), PS_OK);
+    assert_int_equal(view.state, PS_R2_CACHE_HIT);
     fini(world);
     free(world);
 }

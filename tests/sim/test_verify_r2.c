@@ -160,10 +160,68 @@ static void test_forged_mutations(void **state)
     ps_history_destroy(history);
 }
 
+/* ---- what the log does not tell ---- */
+
+#define CACHED                                                                                     \
+    "seed: 5\nduration: 12s\ncluster: {pops: [ams, syd]}\nstores: {A: {type: r2}}\nworkload:\n"    \
+    "  - {name: new, at: 0s, pop: ams, r2.put: {store: A, key: k.png, value: x, "                  \
+    "httpMetadata: {cacheControl: max-age=3600}}}\n"                                               \
+    "  - {name: fetch, every: 500ms, from: 2s, pop: syd, r2.fetch: {store: A, key: k.png}}\n"
+
+static struct ps_op *fetch(struct ps_history *history, size_t number)
+{
+    for (size_t i = 0; i < history->op_count; i++) {
+        if (ps_op_is_public(&history->ops[i]) && number-- == 0) {
+            return &history->ops[i];
+        }
+    }
+    fail_msg("there are not so many fetches");
+    abort(); /* fail_msg does not return */
+}
+
+/* An entry that the PoP had to drop is gone from then on, whoever reads next. */
+static void test_dropped_entries(void **state)
+{
+    (void)state;
+    struct ps_history *history = history_of(CACHED);
+    assert_int_equal(fetch(history, 0)->cache, PS_R2_CACHE_MISS + 1);
+    assert_int_equal(fetch(history, 1)->cache, PS_R2_CACHE_HIT + 1);
+    fetch(history, 8)->cache = PS_R2_CACHE_MISS + 1;
+    expect(history, "it said MISS of its cache, it had to say HIT");
+    fetch(history, 8)->dropped_ns = fetch(history, 8)->eval_ns - 1;
+    assert_int_equal(verified(history).differences, 0);
+    /* The one that dropped it waited, so that another one fetched before it. */
+    fetch(history, 9)->dropped_ns = fetch(history, 8)->dropped_ns;
+    fetch(history, 8)->dropped_ns = 0;
+    assert_int_equal(verified(history).differences, 0);
+    fetch(history, 9)->dropped_ns = fetch(history, 9)->eval_ns - 1;
+    expect(history, "of its cache, it had to say");
+    ps_history_destroy(history);
+}
+
+/* Home dies within a body: the fetch fails, and has left its entry. */
+static void test_cut_answers(void **state)
+{
+    (void)state;
+    struct ps_history *history =
+        history_of(CACHED "faults: [{at: 2200ms, for: 1s, crash: {pop: ams}}]\n");
+    assert_int_equal(verified(history).differences, 0);
+    struct ps_op *cut = fetch(history, 0);
+    cut->error = PS_UNREACHABLE;
+    cut->found = false;
+    cut->lsn = cut->digest = cut->etag = cut->cache = 0;
+    assert_int_equal(verified(history).differences, 0);
+    cut->eval_ns = 0;
+    expect(history, "of its cache, it had to say");
+    ps_history_destroy(history);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forged_operations),
+        cmocka_unit_test(test_dropped_entries),
+        cmocka_unit_test(test_cut_answers),
         cmocka_unit_test(test_forged_mutations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -434,6 +434,34 @@ static void test_r2_answers(void **state)
     (void)object_answer(PS_OP_R2_GET, 200, "", "no JSON", PS_CORRUPT);
 }
 
+/* An answer whose body broke off: it failed, but it is known when it was decided. */
+static void test_cut_answers(void **state)
+{
+    (void)state;
+    static const char head[] = "HTTP/1.1 200 OK\r\npopsim-time: 50\r\npopsim-boot: 3\r\n"
+                               "popsim-dropped: 49\r\nContent-Length: 5\r\n\r\n";
+    struct ps_live_parser *parser = ps_live_parser_create();
+    size_t taken;
+    struct ps_slice bytes = PS_LIT("HTTP/1.1 200 OK\r\npopsim-time: 50\r\n");
+    assert_int_equal(ps_live_parser_feed(parser, bytes, &taken), PS_LIVE_NEED);
+    assert_null(ps_live_parser_head(parser));
+    ps_live_parser_destroy(parser);
+    parser = ps_live_parser_create();
+    assert_int_equal(ps_live_parser_feed(parser, ps_slice_of(head), &taken), PS_LIVE_NEED);
+    const struct ps_live_response *response = ps_live_parser_head(parser);
+    assert_non_null(response);
+    struct ps_op op = {.kind = PS_OP_R2_FETCH, .error = PS_UNREACHABLE};
+    ps_live_op_cut(&op, response);
+    assert_int_equal(op.error, PS_UNREACHABLE);
+    assert_true(op.eval_ns == 50 && op.boot == 3 && op.dropped_ns == 49);
+    op = (struct ps_op){.kind = PS_OP_R2_PUT, .error = PS_UNREACHABLE};
+    ps_live_op_cut(&op, response);
+    assert_int_equal(op.eval_ns, 0); /* whether it was made nobody knows */
+    assert_int_equal(ps_live_parser_feed(parser, PS_LIT("12345"), &taken), PS_LIVE_WHOLE);
+    assert_null(ps_live_parser_head(parser)); /* also when the next one does not begin */
+    ps_live_parser_destroy(parser);
+}
+
 static void test_public_answers(void **state)
 {
     (void)state;
@@ -444,10 +472,10 @@ static void test_public_answers(void **state)
                                         .eval_ns = 50,
                                         .etag = "\"e1\"",
                                         .cache = "hit",
-                                        .dropped = true};
+                                        .dropped_ns = 45};
     ps_buf_append_text(&response.body, "the body");
     assert_int_equal(ps_live_op_answer(&op, texts, &response, NULL), PS_OK);
-    assert_true(op.found && op.dropped && op.cache == PS_R2_CACHE_HIT + 1);
+    assert_true(op.found && op.dropped_ns == 45 && op.cache == PS_R2_CACHE_HIT + 1);
     assert_true(op.digest == ps_slice_hash(PS_LIT("the body")));
     assert_etag(&op, "e1");
     response.status = 404;
@@ -1017,6 +1045,7 @@ int main(void)
         cmocka_unit_test(test_r2_requests),
         cmocka_unit_test(test_public_requests),
         cmocka_unit_test(test_r2_answers),
+        cmocka_unit_test(test_cut_answers),
         cmocka_unit_test(test_public_answers),
         cmocka_unit_test(test_merge_differs),
         cmocka_unit_test(test_wrong_pages),
