@@ -15,9 +15,9 @@ static const uint64_t DELTA_MAX = 2147483648;
 
 const char *ps_r2_cache_state_name(enum ps_r2_cache_state state)
 {
-    static const char *const names[] = {"DYNAMIC", "BYPASS",      "MISS", "HIT",
-                                        "EXPIRED", "REVALIDATED", "STALE"};
-    PS_ASSERT(state <= PS_R2_CACHE_STALE);
+    static const char *const names[] = {"DYNAMIC", "BYPASS",      "MISS",     "HIT",
+                                        "EXPIRED", "REVALIDATED", "UPDATING", "STALE"};
+    PS_ASSERT(state < PS_R2_CACHE_STATES);
     return names[state];
 }
 
@@ -143,6 +143,9 @@ bool ps_r2_cache_kind(struct ps_slice key, enum ps_r2_cache_kinds kinds)
         "mp4",  "ogg",   "otf",  "pdf",  "pict", "pls", "png",  "ppt",   "pptx", "ps",
         "rar",  "svg",   "svgz", "swf",  "tar",  "tif", "tiff", "ttf",   "webm", "webp",
         "woff", "woff2", "xls",  "xlsx", "zip",  "zst"};
+    if (ps_slice_eq(key, PS_LIT("robots.txt"))) {
+        return true;
+    }
     const char *dot = key.size == 0 ? NULL : memrchr(key.data, '.', key.size);
     if (kinds == PS_R2_CACHE_EVERYTHING || dot == NULL) {
         return kinds == PS_R2_CACHE_EVERYTHING;
@@ -156,12 +159,15 @@ bool ps_r2_cache_kind(struct ps_slice key, enum ps_r2_cache_kinds kinds)
     return false;
 }
 
-static struct ps_r2_cache_stay stay_of_s(uint64_t fresh_s, uint64_t on_error_s)
+static struct ps_r2_cache_stay stay_of_s(uint64_t fresh_s)
 {
-    return (struct ps_r2_cache_stay){.stored = true,
-                                     .fresh_ns = fresh_s * PS_SECOND,
-                                     .on_error_ns = on_error_s * PS_SECOND,
-                                     .state = PS_R2_CACHE_MISS};
+    return (struct ps_r2_cache_stay){
+        .stored = true, .fresh_ns = fresh_s * PS_SECOND, .state = PS_R2_CACHE_MISS};
+}
+
+ps_dur_ns ps_r2_cache_life(const struct ps_r2_cache_stay *stay)
+{
+    return stay->fresh_ns + ps_time_max(stay->updating_ns, stay->on_error_ns);
 }
 
 /* Seconds until Expires; 0 when it has passed. */
@@ -179,7 +185,7 @@ struct ps_r2_cache_stay ps_r2_cache_stay_of(struct ps_slice key, const struct ps
         return (struct ps_r2_cache_stay){.state = PS_R2_CACHE_DYNAMIC};
     }
     if (object == NULL) {
-        return stay_of_s(DEFAULT_MISSING_S, 0);
+        return stay_of_s(DEFAULT_MISSING_S);
     }
     struct ps_r2_cache_control control;
     ps_r2_cache_control_parse(object->meta.http.cache_control, &control);
@@ -191,8 +197,11 @@ struct ps_r2_cache_stay ps_r2_cache_stay_of(struct ps_slice key, const struct ps
     if (control.no_store || control.no_cache || control.is_private || fresh_s == 0) {
         return (struct ps_r2_cache_stay){.state = PS_R2_CACHE_BYPASS};
     }
+    struct ps_r2_cache_stay stay = stay_of_s(fresh_s);
     bool strict = control.must_revalidate || control.has_s_maxage; /* which implies the former */
-    return stay_of_s(fresh_s, strict ? 0 : control.stale_if_error_s);
+    stay.updating_ns = strict ? 0 : control.stale_while_revalidate_s * PS_SECOND;
+    stay.on_error_ns = strict ? 0 : control.stale_if_error_s * PS_SECOND;
+    return stay;
 }
 
 /* ---- what is answered ---- */
@@ -210,6 +219,9 @@ struct ps_r2_cache_decision ps_r2_cache_decide(const struct ps_r2_cache_entry *e
     uint64_t age_s = age_ns / PS_SECOND;
     if (age_ns < entry->stay.fresh_ns) {
         return (struct ps_r2_cache_decision){PS_R2_CACHE_GIVE, PS_R2_CACHE_HIT, age_s};
+    }
+    if (age_ns - entry->stay.fresh_ns < entry->stay.updating_ns) {
+        return (struct ps_r2_cache_decision){PS_R2_CACHE_GIVE, PS_R2_CACHE_UPDATING, age_s};
     }
     if (home_away && age_ns - entry->stay.fresh_ns < entry->stay.on_error_ns) {
         return (struct ps_r2_cache_decision){PS_R2_CACHE_GIVE, PS_R2_CACHE_STALE, age_s};

@@ -14,11 +14,18 @@ enum ps_r2_cache_state {
     PS_R2_CACHE_HIT,         /* here and fresh */
     PS_R2_CACHE_EXPIRED,     /* here but no longer fresh: fetched anew */
     PS_R2_CACHE_REVALIDATED, /* here but no longer fresh: home says it is still the one */
-    PS_R2_CACHE_STALE        /* here but no longer fresh, and home cannot be asked */
+    PS_R2_CACHE_UPDATING,    /* here but no longer fresh: given, while home is asked */
+    PS_R2_CACHE_STALE,       /* here but no longer fresh, and home cannot be asked */
+    PS_R2_CACHE_STATES
 };
 
 /** "HIT", ...; never NULL. */
 const char *ps_r2_cache_state_name(enum ps_r2_cache_state state);
+
+/* stale-while-revalidate and stale-if-error are RFC 5861's, as Cloudflare has them: since 2026-02
+ * the first request that finds an entry out of date no longer waits, either
+ * (developers.cloudflare.com/cache/concepts/revalidation); must-revalidate, proxy-revalidate and
+ * s-maxage forbid both. */
 
 /** The directives of a Cache-Control header that count in a shared cache. Unknown ones are ignored;
  *  of one that is given twice the first counts; a number that is none is 0 (stale at once). */
@@ -46,11 +53,16 @@ bool ps_r2_cache_kind(struct ps_slice key, enum ps_r2_cache_kinds kinds);
 
 /** What may be kept of an answer that was fetched. */
 struct ps_r2_cache_stay {
-    bool stored;           /* else `state` says why not: DYNAMIC or BYPASS */
-    ps_dur_ns fresh_ns;    /* for so long it is given without asking home */
-    ps_dur_ns on_error_ns; /* after that: for so long when home cannot be asked */
+    bool stored;        /* else `state` says why not: DYNAMIC or BYPASS */
+    ps_dur_ns fresh_ns; /* for so long it is given without asking home */
+    ps_dur_ns
+        updating_ns; /* after that: for so long while home is asked (stale-while-revalidate) */
+    ps_dur_ns on_error_ns; /* after fresh_ns: for so long when home cannot be asked */
     enum ps_r2_cache_state state;
 };
+
+/** For how long, all in all, an answer that stays so may be given. */
+ps_dur_ns ps_r2_cache_life(const struct ps_r2_cache_stay *stay);
 
 /** The stay of an answer fetched at Unix time `now_unix_ms`: of `object`, or NULL: of the 404 that
  *  says that there is none. */
@@ -65,7 +77,7 @@ struct ps_r2_cache_entry {
 };
 
 enum ps_r2_cache_step {
-    PS_R2_CACHE_GIVE, /* give the entry's version */
+    PS_R2_CACHE_GIVE, /* give the entry's version; if it is UPDATING, home is to be asked, too */
     PS_R2_CACHE_FETCH /* ask home: its newest version is to be given, and kept */
 };
 

@@ -225,8 +225,7 @@ static enum ps_status resolve(const struct ps_r2_public *cache, struct slot *slo
 /* From when on a resolved entry is not given any more, whatever happens. */
 static ps_time_ns given_until(const struct slot *slot)
 {
-    return ps_time_add(ps_time_add(slot->as_of_ns, slot->entry.stay.fresh_ns),
-                       slot->entry.stay.on_error_ns);
+    return ps_time_add(slot->as_of_ns, ps_r2_cache_life(&slot->entry.stay));
 }
 
 static bool is_over(const struct slot *slot, ps_time_ns t)
@@ -272,6 +271,26 @@ static void give(const struct slot *slot, const struct ps_r2_cache_decision *dec
     ret->had_lsn = 0;
 }
 
+/* What a strong read at `t` brings becomes the entry, unless another one is on its way. */
+static bool keep(struct slot *slot, const struct ps_view *view)
+{
+    bool first = slot->next_ready_ns == 0;
+    if (first) {
+        slot->next_as_of_ns = view->at_ns;
+        slot->next_ready_ns = view->ready_ns;
+    }
+    return first;
+}
+
+/* The entry was given although it is out of date: home is asked behind it. */
+static void update(const struct ps_r2_public *cache, struct slot *slot, ps_time_ns t)
+{
+    struct ps_view view;
+    if (ps_view_strong(&cache->view, t, &view) == PS_OK) {
+        (void)keep(slot, &view);
+    }
+}
+
 /* The link is cut: what is here is given, if it may be. */
 static enum ps_status without_home(const struct slot *slot, ps_time_ns t,
                                    struct ps_r2_public_view *ret)
@@ -301,6 +320,9 @@ enum ps_status ps_r2_public_decide(struct ps_r2_public *cache, struct ps_slice k
     ret->state = decision.state;
     if (decision.step == PS_R2_CACHE_GIVE) {
         give(slot, &decision, t, ret);
+        if (decision.state == PS_R2_CACHE_UPDATING) {
+            update(cache, slot, t);
+        }
         return PS_OK;
     }
     ret->had = entry != NULL;
@@ -311,11 +333,7 @@ enum ps_status ps_r2_public_decide(struct ps_r2_public *cache, struct ps_slice k
     }
     ret->view.cache = PS_CACHE_MISS;
     slot = slot == NULL ? make(cache, key) : slot;
-    ret->kept = slot->next_ready_ns == 0;
-    if (ret->kept) {
-        slot->next_as_of_ns = ret->view.at_ns;
-        slot->next_ready_ns = ret->view.ready_ns;
-    }
+    ret->kept = keep(slot, &ret->view);
     return PS_OK;
 }
 

@@ -14,8 +14,11 @@
  *   wait for an answer that might not be allowed to be kept. Only the first one's is kept.
  * - What may be kept, and how long, is said by the version that the fetch found
  *   (ps_r2_cache_stay_of, at the Unix time of as_of_ns). What may not leaves no entry.
- * - An entry that is no longer fresh makes the next read fetch (EXPIRED, or REVALIDATED: home has
- *   the same version). Only when the link is cut at t it is given once more, if its object's
+ * - An entry that is no longer fresh, but whose object's stale-while-revalidate still allows it, is
+ *   given at once, too (UPDATING), and that read fetches behind it: unless a fetch is on its way
+ *   already, or the link is cut.
+ * - After that, or without it, the next read fetches (EXPIRED, or REVALIDATED: home has the same
+ *   version). Only when the link is cut at t it is given once more, if its object's
  *   stale-if-error says so (STALE), and that at once. An hour after that it is forgotten (MISS).
  * - A purge is a record of the log. It is visible at a PoP PS_R2_PURGE_MS after its commit, held up
  *   by cuts and slow times as any record (ps_link_arrival). From then on, entries and fetches on

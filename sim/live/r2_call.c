@@ -128,7 +128,7 @@ bool ps_live_r2_answered(const struct ps_op *op, const struct ps_live_response *
 
 static uint8_t state_of(const char *name)
 {
-    for (int state = PS_R2_CACHE_DYNAMIC; state <= PS_R2_CACHE_STALE; state++) {
+    for (int state = PS_R2_CACHE_DYNAMIC; state < PS_R2_CACHE_STATES; state++) {
         const char *known = ps_r2_cache_state_name((enum ps_r2_cache_state)state);
         size_t i = 0;
         while (known[i] != '\0' && tolower((unsigned char)known[i]) == name[i]) {

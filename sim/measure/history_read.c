@@ -206,7 +206,7 @@ static uint8_t cache_of(struct object *object)
         return 0;
     }
     struct ps_slice name = text_of(object, "cache");
-    for (int state = PS_R2_CACHE_DYNAMIC; state <= PS_R2_CACHE_STALE; state++) {
+    for (int state = PS_R2_CACHE_DYNAMIC; state < PS_R2_CACHE_STATES; state++) {
         if (ps_slice_eq(name, ps_slice_of(ps_r2_cache_state_name((enum ps_r2_cache_state)state)))) {
             return (uint8_t)(state + 1);
         }

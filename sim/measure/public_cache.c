@@ -129,7 +129,10 @@ static void tell(const struct ps_public_cache *cache, uint32_t key, const struct
     const struct entry *entry = &cached->entry;
     ps_time_ns until_ns = ps_time_min(first_purge(&cached->purges, entry->as_of_ns),
                                       first_purge(&cache->all, entry->as_of_ns));
-    until_ns = ps_time_min(until_ns, ps_time_add(entry->as_of_ns, entry->stay.fresh_ns));
+    /* What it is given for beyond its life, when the link is cut, does not count: no read would
+     * have found anything newer. */
+    ps_dur_ns life_ns = entry->stay.fresh_ns + entry->stay.updating_ns;
+    until_ns = ps_time_min(until_ns, ps_time_add(entry->as_of_ns, life_ns));
     until_ns = ps_time_min(until_ns, lost_ns);
     if (from_ns < until_ns) {
         cache->entry(cache->context, key, from_ns, entry->as_of_ns, until_ns);
@@ -207,6 +210,15 @@ enum ps_status ps_public_cache_decide(struct ps_public_cache *cache, uint32_t ke
         give(entry, PS_R2_CACHE_HIT, t, ret);
         return PS_OK;
     }
+    if (entry->any && age_ns - entry->stay.fresh_ns < entry->stay.updating_ns) {
+        struct ps_view behind;
+        give(entry, PS_R2_CACHE_UPDATING, t, ret);
+        if (!cached->fetch.any && !is_cut(cache, t, &behind, &status)) {
+            cached->fetch =
+                (struct fetch){.any = true, .as_of_ns = behind.at_ns, .ready_ns = behind.ready_ns};
+        }
+        return PS_OK;
+    }
     *ret = (struct ps_public_view){.state = PS_R2_CACHE_MISS};
     if (is_cut(cache, t, &ret->view, &status)) {
         if (entry->any && age_ns - entry->stay.fresh_ns < entry->stay.on_error_ns) {
@@ -219,7 +231,7 @@ enum ps_status ps_public_cache_decide(struct ps_public_cache *cache, uint32_t ke
         ret->state = PS_R2_CACHE_DYNAMIC;
         return PS_OK;
     }
-    ps_dur_ns over_ns = entry->stay.fresh_ns + entry->stay.on_error_ns + PS_R2_PUBLIC_KEPT_NS;
+    ps_dur_ns over_ns = ps_r2_cache_life(&entry->stay) + PS_R2_PUBLIC_KEPT_NS;
     if (entry->any && age_ns < over_ns) {
         ret->state = PS_R2_CACHE_EXPIRED;
         ret->had = true;

@@ -22,7 +22,12 @@ static const char *const controls[] = {"",
                                        "max-age=600, stale-if-error=60",
                                        "s-maxage=30, stale-if-error=60",
                                        "no-store",
+                                       "max-age=60, stale-while-revalidate=300",
+                                       "max-age=30, stale-while-revalidate=9, stale-if-error=99",
+                                       "s-maxage=30, stale-while-revalidate=60",
                                        "max-age=31536000"};
+
+enum { YEAR = sizeof controls / sizeof controls[0] - 1 };
 
 enum { CONTROLS = sizeof controls / sizeof controls[0] };
 
@@ -51,7 +56,7 @@ struct world {
     uint64_t seed;
     uint64_t drawn;
     ps_time_ns t;
-    size_t states[PS_R2_CACHE_STALE + 1]; /* how often each was told */
+    size_t states[PS_R2_CACHE_STATES]; /* how often each was told */
     size_t forgot;
 };
 
@@ -291,7 +296,7 @@ static void fini(struct world *world)
 static void test_drawn(void **state)
 {
     (void)state;
-    size_t told[PS_R2_CACHE_STALE + 1] = {0};
+    size_t told[PS_R2_CACHE_STATES] = {0};
     for (uint64_t seed = 0; seed < ROUNDS; seed++) {
         struct world *world = PS_NEW(struct world);
         init(world, seed);
@@ -312,13 +317,13 @@ static void test_drawn(void **state)
             }
         }
         assert_true(world->forgot > 0 && world->drops > 0);
-        for (size_t i = 0; i <= PS_R2_CACHE_STALE; i++) {
+        for (size_t i = 0; i < PS_R2_CACHE_STATES; i++) {
             told[i] += world->states[i];
         }
         fini(world);
         free(world);
     }
-    for (size_t i = 0; i <= PS_R2_CACHE_STALE; i++) {
+    for (size_t i = 0; i < PS_R2_CACHE_STATES; i++) {
         assert_true(told[i] > 0);
     }
 }
@@ -399,7 +404,7 @@ static void test_drop(void **state)
     struct ps_r2_public_view view;
     ps_time_ns t = PS_HOUR;
     init(world, 0);
-    put_at(world, 0, 5, t);
+    put_at(world, 0, YEAR, t);
     assert_int_equal(decide(world, 0, t + 1, &view), PS_OK);
     t = view.view.ready_ns;
     struct ps_slice key = ps_slice_of(keys[0]);
@@ -429,13 +434,13 @@ static void test_horizon(void **state)
     struct ps_r2_public_view view;
     ps_time_ns t = PS_HOUR;
     init(world, 0);
-    put_at(world, 0, 5, t);
+    put_at(world, 0, YEAR, t);
     assert_int_equal(decide(world, 0, t + 1, &view), PS_OK);
     ps_time_ns as_of_ns = view.view.at_ns;
     t = t + 100 * PS_HOUR;
     sweep_twice(world, t);
     assert_int_equal(ps_r2_public_horizon(world->cache, t), t - PS_MINUTE);
-    put_at(world, 0, 5, t + 1);
+    put_at(world, 0, YEAR, t + 1);
     sweep_twice(world, t + 2);
     assert_int_equal(ps_r2_public_horizon(world->cache, t + PS_HOUR), as_of_ns);
     assert_int_equal(decide(world, 0, t + PS_HOUR, &view), PS_OK);

@@ -66,6 +66,8 @@ static void draw_workload(struct draw *draw, size_t number, size_t pops)
         "{cacheControl: 'max-age=5, stale-if-error=30'}}",
         "r2.put: {store: %s, key: 'p/{uniform(1, 2)}.png', value: '{seq}', httpMetadata: "
         "{cacheExpiry: 1767225640}}",
+        "r2.put: {store: %s, key: 'p/{uniform(1, 2)}.png', value: '{seq}', httpMetadata: "
+        "{cacheControl: 'max-age=3, stale-while-revalidate=9'}}",
         "r2.delete: {store: %s, key: 'p/1.png'}",
         "r2.purge: {store: %s, key: 'p/{uniform(1, 2)}.png'}",
         "r2.purge: {store: %s, key: 'a/{uniform(1, 9)}'}",
@@ -171,7 +173,7 @@ struct tally {
     uint64_t made;     /* mutations that wrote */
     uint64_t declined; /* ... that were ok, and wrote nothing */
     uint64_t found;
-    uint64_t cache[8]; /* by enum ps_r2_cache_state + 1 */
+    uint64_t cache[PS_R2_CACHE_STATES + 1]; /* by enum ps_r2_cache_state + 1 */
     uint64_t errors[256];
 };
 
@@ -212,7 +214,7 @@ static void test_swarm(void **state)
     assert_true(tally.made > seeds * 10);
     assert_true(tally.declined > seeds);
     assert_true(tally.found > seeds * 10);
-    for (int kind = PS_R2_CACHE_DYNAMIC; kind <= PS_R2_CACHE_STALE; kind++) {
+    for (int kind = PS_R2_CACHE_DYNAMIC; kind < PS_R2_CACHE_STATES; kind++) {
         if (tally.cache[kind + 1] == 0) {
             fail_msg("nothing was %s", ps_r2_cache_state_name((enum ps_r2_cache_state)kind));
         }
@@ -413,6 +415,34 @@ static void test_public_url(void **state)
     ps_history_destroy(history);
 }
 
+/* What is out of date is given once more while home is asked: the one after it finds the answer. */
+static void test_public_updating(void **state)
+{
+    (void)state;
+    static const char yaml[] = HEAD
+        "  - {name: w, at: [10s, 20s], pop: ams, r2.put: {store: A, key: a.png, value: 'v{seq}', "
+        "httpMetadata: {cacheControl: 'max-age=5, stale-while-revalidate=20'}}}\n"
+        "  - {name: f, at: [11s, 15s, 25s, 25010ms, 26s, 55s], pop: syd, r2.fetch: {store: A, key: "
+        "a.png}}\n";
+    struct ps_history *history = history_of(yaml);
+    (void)fetch_at(history, "f.1/syd", 11 * PS_SECOND, PS_R2_CACHE_MISS, 1);
+    (void)fetch_at(history, "f.2/syd", 15 * PS_SECOND, PS_R2_CACHE_HIT, 1);
+    const struct ps_op *first =
+        fetch_at(history, "f.3/syd", 25 * PS_SECOND, PS_R2_CACHE_UPDATING, 1);
+    assert_int_equal(first->complete_ns, first->eval_ns); /* it waits for nothing */
+    (void)fetch_at(history, "f.4/syd", 25010 * PS_MS, PS_R2_CACHE_UPDATING, 1);
+    (void)fetch_at(history, "f.5/syd", 26 * PS_SECOND, PS_R2_CACHE_HIT, 2);
+    (void)fetch_at(history, "f.6/syd", 55 * PS_SECOND, PS_R2_CACHE_REVALIDATED, 2);
+    assert_verifies(history, yaml);
+    struct ps_measures *measures = measures_of(history);
+    assert_int_equal(measures->publics[0].stale_reads, 2);
+    /* The second version: until the fetch behind the read at 25 s comes back. */
+    assert_in_range(measures->publics[0].visibility_by_pop[1]->max, 5 * PS_SECOND,
+                    5 * PS_SECOND + 500 * PS_MS);
+    ps_measures_destroy(measures);
+    ps_history_destroy(history);
+}
+
 /* A 404 is kept as well, also when the object has come. */
 static void test_public_404(void **state)
 {
@@ -466,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_delete_of_several),
         cmocka_unit_test(test_home_is_away),
         cmocka_unit_test(test_public_url),
+        cmocka_unit_test(test_public_updating),
         cmocka_unit_test(test_public_404),
         cmocka_unit_test(test_public_crash),
     };

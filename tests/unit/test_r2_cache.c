@@ -73,6 +73,8 @@ static void test_kinds(void **state)
     assert_false(ps_r2_cache_kind(PS_LIT("a.json"), PS_R2_CACHE_DEFAULT_KINDS));
     assert_false(ps_r2_cache_kind(PS_LIT("css"), PS_R2_CACHE_DEFAULT_KINDS));
     assert_false(ps_r2_cache_kind(PS_LIT("a."), PS_R2_CACHE_DEFAULT_KINDS));
+    assert_true(ps_r2_cache_kind(PS_LIT("robots.txt"), PS_R2_CACHE_DEFAULT_KINDS));
+    assert_false(ps_r2_cache_kind(PS_LIT("x/robots.txt"), PS_R2_CACHE_DEFAULT_KINDS));
     assert_true(ps_r2_cache_kind(PS_LIT("index.html"), PS_R2_CACHE_EVERYTHING));
     struct ps_r2_object object = {.size = 1};
     struct ps_r2_cache_stay got =
@@ -86,7 +88,8 @@ static void check_decision(const struct ps_r2_cache_entry *entry, ps_time_ns pur
 {
     struct ps_r2_cache_decision decision = ps_r2_cache_decide(entry, purged_ns, at_ns, away);
     assert_string_equal(ps_r2_cache_state_name(decision.state), ps_r2_cache_state_name(state));
-    bool gives = state == PS_R2_CACHE_HIT || state == PS_R2_CACHE_STALE;
+    bool gives =
+        state == PS_R2_CACHE_HIT || state == PS_R2_CACHE_UPDATING || state == PS_R2_CACHE_STALE;
     assert_int_equal(decision.step, gives ? PS_R2_CACHE_GIVE : PS_R2_CACHE_FETCH);
 }
 
@@ -109,6 +112,44 @@ static void test_decisions(void **state)
     assert_int_equal(hit.age_s, 59);
     entry.stay = stay("max-age=60, must-revalidate, stale-if-error=30", false, 0);
     check_decision(&entry, PS_NEVER, until_ns, true, PS_R2_CACHE_EXPIRED);
+}
+
+/* stale-while-revalidate (RFC 5861), unless what is out of date may not be given at all. */
+static void test_updating(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *cache_control;
+        uint64_t fresh_s, updating_s, on_error_s;
+    } cases[] = {
+        {"max-age=60, stale-while-revalidate=30", 60, 30, 0},
+        {"stale-while-revalidate=30", 7200, 30, 0},
+        {"max-age=60, stale-while-revalidate=30, stale-if-error=10", 60, 30, 10},
+        {"max-age=60, stale-while-revalidate=30, must-revalidate", 60, 0, 0},
+        {"max-age=60, stale-while-revalidate=30, proxy-revalidate", 60, 0, 0},
+        {"s-maxage=60, stale-while-revalidate=30", 60, 0, 0},
+        {"max-age=60, stale-while-revalidate", 60, 0, 0},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct ps_r2_cache_stay got = stay(cases[i].cache_control, false, 0);
+        assert_int_equal(got.fresh_ns, cases[i].fresh_s * PS_SECOND);
+        assert_int_equal(got.updating_ns, cases[i].updating_s * PS_SECOND);
+        assert_int_equal(got.on_error_ns, cases[i].on_error_s * PS_SECOND);
+    }
+    struct ps_r2_cache_entry entry = {.lsn = 4, .stored_ns = 100 * PS_SECOND};
+    entry.stay = stay("max-age=60, stale-while-revalidate=30, stale-if-error=40", false, 0);
+    ps_time_ns until_ns = 160 * PS_SECOND;
+    assert_int_equal(ps_r2_cache_life(&entry.stay), 100 * PS_SECOND);
+    check_decision(&entry, PS_NEVER, until_ns - 1, false, PS_R2_CACHE_HIT);
+    check_decision(&entry, PS_NEVER, until_ns, false, PS_R2_CACHE_UPDATING);
+    check_decision(&entry, PS_NEVER, until_ns, true, PS_R2_CACHE_UPDATING);
+    check_decision(&entry, until_ns, until_ns, false, PS_R2_CACHE_MISS); /* purged */
+    until_ns += 30 * PS_SECOND;
+    check_decision(&entry, PS_NEVER, until_ns - 1, false, PS_R2_CACHE_UPDATING);
+    check_decision(&entry, PS_NEVER, until_ns, false, PS_R2_CACHE_EXPIRED);
+    check_decision(&entry, PS_NEVER, until_ns, true, PS_R2_CACHE_STALE);
 }
 
 static void test_fetched(void **state)
@@ -175,7 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lifetime),       cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_decisions),      cmocka_unit_test(test_fetched),
-        cmocka_unit_test(test_public_answers),
+        cmocka_unit_test(test_public_answers), cmocka_unit_test(test_updating),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -277,6 +277,22 @@ async function purges(pops) {
   await fresh(pops, "other.css");
 }
 
+// What is out of date is given, and home is asked behind it.
+async function updates(pops) {
+  const [home, away] = pops;
+  await put(home, "updating.css", "old", "max-age=60, stale-while-revalidate=864000");
+  await get(away, "updating.css");
+  await until("kept", async () => (await get(away, "updating.css")).cache === "HIT");
+  await put(home, "updating.css", "new", "max-age=60, stale-while-revalidate=864000");
+  const got = await until("its time is over", async () => {
+    const one = await get(away, "updating.css");
+    return one.cache === "HIT" && one.text === "old" ? null : one;
+  });
+  same("out of date", told(got), [200, "UPDATING", "old"]);
+  same("and it says how old", got.age >= 60, true);
+  await until("updated", async () => (await get(away, "updating.css")).text === "new");
+}
+
 async function faults(pops) {
   const [home, away] = pops;
   await put(home, "kept.css", "kept", LONG);
@@ -324,7 +340,7 @@ await run(popsim, ["up", file, "--detach", "--quiet", ...options, "--port", "0",
 try {
   const first = await status();
   const pops = first.nodes.map((node) => ({ ...node, keys: first.s3, token: "test", bucket: "assets", every: "everything" }));
-  for (const part of [lifetimes, answers, bodies, sweeps, purges, faults, deaths, restarts]) {
+  for (const part of [lifetimes, answers, bodies, sweeps, updates, purges, faults, deaths, restarts]) {
     console.log(part.name);
     await part(pops);
   }
