@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-enum {
-    LOST_MAX = 20, /* a blob of one version is not there so often: it will not come back */
-    LOST_MS = 50   /* from one try to the next */
-};
-
 static struct ps_object_exchange *of_alarm(struct ps_alarm *alarm)
 {
     return (struct ps_object_exchange *)(void *)((char *)alarm -
@@ -74,20 +69,16 @@ static void on_again(struct ps_alarm *alarm)
     start(of_alarm(alarm));
 }
 
-/* A blob is not there: its version was superseded and swept meanwhile, and now another one is
- * found. But a file may also be lost. */
 static void start_again(struct ps_object_exchange *run)
 {
-    bool same = run->lost > 0 && ps_r2_id_eq(&run->lost_version, &run->call.object.version);
-    run->lost_version = run->call.object.version;
-    run->lost = same ? run->lost + 1 : 1;
-    if (run->lost == LOST_MAX) {
+    uint64_t wait_ns;
+    if (!ps_blob_look_again(&run->loss, &run->call.object.version, &wait_ns)) {
         complete_failed(run, PS_CORRUPT);
         return;
     }
     ps_object_call_fini(&run->call);
     run->again.ring = on_again;
-    ps_node_alarm(run->exchange->node, &run->again, ps_mono_ns() + (same ? LOST_MS * PS_MS : 0));
+    ps_node_alarm(run->exchange->node, &run->again, ps_mono_ns() + wait_ns);
 }
 
 static void on_begun(void *context, enum ps_status status, struct ps_tail *tail)

@@ -45,8 +45,7 @@ struct ps_object_exchange {
     struct ps_download *download;
     bool begun;            /* the call was */
     struct ps_alarm again; /* a blob was swept: the call is made anew */
-    unsigned lost;         /* so often, of the same version */
-    struct ps_r2_id lost_version;
+    struct ps_blob_loss loss;
 };
 
 /** Carry the request out; a mutation's body, if it has one, is in it. */

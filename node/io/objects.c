@@ -414,6 +414,16 @@ void ps_object_call_fini(struct ps_object_call *call)
     call->has_object = false;
 }
 
+bool ps_blob_look_again(struct ps_blob_loss *loss, const struct ps_r2_id *version,
+                        uint64_t *ret_wait_ns)
+{
+    bool same = loss->times > 0 && ps_r2_id_eq(&loss->version, version);
+    loss->version = *version;
+    loss->times = same ? loss->times + 1 : 1;
+    *ret_wait_ns = same ? PS_BLOB_LOST_MS * PS_MS : 0;
+    return loss->times < PS_BLOB_LOST_MAX;
+}
+
 struct ps_download_part *ps_object_call_parts(const struct ps_object_call *call, size_t *ret_count)
 {
     const struct ps_r2_body *body = &call->body;

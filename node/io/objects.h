@@ -71,6 +71,22 @@ void ps_object_call_fini(struct ps_object_call *call);
  * free(). *ret_count is 0 when no byte is asked for. */
 struct ps_download_part *ps_object_call_parts(const struct ps_object_call *call, size_t *ret_count);
 
+/** How often a blob of one version was not there. Zeroed: not yet. */
+struct ps_blob_loss {
+    unsigned times;
+    struct ps_r2_id version;
+};
+
+enum {
+    PS_BLOB_LOST_MAX = 20, /* then it will not come back */
+    PS_BLOB_LOST_MS = 50   /* from one look to the next */
+};
+
+/** A blob of `version` is not there: the version was superseded and swept meanwhile, and now
+ * another one is found. But a file may also be lost. True: read again, after *ret_wait_ns. */
+bool ps_blob_look_again(struct ps_blob_loss *loss, const struct ps_r2_id *version,
+                        uint64_t *ret_wait_ns);
+
 /** Home answered a QUERY, or refused it; false: it was none of a bucket. */
 bool ps_objects_answered(struct ps_node *node, uint32_t request_id,
                          const struct ps_message *message);

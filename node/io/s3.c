@@ -18,11 +18,17 @@ static void on_alarm(struct ps_alarm *alarm)
     request->next(request);
 }
 
-void ps_s3_later(struct ps_s3_request *request, void (*next)(struct ps_s3_request *request))
+void ps_s3_later_in(struct ps_s3_request *request, uint64_t wait_ns,
+                    void (*next)(struct ps_s3_request *request))
 {
     request->next = next;
     request->alarm.ring = on_alarm;
-    ps_node_alarm(request->node, &request->alarm, ps_mono_ns());
+    ps_node_alarm(request->node, &request->alarm, ps_mono_ns() + wait_ns);
+}
+
+void ps_s3_later(struct ps_s3_request *request, void (*next)(struct ps_s3_request *request))
+{
+    ps_s3_later_in(request, 0, next);
 }
 
 static void free_request(void *pointer)
@@ -118,11 +124,11 @@ static void fill(struct ps_object_exchange *run)
     add_cors(request);
 }
 
-static void prepare(struct ps_s3_request *request)
+static void prepare(struct ps_s3_request *request, struct ps_r2_request *what)
 {
     struct ps_object_exchange *run = &request->run;
     run->exchange = request->exchange;
-    run->request = &request->call.request;
+    run->request = what;
     run->sized = request->call.has_size;
     run->size = request->call.size;
     run->fill = fill;
@@ -130,10 +136,15 @@ static void prepare(struct ps_s3_request *request)
     run->call.store = request->store;
 }
 
+void ps_s3_run_as(struct ps_s3_request *request, struct ps_r2_request *what)
+{
+    prepare(request, what);
+    ps_object_exchange_run(&request->run);
+}
+
 void ps_s3_run(struct ps_s3_request *request)
 {
-    prepare(request);
-    ps_object_exchange_run(&request->run);
+    ps_s3_run_as(request, &request->call.request);
 }
 
 /* ---- an object's bytes ---- */
@@ -236,7 +247,7 @@ static void take_body(struct ps_s3_request *request)
     struct ps_exchange *exchange = request->exchange;
     if (request->call.intake == PS_S3_BYTES) {
         request->body = ps_s3_body_create(&request->call);
-        prepare(request);
+        prepare(request, &request->call.request);
     }
     exchange->sink = &sink;
     ps_exchange_resume(exchange);

@@ -64,8 +64,7 @@ static void look_for(struct ps_s3_request *request)
     } else if (!request->looked) {
         ps_s3_look(request, look_for);
     } else if (is_opening(node, request->find_name) && ps_mono_ns() < request->look_until_ns) {
-        ps_s3_later(request, look_for);
-        ps_node_alarm(node, &request->alarm, ps_mono_ns() + AGAIN_MS * PS_MS);
+        ps_s3_later_in(request, AGAIN_MS * PS_MS, look_for);
     } else {
         request->on_found(request);
     }

@@ -18,6 +18,7 @@ struct ps_s3_copying {
     struct ps_buf part;
     bool begun; /* the tail is there */
     bool full;  /* the upload takes no more for now */
+    struct ps_blob_loss loss;
 };
 
 void ps_s3_copying_destroy(struct ps_s3_copying *copying)
@@ -41,31 +42,6 @@ void ps_s3_copying_destroy(struct ps_s3_copying *copying)
 }
 
 /* ---- what it comes to ---- */
-
-static void on_mutated(struct ps_object_call *call)
-{
-    struct ps_s3_request *request = call->context;
-    if (call->status != PS_OK) {
-        ps_s3_complete_failed(request, call->status);
-        return;
-    }
-    ps_s3_answer(&request->call, &call->answer, &request->exchange->response);
-    ps_s3_complete(request);
-}
-
-static void run(struct ps_s3_request *request)
-{
-    struct ps_s3_copying *copying = request->copying;
-    struct ps_r2_error error = {.code = PS_R2_CODE_NONE};
-    if (!ps_r2_request_check(&copying->put, &error)) {
-        ps_s3_answer_error(&request->call, &error, &request->exchange->response);
-        ps_s3_complete(request);
-        return;
-    }
-    request->object = (struct ps_object_call){
-        .store = request->store, .request = &copying->put, .context = request, .done = on_mutated};
-    ps_object_call_start(&request->object);
-}
 
 /* The hashes that the copy is to have: as long as the bytes are the same, the source's. */
 static ps_r2_hash_set hashes_of(const struct ps_s3_request *request)
@@ -105,7 +81,7 @@ static void on_uploaded(void *context, const struct ps_blob_result *result)
     request->copying->blob.size = result->size;
     copying->put.body = (struct ps_r2_body){.blobs = &request->copying->blob, .blob_count = 1};
     copying->put.computed = result->checksums;
-    run(request);
+    ps_s3_run_as(request, &copying->put);
 }
 
 static void break_off(struct ps_s3_request *request, enum ps_status status)
@@ -169,22 +145,33 @@ static void begin_upload(struct ps_s3_request *request)
 
 static void read_source(struct ps_s3_request *request);
 
+static void read_again(struct ps_s3_request *request)
+{
+    struct ps_s3_copying *copying = request->copying;
+    uint64_t wait_ns;
+    if (!ps_blob_look_again(&copying->loss, &copying->read.object.version, &wait_ns)) {
+        ps_s3_complete_failed(request, PS_CORRUPT);
+        return;
+    }
+    ps_object_call_fini(&copying->read);
+    if (copying->put.op == PS_R2_PUT) {
+        free(copying->put.meta.custom);
+    }
+    copying->put = (struct ps_r2_request){.op = PS_R2_HEAD};
+    ps_s3_later_in(request, wait_ns, read_source);
+}
+
 static void on_begun(void *context, enum ps_status status, struct ps_tail *tail)
 {
     struct ps_s3_request *request = context;
     struct ps_s3_copying *copying = request->copying;
     request->copying->download = NULL;
     if (status == PS_NOT_FOUND) {
-        ps_object_call_fini(&copying->read); /* superseded meanwhile, and swept */
-        if (copying->put.op == PS_R2_PUT) {
-            free(copying->put.meta.custom);
-        }
-        copying->put = (struct ps_r2_request){.op = PS_R2_HEAD};
-        ps_s3_later(request, read_source);
+        read_again(request);
         return;
     }
     if (status != PS_OK) {
-        ps_s3_complete_failed(request, status);
+        ps_s3_complete_failed(request, status == PS_INVALID ? PS_CORRUPT : status);
         return;
     }
     copying->tail = *tail;
@@ -220,7 +207,7 @@ static void copy_bytes(struct ps_s3_request *request)
     if (copying->put.op == PS_R2_PUT) {
         copying->put.body = (struct ps_r2_body){.bytes = bytes};
         ps_r2_digest_of(hashes_of(request), bytes, &copying->put.computed);
-        run(request);
+        ps_s3_run_as(request, &copying->put);
         return;
     }
     begin_upload(request);

@@ -27,7 +27,7 @@ struct ps_s3_request {
     uint64_t came;
     /* What it comes to. */
     struct ps_object_exchange run;
-    struct ps_object_call object; /* of buckets and copies */
+    struct ps_object_call object; /* of buckets */
     struct ps_s3_copying *copying;
     struct ps_namespace_call change;
     struct ps_bucket_drop drop;
@@ -52,8 +52,13 @@ void ps_s3_complete(struct ps_s3_request *request);
 void ps_s3_complete_failed(struct ps_s3_request *request, enum ps_status status);
 /** Go on with next(request) in a later turn: outside of a read of the map. */
 void ps_s3_later(struct ps_s3_request *request, void (*next)(struct ps_s3_request *request));
+void ps_s3_later_in(struct ps_s3_request *request, uint64_t wait_ns,
+                    void (*next)(struct ps_s3_request *request));
 /** call.request, on the bucket. Answers. */
 void ps_s3_run(struct ps_s3_request *request);
+/** The same with another request, which call.op stands for; its body is in it. `what` lives as long
+ *  as `request`. */
+void ps_s3_run_as(struct ps_s3_request *request, struct ps_r2_request *what);
 
 /* ---- s3_buckets.c ---- */
 

@@ -80,12 +80,14 @@ export function pattern(size, seed) {
   return data;
 }
 
-// How many files of bodies home has, whole or not.
-export async function files(pop) {
+// The files of bodies that home has, whole or not.
+export async function blobs(pop) {
   const folder = path.join(pop.state, "pop-fra", "blobs");
   const all = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  return all.filter((one) => one.isFile()).length;
+  return all.filter((one) => one.isFile()).map((one) => path.join(one.parentPath ?? one.path, one.name));
 }
+
+export const files = async (pop) => (await blobs(pop)).length;
 
 // Add headers that the SDK has no name for.
 export function withHeaders({ port, keys }, headers) {

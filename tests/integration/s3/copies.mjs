@@ -1,5 +1,6 @@
 // Copies within a bucket and between buckets.
-import { bytes, md5, patiently, pattern, refused, same, text, withHeaders } from "./check.mjs";
+import { rm } from "node:fs/promises";
+import { blobs, bytes, md5, patiently, pattern, refused, same, text, withHeaders } from "./check.mjs";
 
 export async function copies(pop, Bucket) {
   const { s3 } = pop;
@@ -38,4 +39,18 @@ export async function copies(pop, Bucket) {
   await s3.putObject({ Bucket, Key: "empty", Body: "" });
   await s3.copyObject({ Bucket: other, Key: "empty", CopySource: `${Bucket}/empty` });
   same("a copy of nothing", await text(s3.getObject({ Bucket: other, Key: "empty" })), "");
+
+  // A file that is lost is told of, and is not looked for without end.
+  const before = new Set(await blobs(pop));
+  await s3.putObject({ Bucket, Key: "lost", Body: large });
+  const fresh = (await blobs(pop)).filter((file) => !before.has(file));
+  same("a large object is a file", fresh.length, 1);
+  await rm(fresh[0]);
+  const to = { Bucket: other, Key: "lost" };
+  const { UploadId } = await s3.createMultipartUpload(to);
+  const soon = () => ({ abortSignal: AbortSignal.timeout(30_000) });
+  await refused("a copy of what is lost", () => s3.copyObject({ ...to, CopySource: `${Bucket}/lost` }, soon()), 500, "InternalError");
+  await refused("a part of what is lost", () => s3.uploadPartCopy({ ...to, UploadId, PartNumber: 1, CopySource: `${Bucket}/lost` }, soon()), 500, "InternalError");
+  await s3.abortMultipartUpload({ ...to, UploadId });
+  await s3.deleteObject({ Bucket, Key: "lost" });
 }
