@@ -7,6 +7,7 @@
 #include "node/s3/sigv4.h"
 #include "tests/support/nodes.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <sys/resource.h>
@@ -17,8 +18,7 @@ enum {
     HOME = 0,
     AWAY = 1,
     LARGE = 64 << 10, /* a blob */
-    SMALL = 12 << 10, /* within the record */
-    TARGET_SIZE = 256
+    SMALL = 12 << 10  /* within the record */
 };
 
 #define KEY_ID "0123456789abcdef0123456789abcdef"
@@ -39,6 +39,7 @@ static int set_up(void **state)
     add_store(&cs, "FILES", PS_STORE_R2, "")->policy.timeout_ns = DEADLINE_S * PS_SECOND;
     (void)add_store(&cs, "CACHE", PS_STORE_KV, "");
     (void)add_store(&cs, "DB", PS_STORE_D1, "");
+    add_store(&cs, "LIMITED", PS_STORE_R2, "")->kv.write_interval_ns = PS_DAY;
     cluster_start(cluster, &cs, 1000);
     *state = cluster;
     return 0;
@@ -177,13 +178,19 @@ static struct asked ask_at(uint16_t port, const char *method, const char *target
 }
 
 /* A mutation by the binding. */
+static struct asked ask_of(const struct cluster *cluster, size_t pop, const char *bucket,
+                           const char *json, struct ps_slice value)
+{
+    char headers[96];
+    (void)snprintf(headers, sizeof headers, "popsim-store: %s\r\nCF-R2-Metadata-Size: %zu\r\n",
+                   bucket, strlen(json));
+    return ask_at(cluster->ports[pop], "PUT", "/", headers, ps_slice_of(json), value);
+}
+
 static struct asked ask(const struct cluster *cluster, size_t pop, const char *json,
                         struct ps_slice value)
 {
-    char headers[96];
-    (void)snprintf(headers, sizeof headers, "popsim-store: FILES\r\nCF-R2-Metadata-Size: %zu\r\n",
-                   strlen(json));
-    return ask_at(cluster->ports[pop], "PUT", "/", headers, ps_slice_of(json), value);
+    return ask_of(cluster, pop, "FILES", json, value);
 }
 
 /* Its status; 0: the connection ended before. */
@@ -691,24 +698,32 @@ static uint16_t s3_port(const struct cluster *cluster, size_t pop)
 
 enum form { BINDING, S3, REST_API, FORMS };
 
+/* Put "k" of a bucket, by each of the three protocols. */
 static struct asked put_by(const struct cluster *cluster, size_t pop, enum form form,
-                           struct ps_slice value)
+                           const char *bucket, struct ps_slice value)
 {
+    char target[64];
     const struct ps_s3_signer signer = {.key_id = PS_LIT(KEY_ID),
                                         .secret = PS_LIT(SECRET),
                                         .region = PS_LIT("auto"),
                                         .unix_s = time(NULL)};
     if (form == BINDING) {
-        return ask(cluster, pop, "{\"version\":1,\"method\":\"put\",\"object\":\"k\"}", value);
+        return ask_of(cluster, pop, bucket, "{\"version\":1,\"method\":\"put\",\"object\":\"k\"}",
+                      value);
     }
     if (form == REST_API) {
-        return ask_at(cluster->ports[pop], "PUT", REST "/FILES/objects/k", "", value, PS_LIT(""));
+        (void)snprintf(target, sizeof target, REST "/%s/objects/k", bucket);
+        return ask_at(cluster->ports[pop], "PUT", target, "", value, PS_LIT(""));
     }
-    struct ps_buf target = {0};
-    ps_s3_presign(&signer, "PUT", PS_LIT("x"), PS_LIT("/files/k"), 60, &target);
+    (void)snprintf(target, sizeof target, "/%s/k", bucket);
+    for (char *c = target; *c != '\0'; c++) {
+        *c = (char)tolower((unsigned char)*c); /* as the S3 API knows it */
+    }
+    struct ps_buf presigned = {0};
+    ps_s3_presign(&signer, "PUT", PS_LIT("x"), ps_slice_of(target), 60, &presigned);
     struct asked asked =
-        ask_at(s3_port(cluster, pop), "PUT", ps_buf_text(&target), "", value, PS_LIT(""));
-    ps_buf_fini(&target);
+        ask_at(s3_port(cluster, pop), "PUT", ps_buf_text(&presigned), "", value, PS_LIT(""));
+    ps_buf_fini(&presigned);
     return asked;
 }
 
@@ -725,7 +740,7 @@ static const char *const full_texts[FORMS] = {
 static bool finds_no_room(const struct cluster *cluster, size_t pop, enum form form, size_t size)
 {
     struct ps_buf value = value_of(5, size);
-    struct asked asked = put_by(cluster, pop, form, ps_buf_slice(&value));
+    struct asked asked = put_by(cluster, pop, form, "FILES", ps_buf_slice(&value));
     int status = answer(&asked);
     if (status != 200) {
         assert_int_equal(status, 507);
@@ -798,6 +813,37 @@ static void test_full_disk_of_a_database(void **state)
     }
 }
 
+/* ---- the write limit ---- */
+
+#define LIMIT_TEXT "Reduce your concurrent request rate for the same object."
+
+static const char *const limit_texts[FORMS] = {
+    [BINDING] = "CF-R2-Error: {\"version\":1,\"v4code\":10058,\"message\":\"" LIMIT_TEXT "\"}",
+    [S3] = "<Code>TooManyRequests</Code><Message>" LIMIT_TEXT "</Message>",
+    [REST_API] = "{\"code\":10058,\"message\":\"" LIMIT_TEXT "\"}"};
+
+/* A key's second write is refused in each protocol's words, with a small body and with a large
+ * one, of which nothing is left. */
+static void test_write_limit(void **state)
+{
+    struct cluster *cluster = *state;
+    struct ps_buf value = value_of(1, LARGE);
+    assert_int_equal(answered(put_by(cluster, AWAY, S3, "LIMITED", PS_LIT("first"))), 200);
+    for (size_t pop = 0; pop < POPS; pop++) {
+        for (enum form form = BINDING; form < FORMS; form++) {
+            for (size_t size = 5; size <= LARGE; size += LARGE - 5) {
+                struct asked asked =
+                    put_by(cluster, pop, form, "LIMITED", (struct ps_slice){value.data, size});
+                assert_int_equal(answer(&asked), 429);
+                assert_non_null(strstr(asked.reply.bytes.data, limit_texts[form]));
+                reply_fini(&asked.reply);
+            }
+        }
+    }
+    WAIT_FOR(blob_count(cluster, "LIMITED") == 0);
+    ps_buf_fini(&value);
+}
+
 int main(int argc, char **argv)
 {
     int ret;
@@ -814,6 +860,7 @@ int main(int argc, char **argv)
                                        TEST(test_deleted_under_way),
                                        TEST_HASTY(test_silent_within_bodies),
                                        TEST(test_full_disk),
-                                       TEST(test_full_disk_of_a_database)};
+                                       TEST(test_full_disk_of_a_database),
+                                       TEST_HASTY(test_write_limit)};
     return cmocka_run_group_tests_name("node_r2_house", tests, NULL, NULL);
 }
