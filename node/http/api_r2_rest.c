@@ -53,6 +53,18 @@ static bool read_class(struct ps_api_parser *parser, struct ps_slice text, bool 
     return false;
 }
 
+/* A bucket of another jurisdiction would be another bucket. False: the call has failed. */
+static bool read_jurisdiction(struct ps_api_parser *parser)
+{
+    struct ps_slice given = ps_api_header(parser, "cf-r2-jurisdiction");
+    if (given.size == 0 || ps_slice_eq(given, PS_LIT("default"))) {
+        return true;
+    }
+    fail(parser, PS_R2_CODE_INVALID_ARGUMENT,
+         "popsim's buckets are all of the default jurisdiction: leave cf-r2-jurisdiction out");
+    return false;
+}
+
 /* ---- buckets ---- */
 
 static void parse_list(struct ps_api_parser *parser)
@@ -305,6 +317,9 @@ void ps_api_parse_r2_rest(struct ps_api_parser *parser, struct ps_slice rest)
     struct ps_api_call *call = parser->call;
     struct ps_slice raw;
     struct ps_slice wanted;
+    if (!read_jurisdiction(parser)) {
+        return;
+    }
     if (rest.size == 0) {
         if (call->method == PS_HTTP_GET) {
             parse_list(parser);

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 
 const md5 = (bytes) => createHash("md5").update(bytes).digest("hex");
 
-async function make({ account_id, same, refusal }, sin, fra) {
+async function make({ account_id, same, refusal, until }, sin, fra) {
   const api = sin.r2.buckets;
   const made = await api.create({ account_id, name: "photos", locationHint: "apac", storageClass: "InfrequentAccess" });
   same("bucket", { ...made, creation_date: "" }, { name: "photos", creation_date: "", location: "APAC", storage_class: "InfrequentAccess", jurisdiction: "default" });
@@ -19,8 +19,13 @@ async function make({ account_id, same, refusal }, sin, fra) {
   }
   same("a hint that is none", (await refusal(() => api.create({ account_id, name: "abc", locationHint: "mars" }))).code, 10029);
   same("a class that is none", (await refusal(() => api.create({ account_id, name: "abc", storageClass: "Cold" }))).code, 10029);
+  same("default's jurisdiction", (await api.get("photos", { account_id, "cf-r2-jurisdiction": "default" })).name, "photos");
+  for (const call of [() => api.get("photos", { account_id, "cf-r2-jurisdiction": "eu" }), () => api.create({ account_id, name: "abc", "cf-r2-jurisdiction": "eu" })]) {
+    const refused = await refusal(call);
+    same("another jurisdiction", [refused.status, refused.code], [400, 10029]);
+  }
   same("edit", (await fra.r2.buckets.edit("photos", { account_id, storage_class: "Standard" })).storage_class, "Standard");
-  same("edited", (await sin.r2.buckets.get("photos", { account_id })).storage_class, "Standard");
+  await until(async () => (await sin.r2.buckets.get("photos", { account_id })).storage_class === "Standard"); // soon, at other PoPs
   await api.edit("photos", { account_id, storage_class: "InfrequentAccess" });
   same("no bucket", await refusal(() => api.get("nope", { account_id })), {
     type: "NotFoundError", status: 404, code: 10006, message: "The specified bucket does not exist." });

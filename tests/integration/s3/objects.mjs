@@ -73,6 +73,9 @@ async function ranges({ s3 }, Bucket) {
     await refused("two ranges", () => s3.getObject({ Bucket, Key, Range: "bytes=0-1,3-4" }), 400, "InvalidArgument");
     await refused("a range backwards", () => s3.getObject({ Bucket, Key, Range: "bytes=9-1" }), 400, "InvalidArgument", "range must be positive.");
     same("the first part of one that has none", (await s3.getObject({ Bucket, Key, PartNumber: 1 })).ContentLength, data.length);
+    // Not among what R2 has of GetObject: its own headers stay.
+    const own = await s3.getObject({ Bucket, Key, ResponseContentType: "text/css", ResponseContentDisposition: "attachment", ResponseCacheControl: "no-store" });
+    same("response-*", [own.ContentLength, own.ContentType, own.ContentDisposition, own.CacheControl], [data.length, "application/octet-stream", undefined, undefined]);
   }
 }
 
