@@ -1,19 +1,16 @@
 #include "node/d1/delta.h"
 
+#include "node/map/patch.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
 #include <string.h>
 
-/* A page's value on the wire: what it is made from, then runs until the value's end:
- *     from u8, (skip varint, size varint, bytes)* */
+/* A page's value on the wire: from u8, what it is made from; then a patch (node/map/patch.h). */
 enum from {
     FROM_ZEROS = 0, /* a page that there was not */
     FROM_FORMER = 1 /* the page's version before this record */
 };
-
-/* A run costs two bytes or three, so that fewer equal bytes than that do not end one. */
-enum { RUN_GAP_MIN = 4 };
 
 static const char ZEROS[PS_PAGE_KEPT];
 
@@ -110,68 +107,10 @@ void ps_page_record_fini(struct ps_page_record *record)
 
 /* --- to the wire --- */
 
-static void put_varint(struct ps_buf *buf, size_t value)
-{
-    while (value >= 0x80) {
-        ps_buf_append_char(buf, (char)(value | 0x80));
-        value >>= 7;
-    }
-    ps_buf_append_char(buf, (char)value);
-}
-
-/* The eight bytes from `at` on: where both pages have the same, zero. */
-static uint64_t differences(const char *a, const char *b, size_t at)
-{
-    uint64_t one;
-    uint64_t other;
-    memcpy(&one, a + at, sizeof one);
-    memcpy(&other, b + at, sizeof other);
-    return one ^ other;
-}
-
-static_assert(PS_PAGE_KEPT % sizeof(uint64_t) == 0, "a page is compared in words");
-
-static size_t differ_at(const char *a, const char *b, size_t at)
-{
-    for (; at % sizeof(uint64_t) != 0; at++) {
-        if (a[at] != b[at]) {
-            return at;
-        }
-    }
-    while (at < PS_PAGE_KEPT && differences(a, b, at) == 0) {
-        at += sizeof(uint64_t);
-    }
-    while (at < PS_PAGE_KEPT && a[at] == b[at]) {
-        at++;
-    }
-    return at;
-}
-
-/* Where the next RUN_GAP_MIN equal bytes begin, from `at` on; or the page's end. */
-static size_t equal_at(const char *a, const char *b, size_t at)
-{
-    size_t equal = 0;
-    for (; at < PS_PAGE_KEPT; at++) {
-        equal = a[at] == b[at] ? equal + 1 : 0;
-        if (equal == RUN_GAP_MIN) {
-            return at + 1 - RUN_GAP_MIN;
-        }
-    }
-    return PS_PAGE_KEPT - equal;
-}
-
 static void put_page(struct ps_buf *buf, const char *page, const char *former)
 {
     ps_buf_append_char(buf, (char)(former == NULL ? FROM_ZEROS : FROM_FORMER));
-    const char *from = former == NULL ? ZEROS : former;
-    size_t end = 0;
-    for (size_t at = differ_at(page, from, 0); at < PS_PAGE_KEPT; at = differ_at(page, from, end)) {
-        size_t skip = at - end;
-        end = equal_at(page, from, at);
-        put_varint(buf, skip);
-        put_varint(buf, end - at);
-        ps_buf_append(buf, page + at, end - at);
-    }
+    ps_patch_put(buf, page, former == NULL ? ZEROS : former, PS_PAGE_KEPT);
 }
 
 enum ps_status ps_page_record_encode(const struct ps_record *record, ps_page_former_fn former,
@@ -209,22 +148,6 @@ enum ps_status ps_page_record_encode(const struct ps_record *record, ps_page_for
 
 /* --- from the wire --- */
 
-/* Of at most two bytes: no number here is beyond a page's size. */
-static bool get_varint(struct ps_slice *from, size_t *ret)
-{
-    size_t value = 0;
-    for (unsigned shift = 0; shift < 14 && from->size > 0; shift += 7) {
-        unsigned char byte = (unsigned char)*from->data++;
-        from->size--;
-        value |= (size_t)(byte & 0x7F) << shift;
-        if ((byte & 0x80) == 0) {
-            *ret = value;
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum ps_status get_page(struct ps_slice value, const char *former, char *out)
 {
     if (value.size == 0) {
@@ -237,23 +160,8 @@ static enum ps_status get_page(struct ps_slice value, const char *former, char *
     if (from == FROM_FORMER && former == NULL) {
         return PS_GAP;
     }
-    memcpy(out, from == FROM_FORMER ? former : ZEROS, PS_PAGE_KEPT);
-    struct ps_slice left = {value.data + 1, value.size - 1};
-    size_t at = 0;
-    while (left.size > 0) {
-        size_t skip;
-        size_t size;
-        if (!get_varint(&left, &skip) || !get_varint(&left, &size) || size == 0 ||
-            size > left.size || skip > PS_PAGE_KEPT - at || size > PS_PAGE_KEPT - at - skip) {
-            return PS_CORRUPT;
-        }
-        at += skip;
-        memcpy(out + at, left.data, size);
-        at += size;
-        left.data += size;
-        left.size -= size;
-    }
-    return PS_OK;
+    const struct ps_slice patch = {value.data + 1, value.size - 1};
+    return ps_patch_apply(patch, from == FROM_FORMER ? former : ZEROS, out, PS_PAGE_KEPT);
 }
 
 static enum ps_status former_head(ps_page_former_fn former, void *context, struct ps_page_head *ret)
