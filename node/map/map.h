@@ -4,9 +4,10 @@
  * world, tests). A record appended at LSN n adds one version to each key it names. Reads take a
  * bound and get the newest version within it. Nothing here knows of policies or clocks.
  *
- * LMDB end: readers on any threads and the one writer may work at once; each thread's read is its
- * own. The map grows by itself when it is full. A key may have PS_KEY_SIZE_MAX bytes although
- * LMDB's own limit is smaller.
+ * LMDB end: what is applied goes to a journal and to memory, and settles in LMDB with others
+ * (map_lmdb_journal.h, map_lmdb_recent.h). Readers on any threads and the one writer may work at
+ * once; each thread's read is its own. The map grows by itself when it is full. A key may have
+ * PS_KEY_SIZE_MAX bytes although LMDB's own limit is smaller.
  *
  * Tables (LMDB): `log` (store, lsn) -> commit time, token, keys; `key` (store, key) -> key id, in
  * key order; `version` (key id, ~lsn) -> version; `token` (store, token) -> lsn; `meta`. */
@@ -46,12 +47,14 @@ struct ps_freshness {
     ps_time_ns superseded_ns; /* commit time of the next newer version; PS_NEVER if none */
 };
 
-/** Open or create an environment in folder `path` (mode 0700). sync: fsync at each apply.
+/** Open or create an environment in folder `path` (mode 0700). sync: what is applied is durable on
+ *  return, whatever then happens to the machine; otherwise, whatever happens to the process, and a
+ *  loss of power leaves a beginning of it (map_lmdb_journal.h).
  *  Errors: PS_IO, PS_CORRUPT, PS_UNSUPPORTED (a later format), PS_BUSY (open elsewhere), with the
  * path. */
 PS_MUST_CHECK enum ps_status ps_map_open_lmdb(const char *path, bool sync, struct ps_map **ret,
                                               struct ps_error *err);
-/** From now on, fsync at each apply; what was applied before is made durable first. Called where
+/** From now on the map is sync; what was applied before is made durable first. Called where
  *  ps_map_apply is. Errors: PS_IO. */
 PS_MUST_CHECK enum ps_status ps_map_make_sync(struct ps_map *map, struct ps_error *err);
 struct ps_map *ps_map_create_memory(void);

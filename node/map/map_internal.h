@@ -49,6 +49,10 @@ struct ps_map {
     const struct ps_map_ops *ops;
 };
 
+/** A memory map whose slices are valid until it is closed, as long as nothing in it is forgotten
+ * and no snapshot begun. */
+struct ps_map *ps_map_create_memory_stable(void);
+
 /** Longest name of a meta value, in bytes. */
 enum { PS_MAP_META_NAME_MAX = 255 };
 
@@ -64,5 +68,25 @@ bool ps_token_is_zero(const struct ps_token *token);
  *  size_bytes: 0 = as ps_map_open_lmdb. */
 PS_MUST_CHECK enum ps_status ps_map_open_lmdb_sized(const char *path, bool sync, size_t size_bytes,
                                                     struct ps_map **ret, struct ps_error *err);
+
+/** What a test may turn of the LMDB end's durability (map_lmdb_journal.h). */
+enum ps_lmdb_phase { PS_LMDB_PINNED, PS_LMDB_SYNCED, PS_LMDB_NAMED }; /* steps 1, 2, 3 are done */
+
+struct ps_lmdb_tuning {
+    size_t size_bytes;   /* as above */
+    size_t recent_max;   /* cost of recent records that are settled (map_lmdb.c); 0 = the usual */
+    const char *boot_id; /* NULL = the system's */
+    bool by_hand;        /* checkpoints only where they must be, and by ps_map_checkpoint_lmdb */
+    uint64_t work_max;   /* bytes of work after which a checkpoint is made; 0 = the usual */
+    /* Called within each checkpoint, on the thread that makes it. Where ps_map_checkpoint_lmdb
+     * makes it, the map may be written meanwhile, though nothing that needs a checkpoint. */
+    void (*phase)(void *context, enum ps_lmdb_phase phase);
+    void *context;
+};
+PS_MUST_CHECK enum ps_status ps_map_open_lmdb_tuned(const char *path, bool sync,
+                                                    const struct ps_lmdb_tuning *tuning,
+                                                    struct ps_map **ret, struct ps_error *err);
+/** Make a checkpoint now. Of a sync map, called where ps_map_apply is. Errors: PS_IO. */
+PS_MUST_CHECK enum ps_status ps_map_checkpoint_lmdb(struct ps_map *map, struct ps_error *err);
 
 #endif

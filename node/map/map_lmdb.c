@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,11 @@
 #include <unistd.h>
 
 /* Threads that read, and their helpers' reads: one for each database, and the node's own. */
-enum { READERS_MAX = 256 };
+enum { READERS_MAX = 256, PINS_MAX = 2 };
+
+/* Recent records are settled when they are worth so much: some thousand transactions of two pages.
+ * It takes some 15 ms, in which no other record is applied. */
+static const size_t RECENT_MAX = 12 << 20;
 
 static const size_t RESERVE = (size_t)1 << 40;
 static const size_t RESERVE_MIN = (size_t)1 << 24;
@@ -74,8 +79,9 @@ static struct ps_lmdb_reader *find_reader(const struct ps_lmdb_map *map)
 }
 
 /* within: a helper's read within a read of the same thread must not wait for a move that waits for
- * that read. */
-static struct ps_lmdb_reader *gate_enter(struct ps_lmdb_map *map, bool within)
+ * that read. *ret_recent: the newest generation, held. */
+static struct ps_lmdb_reader *gate_enter(struct ps_lmdb_map *map, bool within,
+                                         struct ps_lmdb_recent **ret_recent)
 {
     pthread_mutex_lock(&map->mutex);
     struct ps_lmdb_reader *reader = find_reader(map);
@@ -94,6 +100,10 @@ static struct ps_lmdb_reader *gate_enter(struct ps_lmdb_map *map, bool within)
     if (!within) {
         PS_ASSERT(!reader->reading);
         reader->reading = true;
+    }
+    *ret_recent = map->recent;
+    if (map->recent != NULL) {
+        map->recent->users++;
     }
     pthread_mutex_unlock(&map->mutex);
     return reader;
@@ -171,9 +181,27 @@ static bool disk_is_full(const struct ps_lmdb_map *map)
            (rlim_t)file.st_size + (1U << 16) > limit.rlim_cur;
 }
 
-static void write_once(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *context,
-                       struct ps_lmdb_txn *txn)
+/* The journal has it before LMDB has. A sync that fails may have lost what was written long before:
+ * it sticks. */
+static int write_entry(struct ps_lmdb_map *map, enum ps_journal_kind kind, uint64_t number)
 {
+    int rc = ps_journal_append(&map->journal, kind, number);
+    if (rc == 0 && map->sync && kind != PS_JOURNAL_FORGET) {
+        rc = ps_journal_sync(&map->journal);
+        map->checkpoints.failed = rc;
+    }
+    return rc;
+}
+
+int ps_lmdb_write_records(struct ps_lmdb_map *map)
+{
+    return write_entry(map, PS_JOURNAL_APPLY, map->recent->base_txn + 1);
+}
+
+static void write_once(struct ps_lmdb_map *map, enum ps_journal_kind kind, ps_lmdb_work_fn work,
+                       void *context, struct ps_lmdb_txn *txn)
+{
+    bool entry = map->opened && kind != PS_JOURNAL_NONE;
     *txn = (struct ps_lmdb_txn){.map = map, .next_key = map->next_key, .next_node = map->next_node};
     int rc = mdb_txn_begin(map->env, NULL, 0, &txn->txn);
     if (rc != 0) {
@@ -182,6 +210,12 @@ static void write_once(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *cont
     }
     work(txn, context);
     ps_lmdb_close_cursors(txn);
+    if (entry && !ps_lmdb_failed(txn)) {
+        rc = write_entry(map, kind, mdb_txn_id(txn->txn));
+        if (rc != 0) {
+            ps_lmdb_fail(txn, rc);
+        }
+    }
     if (ps_lmdb_failed(txn)) {
         mdb_txn_abort(txn->txn);
         return;
@@ -189,27 +223,78 @@ static void write_once(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *cont
     rc = mdb_txn_commit(txn->txn);
     if (rc != 0) {
         ps_lmdb_fail(txn, rc);
+        if (entry) {
+            map->checkpoints.failed = ps_journal_cancel(&map->journal);
+        }
     }
 }
 
-enum ps_status ps_lmdb_write(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *context,
-                             struct ps_error *err)
+/* With `writing` held; what is recent is settled by then, or by `work`. */
+static void write_locked(struct ps_lmdb_map *map, enum ps_journal_kind kind, ps_lmdb_work_fn work,
+                         void *context, struct ps_lmdb_txn *txn)
+{
+    do {
+        *txn = (struct ps_lmdb_txn){.map = map};
+        if (map->checkpoints.failed != 0) {
+            ps_lmdb_fail(txn, map->checkpoints.failed);
+            return;
+        }
+        write_once(map, kind, work, context, txn);
+    } while (txn->rc == MDB_MAP_FULL && grow(map));
+    if (txn->status == PS_OK) {
+        map->next_key = txn->next_key;
+        map->next_node = txn->next_node;
+        int rc = ps_lmdb_recent_renew(map);
+        PS_ASSERT(rc == 0); /* it fails for a wrong argument only */
+        ps_lmdb_checkpoint_note(map, txn->work);
+    } else if (txn->rc == EIO && disk_is_full(map)) {
+        txn->status = PS_FULL;
+        txn->rc = ENOSPC;
+    }
+}
+
+void ps_lmdb_settle(struct ps_lmdb_map *map, struct ps_lmdb_txn *ret)
+{
+    *ret = (struct ps_lmdb_txn){.map = map};
+    if (atomic_load(&map->recent->records) != 0) {
+        write_locked(map, PS_JOURNAL_NONE, ps_lmdb_settle_work, NULL, ret);
+    }
+}
+
+static void settle_and_write(struct ps_lmdb_map *map, enum ps_journal_kind kind,
+                             ps_lmdb_work_fn work, void *context, struct ps_lmdb_txn *txn)
+{
+    pthread_mutex_lock(&map->writing);
+    *txn = (struct ps_lmdb_txn){.map = map};
+    int rc = ps_lmdb_checkpoint_wait(map);
+    if (rc != 0) {
+        ps_lmdb_fail(txn, rc);
+    } else {
+        ps_lmdb_settle(map, txn);
+    }
+    if (txn->status == PS_OK) {
+        write_locked(map, kind, work, context, txn);
+    }
+    pthread_mutex_unlock(&map->writing);
+}
+
+enum ps_status ps_lmdb_fail_at(const struct ps_lmdb_map *map, const struct ps_lmdb_txn *txn,
+                               struct ps_error *err)
+{
+    const char *reason = txn->rc != 0 ? mdb_strerror(txn->rc) : ps_status_text(txn->status);
+    return fail_at(map, txn->status, reason, err);
+}
+
+enum ps_status ps_lmdb_write(struct ps_lmdb_map *map, enum ps_journal_kind kind,
+                             ps_lmdb_work_fn work, void *context, struct ps_error *err)
 {
     struct ps_lmdb_txn txn;
-    do {
-        write_once(map, work, context, &txn);
-    } while (txn.rc == MDB_MAP_FULL && grow(map));
-    if (txn.status == PS_OK) {
-        map->next_key = txn.next_key;
-        map->next_node = txn.next_node;
-        return PS_OK;
+    settle_and_write(map, kind, work, context, &txn);
+    /* Pages that only a checkpoint's pin holds may be had instead of new ones. */
+    if (txn.status == PS_FULL && map->opened && ps_lmdb_checkpoint(map, NULL) == PS_OK) {
+        settle_and_write(map, kind, work, context, &txn);
     }
-    if (txn.rc == EIO && disk_is_full(map)) {
-        txn.status = PS_FULL;
-        txn.rc = ENOSPC;
-    }
-    const char *reason = txn.rc != 0 ? mdb_strerror(txn.rc) : ps_status_text(txn.status);
-    return fail_at(map, txn.status, reason, err);
+    return txn.status == PS_OK ? PS_OK : ps_lmdb_fail_at(map, &txn, err);
 }
 
 static int read_txn_begin(struct ps_lmdb_map *map, MDB_txn **ret)
@@ -223,34 +308,66 @@ static int read_txn_begin(struct ps_lmdb_map *map, MDB_txn **ret)
     return rc;
 }
 
+/* LMDB's newest snapshot, and the generation that lies on it. Between a commit and its generation
+ * there is an instant in which the two do not fit. */
+static int begin_read(struct ps_lmdb_map *map, bool within, struct ps_lmdb_txn *helper,
+                      struct ps_lmdb_reader **ret)
+{
+    for (;;) {
+        struct ps_lmdb_recent *recent;
+        struct ps_lmdb_reader *reader = gate_enter(map, within, &recent);
+        struct ps_lmdb_txn *txn = within ? helper : &reader->txn;
+        int rc = txn->txn == NULL ? read_txn_begin(map, &txn->txn) : mdb_txn_renew(txn->txn);
+        bool fits = rc == 0 && (recent == NULL || mdb_txn_id(txn->txn) == recent->base_txn);
+        txn->recent = recent;
+        txn->limit_count = 0;
+        *ret = reader;
+        if (fits) {
+            return 0;
+        }
+        if (rc == 0) {
+            mdb_txn_reset(txn->txn);
+        }
+        ps_lmdb_recent_release(map, recent);
+        gate_leave(map, within ? NULL : reader);
+        if (rc != 0) {
+            return rc;
+        }
+        (void)sched_yield();
+    }
+}
+
 enum ps_status ps_lmdb_read(struct ps_lmdb_map *map, ps_lmdb_work_fn work, void *context)
 {
     struct ps_lmdb_txn txn = {.map = map};
-    (void)gate_enter(map, true);
-    int rc = read_txn_begin(map, &txn.txn);
+    struct ps_lmdb_reader *reader;
+    int rc = begin_read(map, true, &txn, &reader);
     if (rc == 0) {
         work(&txn, context);
         ps_lmdb_close_cursors(&txn);
-        mdb_txn_abort(txn.txn);
+        ps_lmdb_recent_release(map, txn.recent);
     } else {
         ps_lmdb_fail(&txn, rc);
     }
-    gate_leave(map, NULL);
+    if (txn.txn != NULL) {
+        mdb_txn_abort(txn.txn);
+    }
+    if (rc == 0) {
+        gate_leave(map, NULL);
+    }
     return txn.status;
 }
 
 enum ps_status ps_lmdb_read_begin(struct ps_map *base)
 {
     struct ps_lmdb_map *map = (struct ps_lmdb_map *)(void *)base;
-    struct ps_lmdb_reader *reader = gate_enter(map, false);
-    struct ps_lmdb_txn *txn = &reader->txn;
-    int rc = txn->txn == NULL ? read_txn_begin(map, &txn->txn) : mdb_txn_renew(txn->txn);
+    struct ps_lmdb_reader *reader;
+    int rc = begin_read(map, false, NULL, &reader);
     if (rc != 0) {
-        gate_leave(map, reader);
         return ps_lmdb_status_of(rc);
     }
     for (size_t i = 0; i < PS_LMDB_TABLES; i++) {
-        txn->cursors[i].stale = true;
+        reader->txn.cursors[i].stale = true;
     }
     last_used = reader;
     return PS_OK;
@@ -261,6 +378,8 @@ void ps_lmdb_read_end(struct ps_map *base)
     struct ps_lmdb_map *map = (struct ps_lmdb_map *)(void *)base;
     struct ps_lmdb_txn *txn = ps_lmdb_reader(map);
     mdb_txn_reset(txn->txn);
+    ps_lmdb_recent_release(map, txn->recent);
+    txn->recent = NULL;
     last_used = NULL; /* it may be gone with its map before this thread reads again */
     gate_leave(map, (struct ps_lmdb_reader *)(void *)txn);
 }
@@ -283,12 +402,18 @@ static void lmdb_close(struct ps_map *base)
     for (size_t i = 0; i < map->store_count; i++) {
         ps_lmdb_snapshot_drop(&map->stores[i]);
     }
+    ps_lmdb_checkpoint_stop(map);
+    ps_lmdb_recent_release(map, map->recent);
     if (map->env != NULL) {
         mdb_env_close(map->env);
     }
     if (map->lock_fd >= 0) {
         close(map->lock_fd); /* and so releases the lock */
     }
+    pthread_cond_destroy(&map->checkpoints.wake);
+    pthread_cond_destroy(&map->checkpoints.done);
+    pthread_mutex_destroy(&map->recent_lock);
+    pthread_mutex_destroy(&map->writing);
     pthread_cond_destroy(&map->changed);
     pthread_mutex_destroy(&map->mutex);
     ps_buf_fini(&map->scratch);
@@ -368,10 +493,9 @@ static int open_env(struct ps_lmdb_map *map, size_t size)
         mdb_env_set_userctx(map->env, map);
         mdb_env_set_assert(map->env, on_assert);
         mdb_env_set_maxdbs(map->env, PS_LMDB_TABLES);
-        mdb_env_set_maxreaders(map->env, READERS_MAX);
+        mdb_env_set_maxreaders(map->env, READERS_MAX + PINS_MAX);
         mdb_env_set_mapsize(map->env, size);
-        unsigned flags = MDB_NOTLS | MDB_NORDAHEAD | (map->sync ? 0U : (unsigned)MDB_NOSYNC);
-        rc = mdb_env_open(map->env, map->path, flags, 0600);
+        rc = mdb_env_open(map->env, map->path, MDB_NOTLS | MDB_NORDAHEAD | MDB_NOSYNC, 0600);
     }
     if (rc != 0 && map->env != NULL) {
         mdb_env_close(map->env);
@@ -417,10 +541,12 @@ static void open_tables_work(struct ps_lmdb_txn *txn, void *context)
     if (ps_lmdb_seek(txn, PS_LMDB_META, MDB_SET, &key, &value)) {
         uint32_t format = value.mv_size == 4 ? ps_get_be32(value.mv_data) : 0;
         *later = format > PS_LMDB_FORMAT;
-        if (format != PS_LMDB_FORMAT) {
+        if (*later || format == 0) {
             ps_lmdb_fail_status(txn, *later ? PS_UNSUPPORTED : PS_CORRUPT);
         }
-        return;
+        if (*later || format == 0 || format == PS_LMDB_FORMAT) {
+            return;
+        }
     }
     unsigned char bytes[4];
     ps_put_be32(bytes, PS_LMDB_FORMAT);
@@ -445,24 +571,12 @@ static void load_ids_work(struct ps_lmdb_txn *txn, void *unused)
     }
 }
 
-static enum ps_status open_map(struct ps_lmdb_map *map, size_t size_bytes, struct ps_error *err)
+/* What LMDB's file has, then what the journal has beyond it. */
+static enum ps_status load(struct ps_lmdb_map *map, struct ps_error *err)
 {
-    enum ps_status status = take_folder(map, err);
-    if (status != PS_OK) {
-        return status;
-    }
-    size_t size = first_size(size_bytes);
-    int rc = open_env(map, size);
-    while (rc == ENOMEM && size > RESERVE_MIN) {
-        size /= 2;
-        rc = open_env(map, size);
-    }
-    rc = rc != 0 ? rc : restore_length(map);
-    if (rc != 0) {
-        return fail_at(map, ps_lmdb_status_of(rc), mdb_strerror(rc), err);
-    }
     bool later = false;
-    status = ps_lmdb_write(map, open_tables_work, &later, err);
+    bool entries = false;
+    enum ps_status status = ps_lmdb_write(map, PS_JOURNAL_NONE, open_tables_work, &later, err);
     if (status != PS_OK) {
         return later ? ps_fail(err, status, "%s: written by a later version of popsim", map->path)
                      : status;
@@ -472,26 +586,80 @@ static enum ps_status open_map(struct ps_lmdb_map *map, size_t size_bytes, struc
     if (status != PS_OK) {
         return fail_at(map, status, ps_status_text(status), err);
     }
-    return ps_lmdb_snapshot_recover(map, err);
+    status = ps_lmdb_replay(map, &entries, err);
+    status = status != PS_OK ? status : ps_lmdb_snapshot_recover(map, err);
+    return status != PS_OK ? status : ps_lmdb_checkpoint_start(map, entries, err);
+}
+
+static enum ps_status open_map(struct ps_lmdb_map *map, struct ps_error *err)
+{
+    enum ps_status status = take_folder(map, err);
+    status = status != PS_OK ? status : ps_lmdb_checkpoint_prepare(map, err);
+    if (status != PS_OK) {
+        return status;
+    }
+    size_t size = first_size(map->checkpoints.tuning.size_bytes);
+    int rc = open_env(map, size);
+    while (rc == ENOMEM && size > RESERVE_MIN) {
+        size /= 2;
+        rc = open_env(map, size);
+    }
+    rc = rc != 0 ? rc : restore_length(map);
+    if (rc != 0) {
+        return fail_at(map, ps_lmdb_status_of(rc), mdb_strerror(rc), err);
+    }
+    rc = ps_lmdb_recent_renew(map);
+    if (rc != 0) {
+        return fail_at(map, ps_lmdb_status_of(rc), mdb_strerror(rc), err);
+    }
+    status = ps_lmdb_checkpoint_pin(map, err);
+    return status != PS_OK ? status : load(map, err);
+}
+
+enum ps_status ps_map_open_lmdb_tuned(const char *path, bool sync,
+                                      const struct ps_lmdb_tuning *tuning, struct ps_map **ret,
+                                      struct ps_error *err)
+{
+    struct ps_lmdb_map *map = PS_NEW(struct ps_lmdb_map);
+    map->base.ops = &LMDB_OPS;
+    map->path = ps_strndup(path, strlen(path));
+    map->lock_fd = -1;
+    map->checkpoints.fd = -1;
+    map->checkpoints.tuning = *tuning;
+    map->recent_max = tuning->recent_max != 0 ? tuning->recent_max : RECENT_MAX;
+    pthread_mutex_init(&map->mutex, NULL);
+    pthread_cond_init(&map->changed, NULL);
+    pthread_mutex_init(&map->writing, NULL);
+    pthread_cond_init(&map->checkpoints.done, NULL);
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&map->recent_lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&map->checkpoints.wake, &clock);
+    pthread_condattr_destroy(&clock);
+    enum ps_status status = open_map(map, err);
+    if (status != PS_OK) {
+        lmdb_close(&map->base);
+        return status;
+    }
+    /* What opening did, its checkpoint has made durable: none of it is in the journal. */
+    pthread_mutex_lock(&map->writing);
+    map->sync = sync;
+    map->opened = true;
+    pthread_mutex_unlock(&map->writing);
+    *ret = &map->base;
+    return PS_OK;
 }
 
 enum ps_status ps_map_open_lmdb_sized(const char *path, bool sync, size_t size_bytes,
                                       struct ps_map **ret, struct ps_error *err)
 {
-    struct ps_lmdb_map *map = PS_NEW(struct ps_lmdb_map);
-    map->base.ops = &LMDB_OPS;
-    map->path = ps_strndup(path, strlen(path));
-    map->sync = sync;
-    map->lock_fd = -1;
-    pthread_mutex_init(&map->mutex, NULL);
-    pthread_cond_init(&map->changed, NULL);
-    enum ps_status status = open_map(map, size_bytes, err);
-    if (status != PS_OK) {
-        lmdb_close(&map->base);
-        return status;
-    }
-    *ret = &map->base;
-    return PS_OK;
+    const struct ps_lmdb_tuning tuning = {.size_bytes = size_bytes};
+    return ps_map_open_lmdb_tuned(path, sync, &tuning, ret, err);
 }
 
 enum ps_status ps_map_open_lmdb(const char *path, bool sync, struct ps_map **ret,

@@ -1,4 +1,5 @@
-/* Reading from the LMDB end. */
+/* Reading what is settled: LMDB's rows. map_lmdb_recent.c has the reads over these and what is
+ * recent. */
 #include "node/map/map_lmdb_internal.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -13,9 +14,9 @@ static struct ps_lmdb_map *map_of(struct ps_map *base)
 /* The thread's read transaction; a failure of an earlier call in the same read does not stick to
  * it.
  */
-static struct ps_lmdb_txn *reader_of(struct ps_map *base)
+static struct ps_lmdb_txn *reader_of(struct ps_lmdb_map *map)
 {
-    struct ps_lmdb_txn *txn = ps_lmdb_reader(map_of(base));
+    struct ps_lmdb_txn *txn = ps_lmdb_reader(map);
     txn->rc = 0;
     txn->status = PS_OK;
     return txn;
@@ -127,10 +128,22 @@ static bool version_find(struct ps_lmdb_txn *txn, uint64_t id, const struct ps_b
     return found;
 }
 
-enum ps_status ps_lmdb_get(struct ps_map *base, ps_map_store store, struct ps_slice key,
-                           const struct ps_bound *bound, struct ps_version *ret)
+bool ps_lmdb_settled_newest(struct ps_lmdb_txn *txn, ps_map_store store, struct ps_slice key,
+                            struct ps_version *ret)
 {
-    struct ps_lmdb_txn *txn = reader_of(base);
+    uint64_t id;
+    struct row_at at;
+    bool found = ps_key_find(txn, store, key, &id) && version_at(txn, id, UINT64_MAX, &at);
+    if (found) {
+        *ret = at.version;
+    }
+    return found;
+}
+
+enum ps_status ps_lmdb_settled_get(struct ps_lmdb_map *map, ps_map_store store, struct ps_slice key,
+                                   const struct ps_bound *bound, struct ps_version *ret)
+{
+    struct ps_lmdb_txn *txn = reader_of(map);
     uint64_t id;
     struct row_at at;
     if (!ps_key_find(txn, store, key, &id) || !version_find(txn, id, bound, &at)) {
@@ -140,10 +153,11 @@ enum ps_status ps_lmdb_get(struct ps_map *base, ps_map_store store, struct ps_sl
     return PS_OK;
 }
 
-enum ps_status ps_lmdb_freshness(struct ps_map *base, ps_map_store store, struct ps_slice key,
-                                 uint64_t lsn, ps_time_ns commit_max, struct ps_freshness *ret)
+enum ps_status ps_lmdb_settled_freshness(struct ps_lmdb_map *map, ps_map_store store,
+                                         struct ps_slice key, uint64_t lsn, ps_time_ns commit_max,
+                                         struct ps_freshness *ret)
 {
-    struct ps_lmdb_txn *txn = reader_of(base);
+    struct ps_lmdb_txn *txn = reader_of(map);
     const struct ps_bound bound = {.lsn_max = UINT64_MAX, .commit_max = commit_max};
     uint64_t id;
     struct row_at newest;
@@ -168,11 +182,12 @@ enum ps_status ps_lmdb_freshness(struct ps_map *base, ps_map_store store, struct
     return txn->status;
 }
 
-enum ps_status ps_lmdb_list(struct ps_map *base, ps_map_store store, struct ps_slice prefix,
-                            struct ps_slice after, const struct ps_bound *bound,
-                            ps_map_each_fn each, void *context)
+enum ps_status ps_lmdb_settled_list(struct ps_lmdb_map *map, ps_map_store store,
+                                    struct ps_slice prefix, struct ps_slice after,
+                                    const struct ps_bound *bound, ps_map_each_fn each,
+                                    void *context)
 {
-    struct ps_lmdb_txn *txn = reader_of(base);
+    struct ps_lmdb_txn *txn = reader_of(map);
     bool beyond = after.size != 0 && ps_slice_cmp(after, prefix) >= 0;
     struct ps_key_walk walk;
     struct row_at at;
@@ -218,10 +233,10 @@ static void read_entries(struct ps_lmdb_txn *txn, ps_map_store store, struct ps_
     }
 }
 
-enum ps_status ps_lmdb_log(struct ps_map *base, ps_map_store store, uint64_t from_lsn, bool entries,
-                           ps_map_record_fn each, void *context)
+enum ps_status ps_lmdb_settled_log(struct ps_lmdb_map *map, ps_map_store store, uint64_t from_lsn,
+                                   bool entries, ps_map_record_fn each, void *context)
 {
-    struct ps_lmdb_txn *txn = reader_of(base);
+    struct ps_lmdb_txn *txn = reader_of(map);
     bool incomplete;
     struct ps_log_state state = ps_store_state_read(txn, store, &incomplete);
     uint64_t lsn = from_lsn == 0 ? 1 : from_lsn;
@@ -259,10 +274,11 @@ enum ps_status ps_lmdb_log(struct ps_map *base, ps_map_store store, uint64_t fro
     return txn->status;
 }
 
-enum ps_status ps_lmdb_token(struct ps_map *base, ps_map_store store, const struct ps_token *token,
-                             uint64_t *ret_lsn, ps_time_ns *ret_commit_ns)
+enum ps_status ps_lmdb_settled_token(struct ps_lmdb_map *map, ps_map_store store,
+                                     const struct ps_token *token, uint64_t *ret_lsn,
+                                     ps_time_ns *ret_commit_ns)
 {
-    struct ps_lmdb_txn *txn = reader_of(base);
+    struct ps_lmdb_txn *txn = reader_of(map);
     unsigned char bytes[2 + PS_TOKEN_SIZE];
     ps_put_be16(bytes, (uint16_t)store);
     memcpy(bytes + 2, token->bytes, PS_TOKEN_SIZE);
@@ -318,9 +334,8 @@ enum ps_status ps_lmdb_meta_get(struct ps_map *base, struct ps_slice name, struc
     return status == PS_OK && !get.found ? PS_NOT_FOUND : status;
 }
 
-static void stats_work(struct ps_lmdb_txn *txn, void *context)
+void ps_lmdb_settled_stats(struct ps_lmdb_txn *txn, struct ps_map_stats *stats)
 {
-    struct ps_map_stats *stats = context;
     for (size_t i = 0; i < PS_LMDB_TABLES && !ps_lmdb_failed(txn); i++) {
         MDB_stat stat;
         int rc = mdb_stat(txn->txn, txn->map->tables[i], &stat);
@@ -334,21 +349,4 @@ static void stats_work(struct ps_lmdb_txn *txn, void *context)
         stats->versions += i == PS_LMDB_VERSION ? stat.ms_entries : 0;
     }
     stats->keys -= ps_key_inner_rows(txn);
-}
-
-enum ps_status ps_lmdb_stats(struct ps_map *base, struct ps_map_stats *ret)
-{
-    struct ps_lmdb_map *map = map_of(base);
-    struct ps_map_stats stats = {0};
-    enum ps_status status = ps_lmdb_read(map, stats_work, &stats);
-    if (status != PS_OK) {
-        return status;
-    }
-    pthread_mutex_lock(&map->mutex);
-    for (size_t i = 0; i < map->store_count; i++) {
-        stats.log_records += map->stores[i].log.last_lsn + 1 - map->stores[i].log.first_lsn;
-    }
-    pthread_mutex_unlock(&map->mutex);
-    *ret = stats;
-    return PS_OK;
 }

@@ -74,11 +74,12 @@ static void mark_work(struct ps_lmdb_txn *txn, void *context)
 }
 
 /* Set the store's mark and its base. */
-static enum ps_status mark(struct ps_lmdb_map *map, ps_map_store store, bool incomplete,
-                           uint64_t base_lsn, ps_time_ns base_commit_ns, struct ps_error *err)
+static enum ps_status mark(struct ps_lmdb_map *map, enum ps_journal_kind kind, ps_map_store store,
+                           bool incomplete, uint64_t base_lsn, ps_time_ns base_commit_ns,
+                           struct ps_error *err)
 {
     struct step step = {store, incomplete, {base_lsn, base_commit_ns, base_lsn + 1}};
-    return ps_lmdb_write(map, mark_work, &step, err);
+    return ps_lmdb_write(map, kind, mark_work, &step, err);
 }
 
 static enum ps_status drop_all(struct ps_lmdb_map *map, ps_map_store store, struct ps_error *err)
@@ -86,7 +87,7 @@ static enum ps_status drop_all(struct ps_lmdb_map *map, ps_map_store store, stru
     struct step step = {.store = store, .more = true};
     enum ps_status status = PS_OK;
     while (status == PS_OK && step.more) {
-        status = ps_lmdb_write(map, drop_work, &step, err);
+        status = ps_lmdb_write(map, PS_JOURNAL_NONE, drop_work, &step, err);
     }
     return status;
 }
@@ -140,18 +141,25 @@ enum ps_status ps_lmdb_snapshot_recover(struct ps_lmdb_map *map, struct ps_error
         }
         status = drop_all(map, (ps_map_store)i, err);
         if (status == PS_OK) {
-            status = mark(map, (ps_map_store)i, false, 0, 0, err);
+            status = mark(map, PS_JOURNAL_NONE, (ps_map_store)i, false, 0, 0, err);
             publish_state(map, (ps_map_store)i, (struct ps_log_state){.first_lsn = 1});
         }
     }
     return status;
 }
 
+enum ps_status ps_lmdb_snapshot_mark(struct ps_lmdb_map *map, ps_map_store store,
+                                     struct ps_error *err)
+{
+    ps_lmdb_entry_snapshot(map, store);
+    return mark(map, PS_JOURNAL_SNAPSHOT, store, true, 0, 0, err);
+}
+
 enum ps_status ps_lmdb_snapshot_begin(struct ps_map *base, ps_map_store store, struct ps_error *err)
 {
     struct ps_lmdb_map *map = map_of(base);
     PS_ASSERT(store < map->store_count);
-    enum ps_status status = mark(map, store, true, 0, 0, err);
+    enum ps_status status = ps_lmdb_snapshot_mark(map, store, err);
     if (status != PS_OK) {
         return status;
     }
@@ -203,7 +211,7 @@ static enum ps_status write_parts(struct ps_lmdb_map *map, ps_map_store store, s
     struct ps_lmdb_snapshot *snapshot = map->stores[store].snapshot;
     struct step step = {.store = store};
     enum ps_status status =
-        snapshot->count == 0 ? PS_OK : ps_lmdb_write(map, parts_work, &step, err);
+        snapshot->count == 0 ? PS_OK : ps_lmdb_write(map, PS_JOURNAL_NONE, parts_work, &step, err);
     snapshot->failed = status != PS_OK;
     forget_parts(snapshot);
     return status;
@@ -263,7 +271,10 @@ enum ps_status ps_lmdb_snapshot_finish(struct ps_map *base, ps_map_store store, 
     }
     status = write_parts(map, store, err);
     if (status == PS_OK) {
-        status = mark(map, store, false, at_lsn, at_commit_ns, err);
+        status = mark(map, PS_JOURNAL_NONE, store, false, at_lsn, at_commit_ns, err);
+    }
+    if (status == PS_OK && map->opened) {
+        status = ps_lmdb_checkpoint(map, err); /* the parts are in no journal */
     }
     if (status == PS_OK) {
         ps_lmdb_snapshot_drop(&map->stores[store]);

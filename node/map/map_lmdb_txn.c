@@ -1,6 +1,9 @@
 /* A transaction with a sticky status, and its cursors. */
 #include "node/map/map_lmdb_internal.h"
 
+/* A row that is put or deleted makes one new page, as rows lie far apart. */
+enum { WORK_OF_ROW = 4096 };
+
 bool ps_lmdb_failed(const struct ps_lmdb_txn *txn)
 {
     return txn->status != PS_OK;
@@ -63,6 +66,7 @@ bool ps_lmdb_put(struct ps_lmdb_txn *txn, enum ps_lmdb_table table, MDB_val key,
     if (cursor == NULL) {
         return false;
     }
+    txn->work += WORK_OF_ROW + value->mv_size;
     int rc = mdb_cursor_put(cursor, &key, value, flags);
     if (rc != 0) {
         ps_lmdb_fail(txn, rc);
@@ -76,6 +80,7 @@ void ps_lmdb_delete(struct ps_lmdb_txn *txn, enum ps_lmdb_table table)
     if (cursor == NULL) {
         return;
     }
+    txn->work += WORK_OF_ROW;
     int rc = mdb_cursor_del(cursor, 0);
     if (rc != 0) {
         ps_lmdb_fail(txn, rc);

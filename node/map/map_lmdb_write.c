@@ -141,7 +141,11 @@ enum ps_status ps_lmdb_store_open(struct ps_map *base, struct ps_slice name, ps_
     struct ps_lmdb_store *store = &map->stores[id];
     *store = (struct ps_lmdb_store){.log.first_lsn = 1, .next.first_lsn = 1};
     memcpy(store->name, name.data, name.size);
-    enum ps_status status = ps_lmdb_write(map, store_open_work, &id, err);
+    struct ps_buf *entry = ps_lmdb_entry(map);
+    if (entry != NULL) {
+        ps_buf_append_slice(entry, name);
+    }
+    enum ps_status status = ps_lmdb_write(map, PS_JOURNAL_STORE, store_open_work, &id, err);
     if (status != PS_OK) {
         return status;
     }
@@ -227,11 +231,6 @@ bool ps_versions_delete_below(struct ps_lmdb_txn *txn, uint64_t id, uint64_t lsn
 
 /* --- apply --- */
 
-struct apply {
-    const struct ps_append *appends;
-    size_t count;
-};
-
 static MDB_val token_key(unsigned char bytes[2 + PS_TOKEN_SIZE], ps_map_store store,
                          const struct ps_token *token)
 {
@@ -280,19 +279,32 @@ static void apply_record(struct ps_lmdb_txn *txn, ps_map_store store,
     put_token(txn, store, record);
 }
 
-static void apply_work(struct ps_lmdb_txn *txn, void *context)
+struct settle {
+    struct ps_lmdb_txn *txn;
+    ps_map_store store;
+};
+
+static bool settle_record(void *context, const struct ps_record *record)
 {
-    const struct apply *apply = context;
-    for (size_t i = 0; i < apply->count && !ps_lmdb_failed(txn); i++) {
-        apply_record(txn, apply->appends[i].store, apply->appends[i].record);
+    const struct settle *settle = context;
+    apply_record(settle->txn, settle->store, record);
+    return !ps_lmdb_failed(settle->txn);
+}
+
+void ps_lmdb_settle_work(struct ps_lmdb_txn *txn, void *unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < txn->map->store_count && !ps_lmdb_failed(txn); i++) {
+        struct settle settle = {txn, (ps_map_store)i};
+        ps_lmdb_recent_each(txn->map, (ps_map_store)i, settle_record, &settle);
     }
     ps_key_inner_rows_save(txn);
 }
 
-enum ps_status ps_lmdb_apply(struct ps_map *base, const struct ps_append *appends, size_t count,
+/* Do the records follow? If so stores[].next is where they lead to. */
+static enum ps_status follow(struct ps_lmdb_map *map, const struct ps_append *appends, size_t count,
                              struct ps_error *err)
 {
-    struct ps_lmdb_map *map = map_of(base);
     start_next(map);
     for (size_t i = 0; i < count; i++) {
         PS_ASSERT(appends[i].store < map->store_count);
@@ -306,12 +318,56 @@ enum ps_status ps_lmdb_apply(struct ps_map *base, const struct ps_append *append
             return status;
         }
     }
-    struct apply apply = {appends, count};
-    enum ps_status status = ps_lmdb_write(map, apply_work, &apply, err);
-    if (status == PS_OK) {
-        ps_lmdb_publish(map);
+    return PS_OK;
+}
+
+/* With `writing` held. A full generation is settled before more comes: should that fail, nothing
+ * has been promised yet. */
+static void apply(struct ps_lmdb_map *map, const struct ps_append *appends, size_t count,
+                  struct ps_lmdb_txn *txn)
+{
+    *txn = (struct ps_lmdb_txn){.map = map};
+    int rc = ps_lmdb_checkpoint_wait(map);
+    if (rc == 0 && map->recent->cost >= map->recent_max) {
+        ps_lmdb_settle(map, txn);
     }
-    return status;
+    if (rc == 0 && txn->status == PS_OK && map->opened) {
+        enum ps_status status = ps_lmdb_entry_apply(map, appends, count);
+        if (status != PS_OK) {
+            ps_lmdb_fail_status(txn, status);
+        } else {
+            rc = ps_lmdb_write_records(map);
+        }
+    }
+    if (rc != 0) {
+        ps_lmdb_fail(txn, rc);
+    }
+    if (txn->status == PS_OK) {
+        ps_lmdb_recent_add(map, appends, count);
+        ps_lmdb_publish(map);
+        ps_lmdb_checkpoint_note(map, 0);
+    }
+}
+
+enum ps_status ps_lmdb_apply(struct ps_map *base, const struct ps_append *appends, size_t count,
+                             struct ps_error *err)
+{
+    struct ps_lmdb_map *map = map_of(base);
+    enum ps_status status = follow(map, appends, count, err);
+    if (status != PS_OK) {
+        return status;
+    }
+    struct ps_lmdb_txn txn;
+    pthread_mutex_lock(&map->writing);
+    apply(map, appends, count, &txn);
+    pthread_mutex_unlock(&map->writing);
+    /* Pages that only a checkpoint's pin holds may be had instead of new ones. */
+    if (txn.status == PS_FULL && map->opened && ps_lmdb_checkpoint(map, NULL) == PS_OK) {
+        pthread_mutex_lock(&map->writing);
+        apply(map, appends, count, &txn);
+        pthread_mutex_unlock(&map->writing);
+    }
+    return txn.status == PS_OK ? PS_OK : ps_lmdb_fail_at(map, &txn, err);
 }
 
 /* --- forget --- */
@@ -431,7 +487,8 @@ enum ps_status ps_lmdb_forget(struct ps_map *base, ps_map_store store, ps_time_n
     PS_ASSERT(store < map->store_count);
     struct forget forget = {.store = store, .horizon_ns = horizon_ns, .budget = budget};
     if (map->stores[store].snapshot == NULL) {
-        enum ps_status status = ps_lmdb_write(map, forget_work, &forget, err);
+        ps_lmdb_entry_forget(map, store, horizon_ns, budget);
+        enum ps_status status = ps_lmdb_write(map, PS_JOURNAL_FORGET, forget_work, &forget, err);
         if (status != PS_OK) {
             return status;
         }
@@ -459,32 +516,44 @@ static void meta_put_work(struct ps_lmdb_txn *txn, void *context)
     ps_lmdb_put(txn, PS_LMDB_META, ps_lmdb_val(bytes, 1 + put->name.size), &value, 0);
 }
 
+enum ps_status ps_lmdb_named_put(struct ps_lmdb_map *map, struct ps_slice name,
+                                 struct ps_slice value, struct ps_error *err)
+{
+    struct meta_put put = {name, value};
+    ps_lmdb_entry_named(map, name, value);
+    return ps_lmdb_write(map, PS_JOURNAL_META, meta_put_work, &put, err);
+}
+
+/* Durable in a relaxed map, too: what is in the journal before it, and the state that leads to. */
+static int sync_named(struct ps_lmdb_map *map)
+{
+    pthread_mutex_lock(&map->writing);
+    int rc = ps_lmdb_checkpoint_await(map);
+    if (rc == 0) {
+        rc = ps_journal_sync(&map->journal);
+        map->checkpoints.failed = rc;
+    }
+    pthread_mutex_unlock(&map->writing);
+    return rc;
+}
+
 enum ps_status ps_lmdb_meta_put(struct ps_map *base, struct ps_slice name, struct ps_slice value,
                                 struct ps_error *err)
 {
     struct ps_lmdb_map *map = map_of(base);
-    struct meta_put put = {name, value};
-    enum ps_status status = ps_lmdb_write(map, meta_put_work, &put, err);
-    if (status == PS_OK && !map->sync) {
-        int rc = mdb_env_sync(map->env, 1);
-        if (rc != 0) {
-            return ps_fail(err, ps_lmdb_status_of(rc), "%s: %s", map->path, mdb_strerror(rc));
-        }
-    }
-    return status;
+    enum ps_status status = ps_lmdb_named_put(map, name, value, err);
+    int rc = status == PS_OK ? sync_named(map) : 0;
+    return rc == 0 ? status
+                   : ps_fail(err, ps_lmdb_status_of(rc), "%s: %s", map->path, mdb_strerror(rc));
 }
 
+/* From its checkpoint on the journal has all, and is synced with every entry. */
 enum ps_status ps_lmdb_make_sync(struct ps_map *base, struct ps_error *err)
 {
     struct ps_lmdb_map *map = map_of(base);
-    if (map->sync) {
-        return PS_OK;
-    }
-    int rc = mdb_env_sync(map->env, 1);
-    rc = rc != 0 ? rc : mdb_env_set_flags(map->env, MDB_NOSYNC, 0);
-    if (rc != 0) {
-        return ps_fail(err, ps_lmdb_status_of(rc), "%s: %s", map->path, mdb_strerror(rc));
-    }
-    map->sync = true;
-    return PS_OK;
+    enum ps_status status = map->sync ? PS_OK : ps_lmdb_checkpoint(map, err);
+    pthread_mutex_lock(&map->writing);
+    map->sync = map->sync || status == PS_OK;
+    pthread_mutex_unlock(&map->writing);
+    return status;
 }

@@ -69,6 +69,7 @@ struct mem_tomb {
 
 struct mem_store {
     char name[PS_STORE_NAME_MAX + 1];
+    struct mem_arena *arena; /* the map's; NULL: versions own their bytes */
     struct ps_log_state log;
     struct mem_key *keys;
     struct mem_key **sorted;
@@ -94,6 +95,19 @@ struct mem_store {
     uint64_t bytes;
 };
 
+/* Bytes that stay where they are until the map is closed. */
+struct mem_arena {
+    struct mem_block *blocks;
+    size_t left; /* of the first */
+};
+
+struct mem_block {
+    struct mem_block *next;
+    char bytes[];
+};
+
+enum { BLOCK_SIZE = 60 << 10 };
+
 struct mem_meta {
     UT_hash_handle hh;
     struct ps_buf value;
@@ -104,6 +118,7 @@ struct mem_meta {
 struct mem_map {
     struct ps_map base;
     bool reading;
+    struct mem_arena *arena; /* NULL: slices are valid until the map changes */
     struct mem_store *stores[PS_MAP_STORES_MAX];
     size_t store_count;
     struct mem_meta *meta;
@@ -128,15 +143,37 @@ static uint64_t version_bytes(const struct mem_version *version)
            (version->is_far ? (uint64_t)version->value_size + version->metadata_size : 0);
 }
 
-static void version_fini(struct mem_version *version)
+static void *arena_take(struct mem_arena *arena, size_t size)
 {
-    if (version->is_far) {
+    if (size > arena->left) {
+        size_t room = size > BLOCK_SIZE ? size : BLOCK_SIZE;
+        struct mem_block *block = ps_realloc(NULL, sizeof *block + room, 1);
+        block->next = arena->blocks;
+        arena->blocks = block;
+        arena->left = room;
+    }
+    arena->left -= size;
+    return arena->blocks->bytes + arena->left;
+}
+
+static void arena_fini(struct mem_arena *arena)
+{
+    while (arena->blocks != NULL) {
+        struct mem_block *block = arena->blocks;
+        arena->blocks = block->next;
+        free(block);
+    }
+}
+
+static void version_fini(const struct mem_store *store, struct mem_version *version)
+{
+    if (version->is_far && store->arena == NULL) {
         free(version->data.far);
     }
 }
 
-static struct mem_version version_of(const struct ps_entry *entry, uint64_t lsn,
-                                     ps_time_ns commit_ns)
+static struct mem_version version_of(const struct mem_store *store, const struct ps_entry *entry,
+                                     uint64_t lsn, ps_time_ns commit_ns)
 {
     struct mem_version version = {
         .lsn = lsn,
@@ -149,9 +186,10 @@ static struct mem_version version_of(const struct ps_entry *entry, uint64_t lsn,
     size_t expires_size = entry->expires_unix_s != 0 ? sizeof entry->expires_unix_s : 0;
     size_t size = expires_size + entry->metadata.size + entry->value.size;
     char *out = version.data.near;
-    if (size > VERSION_INLINE) {
+    if (size > VERSION_INLINE || (size > 0 && store->arena != NULL)) {
         version.is_far = true;
-        version.data.far = ps_calloc(size, 1);
+        version.data.far =
+            store->arena != NULL ? arena_take(store->arena, size) : ps_realloc(NULL, size, 1);
         out = version.data.far;
     }
     memcpy(out, &entry->expires_unix_s, expires_size);
@@ -288,7 +326,7 @@ static void key_free(struct mem_store *store, struct mem_key *key)
     HASH_DEL(store->keys, key); /* NOLINT(clang-analyzer-*): uthash */
     store->bytes -= sizeof *key + key->size + 2 * sizeof key;
     for (size_t i = 0; i < key->count; i++) {
-        version_fini(&key->versions[i]);
+        version_fini(store, &key->versions[i]);
     }
     free(key->versions);
     free(key);
@@ -324,7 +362,7 @@ static bool key_add_version(struct mem_store *store, struct mem_key *key,
     if (key->count > 0 && key->versions[key->count - 1].lsn == version.lsn) {
         struct mem_version *old = &key->versions[key->count - 1];
         store->bytes -= version_bytes(old);
-        version_fini(old);
+        version_fini(store, old);
         *old = version;
         return false;
     }
@@ -348,7 +386,7 @@ static void key_drop_oldest(struct mem_store *store, struct mem_key *key, size_t
     }
     for (size_t i = 0; i < count; i++) {
         store->bytes -= version_bytes(&key->versions[i]);
-        version_fini(&key->versions[i]);
+        version_fini(store, &key->versions[i]);
     }
     key->count -= count;
     memmove(key->versions, key->versions + count, key->count * sizeof *key->versions);
@@ -406,7 +444,7 @@ static void store_clear(struct mem_store *store)
     free(store->fresh);
     free(store->marks);
     free(store->tombs);
-    struct mem_store empty = {.log.first_lsn = 1};
+    struct mem_store empty = {.log.first_lsn = 1, .arena = store->arena};
     memcpy(empty.name, store->name, sizeof empty.name);
     *store = empty;
 }
@@ -425,6 +463,10 @@ static void mem_close(struct ps_map *base)
         HASH_DEL(map->meta, meta);
         ps_buf_fini(&meta->value);
         free(meta);
+    }
+    if (map->arena != NULL) {
+        arena_fini(map->arena);
+        free(map->arena);
     }
     free(map);
 }
@@ -445,6 +487,7 @@ static enum ps_status mem_store_open(struct ps_map *base, struct ps_slice name, 
     struct mem_store *store = PS_NEW(struct mem_store);
     memcpy(store->name, name.data, name.size);
     store->log.first_lsn = 1;
+    store->arena = map->arena;
     *ret = (ps_map_store)map->store_count;
     map->stores[map->store_count++] = store;
     return PS_OK;
@@ -486,7 +529,8 @@ static void apply_record(struct mem_store *store, const struct ps_record *record
     for (size_t i = 0; i < record->entry_count; i++) {
         const struct ps_entry *entry = &record->entries[i];
         struct mem_key *key = key_find_or_add(store, entry->key);
-        if (!key_add_version(store, key, version_of(entry, record->lsn, record->commit_ns))) {
+        if (!key_add_version(store, key,
+                             version_of(store, entry, record->lsn, record->commit_ns))) {
             continue;
         }
         key->log_refs++;
@@ -719,7 +763,7 @@ static enum ps_status mem_snapshot_put(struct ps_map *base, ps_map_store store_i
     bool again = key->count > 0 && key->versions[0].lsn == lsn &&
                  (key->versions[0].flags & VERSION_DELETED) != 0;
     key_drop_oldest(store, key, key->count);
-    key_add_version(store, key, version_of(entry, lsn, commit_ns));
+    key_add_version(store, key, version_of(store, entry, lsn, commit_ns));
     if (entry->deleted && !again) {
         store->tombs =
             ps_grow(store->tombs, store->tombs_count, &store->tombs_capacity, sizeof *store->tombs);
@@ -919,9 +963,20 @@ static const struct ps_map_ops MEMORY_OPS = {
     .stats = mem_stats,
 };
 
-struct ps_map *ps_map_create_memory(void)
+static struct ps_map *create(bool stable)
 {
     struct mem_map *map = PS_NEW(struct mem_map);
     map->base.ops = &MEMORY_OPS;
+    map->arena = stable ? PS_NEW(struct mem_arena) : NULL;
     return &map->base;
+}
+
+struct ps_map *ps_map_create_memory(void)
+{
+    return create(false);
+}
+
+struct ps_map *ps_map_create_memory_stable(void)
+{
+    return create(true);
 }

@@ -11,13 +11,13 @@
  *                            kill -9                  power loss
  *   pages-sync               all of it                all of it: an fsync a commit
  *   file-full (WAL, FULL)    all of it                all of it: an fsync a commit
- *   pages-relaxed            all of it                undefined until the system has written all
+ *   pages-relaxed            all of it                whole; what came since the last checkpoint
+ *                                                     may be gone: a sync a checkpoint, not more
  *   file-normal (WAL)        all of it                whole; what came since the last checkpoint
  *                                                     may be gone: an fsync a checkpoint, not more
  *   file-off (WAL, OFF)      all of it                undefined until the system has written all
  *
- * So pages-sync and file-full promise the same; pages-relaxed promises what file-normal does as
- * long as the machine stays up, and what file-off does when it does not.
+ * So pages-sync and file-full promise the same, and so do pages-relaxed and file-normal.
  *
  * Every side has the same cache of pages. Work, COUNT times:
  *   read     one row by its id: a prepared statement in a transaction of its own
