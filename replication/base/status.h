@@ -26,8 +26,8 @@
     X(BUSY, "busy")                                                                                \
     X(FULL, "full")                                                                                \
     X(IO, "input/output error")                                                                    \
-    X(CANCELLED, "cancelled")                                                                      \
-    X(UNSUPPORTED, "not supported")
+    X(UNSUPPORTED, "not supported")                                                                \
+    X(CANCELLED, "cancelled")
 
 enum ps_status {
 
@@ -35,6 +35,8 @@ enum ps_status {
     PS_STATUS_LIST(PS_STATUS_ENUM)
 #undef PS_STATUS_ENUM
 };
+
+enum { PS_STATUS_LAST = PS_CANCELLED }; /* of the list: what comes over the wire is at most this */
 
 #define PS_MUST_CHECK __attribute__((warn_unused_result))
 #define PS_PRINTF(format_at, args_at) __attribute__((format(printf, format_at, args_at)))

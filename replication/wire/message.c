@@ -201,7 +201,7 @@ static void read_results(struct ps_wire_reader *fields, struct ps_message *messa
     for (; fields->left > 0 && fields->status == PS_OK; fields->left--, fields->next++) {
         struct ps_written *ret = &message->written.results[message->written.result_count++];
         struct ps_wire_reader reader = ps_wire_reader_of(fields->next);
-        ret->status = (enum ps_status)ps_wire_read_u64(&reader, PS_OK, PS_UNSUPPORTED);
+        ret->status = (enum ps_status)ps_wire_read_u64(&reader, PS_OK, PS_STATUS_LAST);
         ret->lsn = ps_wire_read_u64(&reader, 0, UINT64_MAX - 1);
         ret->commit_ns = ps_wire_read_u64(&reader, 0, PS_NEVER - 1);
         ps_wire_read_end(&reader);
@@ -237,7 +237,7 @@ static void read_fields(struct ps_wire_reader *fields, struct ps_message *messag
         read_results(fields, message);
         break;
     case PS_MESSAGE_ERROR:
-        message->error.status = (enum ps_status)ps_wire_read_u64(fields, PS_OK + 1, PS_UNSUPPORTED);
+        message->error.status = (enum ps_status)ps_wire_read_u64(fields, PS_OK + 1, PS_STATUS_LAST);
         break;
     case PS_MESSAGE_QUERY:
         ps_wire_read_token(fields, &message->query.token);
@@ -246,7 +246,7 @@ static void read_fields(struct ps_wire_reader *fields, struct ps_message *messag
         message->query.body = ps_wire_read_bin(fields, 0, PS_TEXT_SIZE_MAX);
         break;
     case PS_MESSAGE_ANSWERED:
-        message->answered.status = (enum ps_status)ps_wire_read_u64(fields, PS_OK, PS_UNSUPPORTED);
+        message->answered.status = (enum ps_status)ps_wire_read_u64(fields, PS_OK, PS_STATUS_LAST);
         message->answered.failed = ps_wire_read_bool(fields);
         message->answered.wrote = ps_wire_read_bool(fields);
         message->answered.lsn = ps_wire_read_u64(fields, 0, UINT64_MAX - 1);

@@ -163,7 +163,7 @@ static uint8_t error_of(struct object *object)
         return PS_OK;
     }
     struct ps_slice name = text_of(object, "error");
-    for (int status = PS_OK + 1; status <= PS_UNSUPPORTED; status++) {
+    for (int status = PS_OK + 1; status <= PS_STATUS_LAST; status++) {
         if (ps_slice_eq(name, ps_slice_of(ps_status_name((enum ps_status)status)))) {
             return (uint8_t)status;
         }

@@ -416,7 +416,8 @@ static void test_statuses(void **state)
     assert_int_equal(PS_OK, 0);
     assert_int_equal(PS_TOO_OLD, 8);
     assert_int_equal(PS_UNSUPPORTED, 15);
-    for (int a = PS_OK; a <= PS_UNSUPPORTED; a++) {
+    assert_int_equal(PS_CANCELLED, 16);
+    for (int a = PS_OK; a <= (int)PS_STATUS_LAST; a++) {
         assert_string_not_equal(ps_status_name((enum ps_status)a), "unknown");
         for (int b = PS_OK; b < a; b++) {
             assert_string_not_equal(ps_status_name((enum ps_status)a),

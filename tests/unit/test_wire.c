@@ -137,7 +137,7 @@ static void fill_results(struct maker *maker, struct ps_message *message)
     message->written.results = PS_NEW_ARRAY(struct ps_written, ITEMS_MAX);
     for (size_t i = 0; i < message->written.result_count; i++) {
         message->written.results[i] =
-            (struct ps_written){.status = (enum ps_status)below(maker, PS_UNSUPPORTED + 1),
+            (struct ps_written){.status = (enum ps_status)below(maker, PS_STATUS_LAST + 1),
                                 .lsn = number(maker),
                                 .commit_ns = number(maker)};
     }
@@ -185,7 +185,7 @@ static struct ps_message some_message(struct maker *maker, enum ps_message_kind 
         message.query.body = some_bytes(maker, 0, sizeof maker->block);
         break;
     case PS_MESSAGE_ANSWERED:
-        message.answered.status = (enum ps_status)below(maker, PS_UNSUPPORTED + 1);
+        message.answered.status = (enum ps_status)below(maker, PS_STATUS_LAST + 1);
         message.answered.failed = below(maker, 2) == 0;
         message.answered.wrote = below(maker, 2) == 0;
         message.answered.lsn = number(maker);
