@@ -1,7 +1,7 @@
 /* The LMDB end of the versioned map, as its files know it.
  *
- *   map_lmdb.c        the environment: opening, the lock, growing, closing; and the two runners of
- *                     transactions
+ *   map_lmdb.c        the environment: its folder and lock, opening, closing
+ *   map_lmdb_run.c    the gate, growing, and the two runners of transactions
  *   map_lmdb_row.c    the bytes of rows
  *   map_lmdb_txn.c    a transaction with a sticky status
  *   map_lmdb_key.c    the key table: keys longer than LMDB's are cut into chunks
@@ -192,9 +192,12 @@ struct ps_lmdb_map {
     pthread_mutex_t recent_lock;   /* of what generations hold */
 };
 
-/* map_lmdb.c */
+/* map_lmdb_run.c */
 
 enum ps_status ps_lmdb_status_of(int rc);
+/** An error with the folder; where bytes are wrong, with the file that holds them. */
+enum ps_status ps_lmdb_fail_in(const struct ps_lmdb_map *map, enum ps_status status,
+                               const char *reason, struct ps_error *err);
 
 typedef void (*ps_lmdb_work_fn)(struct ps_lmdb_txn *txn, void *context);
 
@@ -212,7 +215,7 @@ void ps_lmdb_settle(struct ps_lmdb_map *map, struct ps_lmdb_txn *ret);
 /** Write an entry of records, which no transaction has yet, and sync it if the map is sync;
  *  `writing` is held. errno. */
 PS_MUST_CHECK int ps_lmdb_write_records(struct ps_lmdb_map *map);
-/** The error of something that failed in the map's folder. */
+/** The error of a transaction that failed. */
 enum ps_status ps_lmdb_fail_at(const struct ps_lmdb_map *map, const struct ps_lmdb_txn *txn,
                                struct ps_error *err);
 
