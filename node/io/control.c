@@ -334,10 +334,8 @@ static void put_head(struct ps_buf *body, const struct ps_entry *entry)
  * concerns uploads alone. Gives the entry that stands for all. */
 static const struct ps_entry *put_objects(struct ps_buf *body, const struct ps_record *record)
 {
-    struct ps_buf purge = {0};
     const struct ps_entry *first = NULL;
     size_t count = 0;
-    ps_r2_purge_key(&purge, PS_LIT(""));
     for (size_t i = 0; i < record->entry_count; i++) {
         const struct ps_entry *entry = &record->entries[i];
         if (is_internal(entry)) {
@@ -349,29 +347,27 @@ static const struct ps_entry *put_objects(struct ps_buf *body, const struct ps_r
         count++;
     }
     ps_buf_append_text(body, count > 0 ? "]" : "");
+    struct ps_slice purged;
     if (first != NULL) {
         put_head(body, first);
     } else {
-        const struct ps_entry *entry = &record->entries[0];
-        bool purges = ps_slice_starts(entry->key, ps_buf_slice(&purge));
+        bool purges = ps_r2_record_purges(record, &purged);
         ps_buf_append_text(body, purges ? ",\"purge\":true" : ",\"none\":true");
     }
-    ps_buf_fini(&purge);
     return first;
 }
 
 /* Its key: of the first object, or of what is purged. */
 static void put_object_key(struct ps_buf *body, const struct ps_record *record)
 {
-    const struct ps_entry *entry = &record->entries[0];
     struct ps_slice key = {"", 0};
     for (size_t i = record->entry_count; i > 0; i--) {
         if (!is_internal(&record->entries[i - 1])) {
             key = record->entries[i - 1].key;
         }
     }
-    bool purges = is_internal(entry) && entry->key.size > 1 && entry->key.data[1] == 'x';
-    ps_buf_append_json(body, purges ? entry->value : key);
+    (void)ps_r2_record_purges(record, &key);
+    ps_buf_append_json(body, key);
 }
 
 static bool put_line(void *context, const struct ps_record *record)

@@ -267,10 +267,14 @@ static void run_copy(struct eval *eval)
     ps_r2_object_fini(&source);
 }
 
+/* A deletion of its own key, so that the map forgets it in time; what it is of stands beside it. */
 static void run_purge(struct eval *eval)
 {
     struct ps_buf key = {.size = 0};
     ps_r2_purge_key(&key, eval->request->key);
+    add_tombstone(eval, ps_buf_slice(&key));
+    key.size = 0;
+    ps_r2_purged_key(&key);
     (void)add_entry(eval, ps_buf_slice(&key), (struct ps_slice){NULL, 0}, eval->request->key,
                     false);
     ps_buf_fini(&key);

@@ -123,9 +123,27 @@ void ps_r2_purge_key(struct ps_buf *buf, struct ps_slice key)
     }
 }
 
+void ps_r2_purged_key(struct ps_buf *buf)
+{
+    internal_key(buf, 'w');
+}
+
 static bool is_internal(struct ps_slice key, char kind, size_t size)
 {
     return key.size == size && (uint8_t)key.data[0] == PS_R2_INTERNAL && key.data[1] == kind;
+}
+
+bool ps_r2_record_purges(const struct ps_record *record, struct ps_slice *ret_key)
+{
+    enum { SIZE = 2 };
+
+    for (size_t i = 0; i < record->entry_count; i++) {
+        if (is_internal(record->entries[i].key, 'w', SIZE)) {
+            *ret_key = record->entries[i].value;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- objects ---- */

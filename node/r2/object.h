@@ -13,8 +13,10 @@
  *   FF 'c'                           the bucket is closed: it is about to be dropped
  *   FF 'p' upload-id number(u16 be)  a part
  *   FF 'u' upload-id                 a multipart upload
+ *   FF 'w'                           what was purged last: the key; empty: all
  *   FF 'x' hash(u64 be)              a purge of a key's cached public answers (by ps_slice_hash of
- *                                    the key); FF 'x': of all keys */
+ *                                    the key); FF 'x': of all keys. A deletion, so that it is
+ *                                    forgotten in time */
 #ifndef PS_NODE_R2_OBJECT_H
 #define PS_NODE_R2_OBJECT_H
 
@@ -176,6 +178,10 @@ void ps_r2_part_key(struct ps_buf *buf, const struct ps_r2_id *upload, uint32_t 
 void ps_r2_closed_key(struct ps_buf *buf);
 /** An empty key: the purge of all. */
 void ps_r2_purge_key(struct ps_buf *buf, struct ps_slice key);
+/** The key whose value says what was purged last. */
+void ps_r2_purged_key(struct ps_buf *buf);
+/** Is it a record of a purge? *ret_key is what it purges, of the record's bytes. */
+bool ps_r2_record_purges(const struct ps_record *record, struct ps_slice *ret_key);
 
 /** Call `each` for every blob that an entry (of an object or a part; others have none) refers to:
  *  what garbage collection must keep. Errors: as decoding. */

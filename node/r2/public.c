@@ -131,6 +131,19 @@ ps_time_ns ps_r2_public_decide_need(const struct ps_r2_public *cache, struct ps_
 
 /* ---- purges ---- */
 
+/* All purges committed up to here are visible at `t`. */
+static ps_time_ns purges_arrived(const struct ps_r2_public *cache, ps_time_ns t)
+{
+    for (;;) {
+        const struct ps_interval *cut =
+            ps_link_outage(cache->view.link, ps_time_sub(t, PURGE_FLIGHT_NS), t);
+        if (cut == NULL || cut->from_ns >= t) {
+            return ps_time_sub(t, PURGE_FLIGHT_NS);
+        }
+        t = cut->from_ns; /* what met one cut may have met the one before it */
+    }
+}
+
 struct purge_walk {
     const struct ps_r2_public *cache;
     ps_time_ns t;
@@ -159,6 +172,8 @@ static enum ps_status purged_ns(const struct ps_r2_public *cache, struct ps_slic
     return status == PS_NOT_FOUND ? PS_OK : status;
 }
 
+/* Whether a purge that is visible at `t` is looked for then or later comes to the same: of those
+ * that become visible later each one's instant is later. */
 static enum ps_status end_purged(const struct ps_r2_public *cache, struct slot *slot, ps_time_ns t)
 {
     ps_time_ns one_ns;
@@ -433,8 +448,9 @@ void ps_r2_public_sweep(struct ps_r2_public *cache, ps_time_ns oldest_wait_ns, p
     struct slot *slot;
     struct slot *next;
     ps_time_ns known_ns = ps_time_min(oldest_wait_ns, closed_ns);
-    /* What is superseded later than this cycle began is so after what the log is closed to. */
-    begin_cycle(cache, known_ns);
+    /* What is superseded later than this cycle began is so after what the log is closed to; and the
+     * purges that all entries are held against here may be forgotten. */
+    begin_cycle(cache, purges_arrived(cache, known_ns));
     size_t left = HASH_COUNT(cache->slots);
     left = budget < left ? budget : left;
     HASH_ITER(hh, cache->slots, slot, next)
@@ -446,6 +462,7 @@ void ps_r2_public_sweep(struct ps_r2_public *cache, ps_time_ns oldest_wait_ns, p
         if (slot->next_as_of_ns <= known_ns) {
             land(slot, oldest_wait_ns);
         }
+        bool purged = end_purged(cache, slot, known_ns) == PS_OK;
         if (slot->as_of_ns <= known_ns) {
             (void)resolve(cache, slot); /* if that fails it holds its version */
         }
@@ -455,22 +472,9 @@ void ps_r2_public_sweep(struct ps_r2_public *cache, ps_time_ns oldest_wait_ns, p
             continue;
         }
         cache->cycle.oldest_ns =
-            ps_time_min(cache->cycle.oldest_ns, holds(cache, slot, oldest_wait_ns));
+            purged ? ps_time_min(cache->cycle.oldest_ns, holds(cache, slot, oldest_wait_ns)) : 0;
         HASH_DEL(cache->slots, slot);
         HASH_ADD_KEYPTR(hh, cache->slots, slot->key, slot->key_size, slot);
-    }
-}
-
-/* All purges committed up to here are visible at `t`. */
-static ps_time_ns purges_arrived(const struct ps_r2_public *cache, ps_time_ns t)
-{
-    for (;;) {
-        const struct ps_interval *cut =
-            ps_link_outage(cache->view.link, ps_time_sub(t, PURGE_FLIGHT_NS), t);
-        if (cut == NULL || cut->from_ns >= t) {
-            return ps_time_sub(t, PURGE_FLIGHT_NS);
-        }
-        t = cut->from_ns; /* what met one cut may have met the one before it */
     }
 }
 

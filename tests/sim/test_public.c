@@ -115,13 +115,14 @@ static void commit(struct world *world, const struct put *put, bool all)
     } else {
         ps_buf_append_text(&key, keys[put->key]);
     }
-    if (!put->deleted && !put->purge) {
+    bool deleted = put->deleted || put->purge;
+    if (!deleted) {
         encode(&metadata, put);
     }
     struct ps_entry entry = {.key = ps_buf_slice(&key),
                              .value = {"", 0},
                              .metadata = ps_buf_slice(&metadata),
-                             .deleted = put->deleted};
+                             .deleted = deleted};
     world->log[world->log_count++] = *put;
     struct ps_record record = {
         .lsn = world->log_count, .commit_ns = put->commit_ns, .entries = &entry, .entry_count = 1};
@@ -452,13 +453,67 @@ static void test_horizon(void **state)
     free(world);
 }
 
+static bool is_there(struct world *world, struct ps_slice key)
+{
+    struct ps_buf name = {0};
+    struct ps_version version;
+    ps_r2_purge_key(&name, key);
+    assert_int_equal(ps_map_read_begin(world->map), PS_OK);
+    enum ps_status status =
+        ps_map_get(world->map, world->map_store, ps_buf_slice(&name), &PS_BOUND_NEWEST, &version);
+    ps_map_read_end(world->map);
+    ps_buf_fini(&name);
+    return status == PS_OK;
+}
+
+static void forget_all(struct world *world, ps_time_ns t)
+{
+    bool more = true;
+    ps_time_ns horizon_ns = ps_r2_public_horizon(world->cache, t);
+    while (more && horizon_ns > 0) {
+        assert_int_equal(ps_map_forget(world->map, world->map_store, horizon_ns, 64, &more, NULL),
+                         PS_OK);
+    }
+}
+
+/* Purges do not pile up: each one goes once every entry has been held against it, and no entry that
+ * it ended, read or not, is there again. */
+static void test_purges_go(void **state)
+{
+    (void)state;
+    for (int all = 0; all <= 1; all++) {
+        struct world *world = PS_NEW(struct world);
+        struct ps_r2_public_view view;
+        struct ps_slice purged = all ? (struct ps_slice){"", 0} : ps_slice_of(keys[0]);
+        ps_time_ns t = PS_HOUR;
+        init(world, 0);
+        put_at(world, 0, YEAR, t);
+        put_at(world, 1, YEAR, t + 1);
+        assert_int_equal(decide(world, 0, t + 2, &view), PS_OK);
+        assert_int_equal(decide(world, 1, t + 3, &view), PS_OK);
+        t += PS_MINUTE;
+        commit(world, &(struct put){.purge = true, .commit_ns = t}, all == 1);
+        t += 100 * PS_HOUR;
+        forget_all(world, t);
+        assert_true(is_there(world, purged)); /* no entry was looked at */
+        sweep_twice(world, t);
+        forget_all(world, t);
+        assert_false(is_there(world, purged));
+        assert_int_equal(decide(world, 0, t + 1, &view), PS_OK);
+        assert_int_equal(view.state, PS_R2_CACHE_MISS);
+        assert_int_equal(decide(world, 1, t + 2, &view), PS_OK);
+        assert_int_equal(view.state, all ? PS_R2_CACHE_MISS : PS_R2_CACHE_HIT);
+        fini(world);
+        free(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_drawn),
-        cmocka_unit_test(test_home_away),
-        cmocka_unit_test(test_drop),
-        cmocka_unit_test(test_horizon),
+        cmocka_unit_test(test_drawn),     cmocka_unit_test(test_home_away),
+        cmocka_unit_test(test_drop),      cmocka_unit_test(test_horizon),
+        cmocka_unit_test(test_purges_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

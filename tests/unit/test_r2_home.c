@@ -818,6 +818,11 @@ static void test_purge(void **state)
     assert_int_equal(ps_map_read_begin(world.map), PS_OK);
     assert_int_equal(
         ps_map_get(world.map, world.store, ps_buf_slice(&key), &PS_BOUND_NEWEST, &version), PS_OK);
+    assert_true(version.deleted); /* so that it is forgotten in time */
+    key.size = 0;
+    ps_r2_purged_key(&key);
+    assert_int_equal(
+        ps_map_get(world.map, world.store, ps_buf_slice(&key), &PS_BOUND_NEWEST, &version), PS_OK);
     assert_true(ps_slice_eq(version.value, PS_LIT("k")));
     ps_map_read_end(world.map);
     ps_buf_fini(&key);
