@@ -1,5 +1,6 @@
 #include "node/d1/request.h"
 
+#include "node/d1/statement.h"
 #include "replication/base/memory.h"
 
 #include <jansson.h>
@@ -159,4 +160,18 @@ void ps_d1_request_fini(struct ps_d1_request *request)
         free(owner);
     }
     *request = (struct ps_d1_request){0};
+}
+
+bool ps_d1_body_only_reads(struct ps_slice body)
+{
+    struct ps_d1_request request;
+    if (ps_d1_request_read(body, &request, NULL) != PS_OK) {
+        return false;
+    }
+    bool reads = request.count > 0;
+    for (size_t i = 0; i < request.count && reads; i++) {
+        reads = ps_d1_text_only_reads(request.statements[i].sql);
+    }
+    ps_d1_request_fini(&request);
+    return reads;
 }

@@ -11,7 +11,8 @@
 enum {
     PS_D1_BODY_SIZE_MAX = 100 << 20, /* bytes of a request's JSON */
     PS_D1_STATEMENTS_MAX = 10000,    /* statements of a batch */
-    PS_D1_PARAMS_MAX = 1000          /* of a statement, before SQLite is asked */
+    PS_D1_PARAMS_MAX = 1000,         /* of a statement, before SQLite is asked */
+    PS_D1_RETRIES_MAX = 2            /* of what only reads, after an error that may pass */
 };
 
 enum ps_d1_kind { PS_D1_NULL, PS_D1_NUMBER, PS_D1_TEXT, PS_D1_BLOB };
@@ -53,5 +54,8 @@ enum ps_d1_format ps_d1_format_of(struct ps_slice name);
 PS_MUST_CHECK enum ps_status ps_d1_request_read(struct ps_slice body, struct ps_d1_request *ret,
                                                 struct ps_error *err);
 void ps_d1_request_fini(struct ps_d1_request *request);
+
+/** Would D1 by itself ask again for what this body asks? One that cannot be read it would not. */
+bool ps_d1_body_only_reads(struct ps_slice body);
 
 #endif

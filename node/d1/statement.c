@@ -125,3 +125,55 @@ size_t ps_d1_statement_size(struct ps_slice text)
     }
     return text.size;
 }
+
+/* ---- what only reads ---- */
+
+static bool is_one_of(struct ps_slice word, const char *const *words, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is_word(word, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool begins_a_read(struct ps_slice word)
+{
+    static const char *const words[] = {"SELECT", "EXPLAIN", "WITH"};
+    return is_one_of(word, words, sizeof words / sizeof words[0]);
+}
+
+static bool is_of_a_write(struct ps_slice word)
+{
+    static const char *const words[] = {"ALTER",  "ANALYZE",  "ATTACH",   "BEGIN",   "COMMIT",
+                                        "CREATE", "DELETE",   "DETACH",   "DROP",    "INSERT",
+                                        "PRAGMA", "REINDEX",  "RELEASE",  "REPLACE", "UPDATE",
+                                        "VACUUM", "ROLLBACK", "SAVEPOINT"};
+    return is_one_of(word, words, sizeof words / sizeof words[0]);
+}
+
+bool ps_d1_text_only_reads(struct ps_slice text)
+{
+    bool begun = false;
+    size_t at = 0;
+    while (at < text.size) {
+        char c = text.data[at];
+        if (is_comment(text, at)) {
+            at = skip_comment(text, at);
+        } else if (c == '\'' || c == '"' || c == '`' || c == '[') {
+            at = skip_quoted(text, at, c == '[' ? ']' : c);
+        } else if (is_word_byte(c)) {
+            size_t end = skip_word(text, at);
+            struct ps_slice word = {text.data + at, end - at};
+            if (begun ? is_of_a_write(word) : !begins_a_read(word)) {
+                return false;
+            }
+            begun = true;
+            at = end;
+        } else {
+            at++;
+        }
+    }
+    return begun;
+}

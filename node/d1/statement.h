@@ -5,9 +5,16 @@
 
 #include "replication/base/slice.h"
 
+#include <stdbool.h>
+
 /** Bytes of the first statement of `text`, its semicolon included; all of it where none ends. The
  *  rule is sqlite3_complete's: semicolons in strings, quoted names and comments do not count, and
  *  CREATE TRIGGER ends at "; END ;". */
 size_t ps_d1_statement_size(struct ps_slice text);
+
+/** Does a text of statements only read, as D1 tells by its words before it asks again: it begins
+ * with SELECT, EXPLAIN or WITH, and has no keyword of what writes anywhere outside of strings,
+ * quoted names and comments? */
+bool ps_d1_text_only_reads(struct ps_slice text);
 
 #endif

@@ -174,7 +174,7 @@ static struct ps_d1_served served_by(const struct ps_d1_thread *thread)
                                  .region = thread->region,
                                  .colo = thread->colo,
                                  .primary = thread->store->primary != NULL,
-                                 .attempts = 1};
+                                 .attempts = thread->job->retries + 1};
 }
 
 /* A transfer's text is there already. */

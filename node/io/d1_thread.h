@@ -23,6 +23,7 @@ struct ps_d1_job {
     struct ps_slice body;
     unsigned flags;          /* enum ps_query_flag */
     bool classify;           /* only find out whether it writes */
+    unsigned retries;        /* it was tried so often before, and failed */
     struct ps_token token;   /* of its commit; also where its random numbers come from */
     uint64_t lsn;            /* read at; UINT64_MAX: at the newest */
     ps_time_ns now_ns;       /* what 'now' is in SQL; 0: when it is begun, which is put here */

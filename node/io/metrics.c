@@ -114,6 +114,7 @@ static void stores(struct ps_node *node, struct ps_buf *buf)
     COUNTER(writes_failed, "writes_failed", "Writes made at this PoP that failed.");
     COUNTER(forwards, "forwards", "Messages with writes sent to home.");
     COUNTER(forward_retries, "forward_retries", "Messages with writes sent again.");
+    COUNTER(query_retries, "query_retries", "Queries that only read tried again after an error.");
     COUNTER(commits, "commits", "Group commits, at home.");
     COUNTER(records, "records", "Records put into the map.");
     COUNTER(records_late, "records_late", "Records that came after they were to be visible.");

@@ -24,10 +24,11 @@ struct ps_store_metrics {
     uint64_t writes_failed;
     uint64_t forwards;
     uint64_t forward_retries;
-    uint64_t commits;      /* group commits, at home */
-    uint64_t records;      /* put into the map here */
-    uint64_t records_late; /* push: here only after the instant at which they were to be visible */
-    ps_dur_ns late_max_ns; /* how late the latest of these was, since the cache was emptied */
+    uint64_t query_retries; /* d1: by D1's own rule, after an error */
+    uint64_t commits;       /* group commits, at home */
+    uint64_t records;       /* put into the map here */
+    uint64_t records_late;  /* push: here only after the instant at which they were to be visible */
+    ps_dur_ns late_max_ns;  /* how late the latest of these was, since the cache was emptied */
     uint64_t stale[PS_STALE_BUCKETS + 1];
     ps_u128 stale_sum_ns;
 };

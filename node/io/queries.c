@@ -73,8 +73,39 @@ static const char *words_of(enum ps_status status)
     return "Internal error in D1 DB storage caused object to be reset.";
 }
 
+/* Errors of which D1 says that they may pass. */
+static bool may_pass(enum ps_status status)
+{
+    return status == PS_UNREACHABLE || status == PS_TIMEOUT || status == PS_IO ||
+           status == PS_CANCELLED;
+}
+
+static void start_at_home(struct ps_query *query);
+
+/* D1 does so by itself where a request only reads. False: it is not to be tried once more. */
+static bool try_again(struct ps_query *query, enum ps_status status)
+{
+    struct ps_d1_job *job = &query->job;
+    if (job->retries >= PS_D1_RETRIES_MAX || !may_pass(status) || query->store->dropped ||
+        query->node->stopping || ps_travel_is(job) || ps_d1_files_is(job) ||
+        !ps_d1_body_only_reads(query->body)) {
+        return false;
+    }
+    job->retries++;
+    job->now_ns = 0;
+    job->failed = false;
+    job->status = PS_OK;
+    job->text.size = 0;
+    query->store->metrics.query_retries++;
+    start_at_home(query);
+    return true;
+}
+
 static void fail_as(struct ps_query *query, enum ps_status status)
 {
+    if (try_again(query, status)) {
+        return;
+    }
     query->staleness = (struct ps_kv_staleness){0}; /* nobody will know what it saw */
     fail(query, status, words_of(status));
 }
@@ -174,7 +205,9 @@ static void forward(struct ps_query *query)
                                  .query = {.token = query->job.token,
                                            .flags = query->flags,
                                            .need_lsn = query->need_lsn,
+                                           .retries = query->job.retries,
                                            .body = query->body}};
+    query->bytes.size = 0;
     ps_message_encode(&query->bytes, &message);
     query->id = node->next_request_id++;
     query->sent = true;
@@ -193,6 +226,9 @@ static void conclude(struct ps_query *query)
     const struct ps_d1_job *job = &query->job;
     if (job->status != PS_OK && !job->failed) {
         fail_as(query, job->status);
+        return;
+    }
+    if (job->failed && try_again(query, job->status)) {
         return;
     }
     query->status = job->status;
@@ -294,7 +330,6 @@ static void run(struct ps_query *query, uint64_t lsn, bool classify,
         return;
     }
     job->body = query->body;
-    job->flags = query->flags;
     job->lsn = lsn;
     job->classify = classify;
     job->queued_mono_ns = 0;
@@ -554,6 +589,7 @@ void ps_query_start(struct ps_query *query)
 {
     struct ps_slice session = trim(query->session);
     static const struct ps_token none;
+    query->job.flags = query->flags;
     if (memcmp(&query->job.token, &none, sizeof none) == 0) {
         ps_node_unique(query->node, &query->job.token);
     }

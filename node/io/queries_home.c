@@ -105,12 +105,11 @@ static void encode_answer(struct ps_buf *ret, const struct ps_node_store *store,
     ps_message_encode(ret, &message);
 }
 
-static void on_remote_run(struct ps_d1_job *job)
+static void finish(struct ps_remote_query *remote, ps_time_ns eval_ns)
 {
-    struct ps_remote_query *remote = (struct ps_remote_query *)(void *)job;
     struct ps_node_store *store = remote->store;
-    bool placed = job->status != PS_CANCELLED; /* in the midst of others, and saw nothing */
-    encode_answer(&remote->answer, store, job, placed ? ps_query_home_eval(store, job) : 0);
+    struct ps_d1_job *job = &remote->job;
+    encode_answer(&remote->answer, store, job, eval_ns);
     store->remote_size += remote->answer.size;
     ps_d1_job_fini(job);
     free(remote->body);
@@ -118,6 +117,40 @@ static void on_remote_run(struct ps_d1_job *job)
     remote->done = true;
     remote->done_mono_ns = ps_mono_ns();
     answer_remote(remote);
+}
+
+static void on_remote_run(struct ps_d1_job *job)
+{
+    struct ps_remote_query *remote = (struct ps_remote_query *)(void *)job;
+    bool placed = job->status != PS_CANCELLED; /* in the midst of others, and saw nothing */
+    finish(remote, placed ? ps_query_home_eval(remote->store, job) : 0);
+}
+
+/* PS_BUSY: it was not taken. */
+static enum ps_status start(struct ps_remote_query *remote, const struct ps_message *message)
+{
+    struct ps_slice body = message->query.body;
+    remote->body = ps_strndup(body.data, body.size);
+    remote->done = false;
+    remote->job = (struct ps_d1_job){.body = {remote->body, body.size},
+                                     .flags = (unsigned)message->query.flags,
+                                     .retries = (unsigned)message->query.retries,
+                                     .token = message->query.token,
+                                     .lsn = UINT64_MAX,
+                                     .done = on_remote_run};
+    return ps_d1_thread_submit(remote->store->d1, &remote->job);
+}
+
+/* Its answer came too late for the PoP, which has given that try up: what was read then is of no
+ * use to it. */
+static void start_again(struct ps_remote_query *remote, const struct ps_message *message)
+{
+    remote->store->remote_size -= remote->answer.size;
+    remote->answer.size = 0;
+    if (start(remote, message) != PS_OK) {
+        remote->job.status = PS_BUSY;
+        finish(remote, 0);
+    }
 }
 
 static void refuse(struct ps_node_store *store, const struct ps_reply_to *from,
@@ -137,7 +170,9 @@ void ps_query_serve(struct ps_node_store *store, const struct ps_reply_to *from,
     HASH_FIND(hh, store->remote_queries, &message->query.token, PS_TOKEN_SIZE, remote);
     if (remote != NULL) {
         remote->from = *from;
-        if (remote->done) {
+        if (remote->done && remote->job.retries < message->query.retries) {
+            start_again(remote, message);
+        } else if (remote->done) {
             answer_remote(remote);
         }
         return;
@@ -150,14 +185,7 @@ void ps_query_serve(struct ps_node_store *store, const struct ps_reply_to *from,
     remote = PS_NEW(struct ps_remote_query);
     remote->store = store;
     remote->from = *from;
-    struct ps_slice body = message->query.body;
-    remote->body = ps_strndup(body.data, body.size);
-    remote->job = (struct ps_d1_job){.body = {remote->body, body.size},
-                                     .flags = (unsigned)message->query.flags,
-                                     .token = message->query.token,
-                                     .lsn = UINT64_MAX,
-                                     .done = on_remote_run};
-    if (ps_d1_thread_submit(store->d1, &remote->job) != PS_OK) {
+    if (start(remote, message) != PS_OK) {
         refuse(store, from, PS_BUSY);
         free(remote->body);
         free(remote);

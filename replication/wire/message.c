@@ -96,11 +96,12 @@ static void pack_fields(msgpack_packer *packer, const struct ps_message *message
         ps_pack_u64(packer, message->error.status);
         return;
     case PS_MESSAGE_QUERY:
-        ps_pack_array(packer, 4);
+        ps_pack_array(packer, 5);
         ps_pack_bin(packer,
                     (struct ps_slice){(const char *)message->query.token.bytes, PS_TOKEN_SIZE});
         ps_pack_u64(packer, message->query.flags);
         ps_pack_u64(packer, message->query.need_lsn);
+        ps_pack_u64(packer, message->query.retries);
         ps_pack_bin(packer, message->query.body);
         return;
     case PS_MESSAGE_ANSWERED:
@@ -243,6 +244,7 @@ static void read_fields(struct ps_wire_reader *fields, struct ps_message *messag
         ps_wire_read_token(fields, &message->query.token);
         message->query.flags = ps_wire_read_u64(fields, 0, PS_QUERY_FLAGS);
         message->query.need_lsn = ps_wire_read_u64(fields, 0, UINT64_MAX - 1);
+        message->query.retries = ps_wire_read_u64(fields, 0, PS_QUERY_RETRIES_MAX);
         message->query.body = ps_wire_read_bin(fields, 0, PS_TEXT_SIZE_MAX);
         break;
     case PS_MESSAGE_ANSWERED:

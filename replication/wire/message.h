@@ -61,6 +61,8 @@ enum ps_query_flag {
     PS_QUERY_FLAGS = 127
 };
 
+enum { PS_QUERY_RETRIES_MAX = 9 };
+
 struct ps_message {
     enum ps_message_kind kind;
     struct ps_slice store; /* the store's name */
@@ -111,6 +113,7 @@ struct ps_message {
             struct ps_token token;
             uint64_t flags;    /* enum ps_query_flag */
             uint64_t need_lsn; /* home must have it */
+            uint64_t retries;  /* it was asked for so often before, and failed */
             struct ps_slice body;
         } query;
 

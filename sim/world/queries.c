@@ -158,6 +158,22 @@ static void forget(struct ps_op *op)
     op->at_home = false;
 }
 
+static void forward(struct world *world, struct world_query *query);
+
+/* D1 tries what only reads again by itself. */
+static void lose(struct world *world, struct world_query *query, ps_time_ns lost_ns)
+{
+    const struct ps_op *op = &query->op;
+    struct ps_slice request = ps_intern_text(world->history->requests, op->request - 1);
+    if (query->way.crashed || query->retries == PS_D1_RETRIES_MAX ||
+        !ps_d1_body_only_reads(request)) {
+        fail_at(world, query, query->way.lost, lost_ns);
+        return;
+    }
+    query->retries++;
+    wait_until(world, query, lost_ns, forward);
+}
+
 /* It has come to home. */
 static void on_home(struct world *world, struct world_query *query)
 {
@@ -170,7 +186,7 @@ static void on_home(struct world *world, struct world_query *query)
         if (!op->wrote) {
             forget(op);
         }
-        fail_at(world, query, query->way.lost, lost_ns);
+        lose(world, query, lost_ns);
         return;
     }
     answer_at(world, query, end_ns);
@@ -181,7 +197,7 @@ static void forward(struct world *world, struct world_query *query)
     const struct ps_op *op = &query->op;
     query->way = ps_world_write_way(world, op->store, op->pop, world->now_ns);
     if (query->way.status != PS_OK) {
-        fail_at(world, query, query->way.lost, query->way.lost_ns);
+        lose(world, query, query->way.lost_ns);
         return;
     }
     wait_until(world, query, query->way.home_ns, on_home);

@@ -59,6 +59,7 @@ struct ps_world_write_way ps_world_write_way(const struct world *world, uint16_t
     if (crash_ns < way.lost_ns) {
         way.lost_ns = crash_ns;
         way.lost = PS_UNREACHABLE;
+        way.crashed = true;
     }
     if (way.status == PS_OK && way.home_ns > way.lost_ns) {
         way.status = way.lost;

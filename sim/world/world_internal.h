@@ -99,6 +99,7 @@ struct ps_world_write_way {
     ps_time_ns end_ns;     /* when its answer is due, if it is not committed later */
     ps_time_ns lost_ns;    /* from here on its client is gone */
     enum ps_status lost;   /* ... with this error */
+    bool crashed;          /* ... since its PoP is */
 };
 struct ps_world_write_way ps_world_write_way(const struct world *world, uint16_t store,
                                              uint16_t pop, ps_time_ns invoke_ns);
@@ -166,6 +167,7 @@ struct world_query {
     struct ps_view view;           /* of what is read at a replica */
     ps_time_ns complete_ns;        /* of the same */
     struct ps_world_write_way way; /* of what goes to home */
+    unsigned retries;              /* it was sent there so often before, and failed */
     void (*go_on)(struct world *world, struct world_query *query); /* when its event has come */
 };
 

@@ -256,6 +256,18 @@ static void test_bookmarks_that_cannot_be_reached(void **state)
                       "not reached in time"));
 }
 
+/* How often queries of DB were tried again here. */
+static uint64_t query_retries(uint16_t port)
+{
+    struct reply reply = call(port, "GET", "/metrics", NULL, "", PS_LIT(""));
+    const char *at = strstr(reply.body, "popsim_query_retries_total{");
+    at = at == NULL ? NULL : strstr(at, "store=\"DB\"} ");
+    assert_non_null(at);
+    uint64_t count = strtoull(at + strlen("store=\"DB\"} "), NULL, 10);
+    reply_fini(&reply);
+    return count;
+}
+
 static void test_cut_off(void **state)
 {
     struct cluster *cluster = *state;
@@ -267,10 +279,13 @@ static void test_cut_off(void **state)
         200);
     (void)run_for_bookmark(cluster->ports[1], "DB", "INSERT INTO t VALUES (1)", bookmark);
     assert_true(runs(cluster->ports[2], "DB", "SELECT count(*) FROM t", ANYWHERE, "[[0]]"));
+    uint64_t before = query_retries(cluster->ports[2]);
     assert_true(
         fails(cluster->ports[2], "DB", "SELECT count(*) FROM t", NULL, "Network connection lost"));
+    assert_int_equal(query_retries(cluster->ports[2]), before + 2);
     assert_true(fails(cluster->ports[2], "DB", "INSERT INTO t VALUES (2)", ANYWHERE,
                       "Network connection lost"));
+    assert_int_equal(query_retries(cluster->ports[2]), before + 2); /* a write is not */
     assert_true(
         fails(cluster->ports[2], "DB", "SELECT count(*) FROM t", bookmark, "not reached in time"));
     int fd = ask(cluster->ports[2], "SLOW", "SELECT 1", ANYWHERE);
@@ -1075,9 +1090,10 @@ static void test_restore_cancels(void **state)
     WAIT_FOR(state_says(ports[HOME], "\"queries\":1"));
     waits[1] = ask(ports[1], "DB", "INSERT INTO t VALUES (3)", NULL);
     waits[2] = ask(ports[HOME], "DB", "INSERT INTO t VALUES (4)", NULL);
+    int read = ask(ports[2], "DB", "SELECT * FROM t", NULL);
     int refused =
         ask_restore(ports[2], "00001000-00000002-00005000-00000000000000000000000000000000");
-    WAIT_FOR(state_says(ports[HOME], "\"queries\":4"));
+    WAIT_FOR(state_says(ports[HOME], "\"queries\":5"));
     for (size_t i = 0; i < POPS; i++) {
         assert_false(readable(waits[i]));
     }
@@ -1089,8 +1105,33 @@ static void test_restore_cancels(void **state)
                   "(popsim: the database was restored meanwhile)\"");
     }
     read_says(refused, "Invalid bookmark");
+    /* What only reads is tried again, behind it. */
+    struct ps_buf bytes = {0};
+    read_to_end(read, &bytes);
+    (void)close(read);
+    assert_non_null(strstr(ps_buf_text(&bytes), "\"rows\":[[1]]"));
+    assert_non_null(strstr(ps_buf_text(&bytes), "\"total_attempts\":2"));
+    ps_buf_fini(&bytes);
     read_says(restored, "\"previous_bookmark\"");
     assert_true(runs(ports[1], "DB", "SELECT * FROM t", NULL, "\"rows\":[[1]]"));
+}
+
+/* Home comes back within the tries of a read. */
+static void test_reads_are_tried_again(void **state)
+{
+    struct cluster *cluster = *state;
+    assert_true(
+        runs(cluster->ports[1], "DB", "CREATE TABLE t (a); INSERT INTO t VALUES (1)", NULL, ""));
+    kill_node(cluster, HOME);
+    int read = ask(cluster->ports[1], "DB", "SELECT * FROM t", NULL);
+    WAIT_FOR(query_retries(cluster->ports[1]) > 0);
+    start_node(cluster, HOME);
+    struct ps_buf bytes = {0};
+    read_to_end(read, &bytes);
+    (void)close(read);
+    assert_non_null(strstr(ps_buf_text(&bytes), "\"rows\":[[1]]"));
+    assert_null(strstr(ps_buf_text(&bytes), "\"total_attempts\":1"));
+    ps_buf_fini(&bytes);
 }
 
 static bool has_asked_again(uint16_t port)
@@ -1254,6 +1295,7 @@ int main(int argc, char **argv)
         TEST(test_deleted_under_way),
         TEST(test_restore),
         TEST(test_restore_cancels),
+        TEST(test_reads_are_tried_again),
         TEST(test_restore_at_a_home_that_is_away),
         TEST(test_times),
     };

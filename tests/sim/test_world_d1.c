@@ -407,7 +407,7 @@ static void test_a_schema_comes_late(void **state)
 static void test_a_cut_link_and_home_down(void **state)
 {
     (void)state;
-    static const char yaml[] = HEAD("") "  - {name: cut, at: 15s, pop: syd, " COUNT "}}\n"
+    static const char yaml[] = HEAD("") "  - {name: cut, at: 15s, pop: syd, " INSERT "}}\n"
                                         "  - {name: here, at: 15s, pop: syd, " COUNT
                                         ", withSession: first-unconstrained}}\n"
                                         "  - {name: down, at: 31s, pop: syd, " INSERT "}}\n"
@@ -437,6 +437,53 @@ static void test_a_cut_link_and_home_down(void **state)
     if (result.differences > 0) {
         fail_msg("%s", result.first);
     }
+    ps_history_destroy(history);
+}
+
+/* What only reads is tried twice more, each time when the try before it has failed. */
+static void test_reads_are_tried_again(void **state)
+{
+    (void)state;
+    static const char yaml[] = HEAD("") "  - {name: healed, at: 15s, pop: syd, " COUNT "}}\n"
+                                        "  - {name: cut, at: 21s, pop: syd, " COUNT "}}\n"
+                                        "  - {name: down, at: 33s, pop: syd, " COUNT "}}\n"
+                                        "  - {name: waits, at: 36500ms, pop: syd, " COUNT "}}\n"
+                                        "  - {name: gone, at: 46s, pop: syd, " COUNT "}}\n"
+                                        "faults:\n  - {at: 14s, for: 4s, partition: {pop: syd}}\n"
+                                        "  - {at: 20s, for: 9s, partition: {pop: syd}}\n"
+                                        "  - {at: 30s, for: 10s, crash: {pop: ams}}\n"
+                                        "  - {at: 45s, for: 9s, partition: {pop: syd}}\n"
+                                        "  - {at: 47s, for: 1s, crash: {pop: syd}}\n";
+    struct ps_history *history = history_of(yaml);
+    const struct ps_op *healed = op_at(history, "healed/syd", 15 * PS_SECOND);
+    assert_int_equal(healed->error, PS_OK);
+    assert_true(healed->at_home && healed->eval_ns > 19 * PS_SECOND); /* by its third try */
+    assert_true(healed->complete_ns < 20 * PS_SECOND);
+    const struct ps_op *cut = op_at(history, "cut/syd", 21 * PS_SECOND);
+    assert_int_equal(cut->error, PS_UNREACHABLE);
+    assert_int_equal(cut->complete_ns, 27 * PS_SECOND);
+    assert_int_equal(cut->eval_ns, 0);
+    const struct ps_op *down = op_at(history, "down/syd", 33 * PS_SECOND);
+    assert_int_equal(down->error, PS_TIMEOUT);
+    assert_int_equal(down->complete_ns, 39 * PS_SECOND);
+    const struct ps_op *waits = op_at(history, "waits/syd", 36500 * PS_MS);
+    assert_int_equal(waits->error, PS_OK);
+    assert_int_equal(waits->eval_ns, 40 * PS_SECOND);
+    const struct ps_op *gone = op_at(history, "gone/syd", 46 * PS_SECOND);
+    assert_int_equal(gone->error, PS_UNREACHABLE); /* with its PoP */
+    assert_int_equal(gone->complete_ns, 47 * PS_SECOND);
+    assert_verifies(history, yaml);
+
+    struct ps_op *forged = (struct ps_op *)(uintptr_t)cut; /* no try of it came to home */
+    forged->error = PS_OK;
+    forged->at_home = true;
+    forged->lsn = healed->lsn;
+    forged->digest = healed->digest;
+    forged->eval_ns = 26 * PS_SECOND;
+    forged->run_ns = 26 * PS_SECOND;
+    struct ps_verify_result result;
+    assert_int_equal(ps_verify(history, &result, NULL), PS_OK);
+    assert_non_null(strstr(result.first, "home could not be reached"));
     ps_history_destroy(history);
 }
 
@@ -506,6 +553,7 @@ int main(void)
         cmocka_unit_test(test_asked_before_the_link_was_healed),
         cmocka_unit_test(test_a_schema_comes_late),
         cmocka_unit_test(test_a_cut_link_and_home_down),
+        cmocka_unit_test(test_reads_are_tried_again),
         cmocka_unit_test(test_a_wrong_schema),
         cmocka_unit_test(test_visibility),
         cmocka_unit_test(test_pages_are_let_go),

@@ -117,7 +117,7 @@ static inline bool message_equal(const struct ps_message *a, const struct ps_mes
     case PS_MESSAGE_QUERY:
         return memcmp(&a->query.token, &b->query.token, PS_TOKEN_SIZE) == 0 &&
                a->query.flags == b->query.flags && a->query.need_lsn == b->query.need_lsn &&
-               ps_slice_eq(a->query.body, b->query.body);
+               a->query.retries == b->query.retries && ps_slice_eq(a->query.body, b->query.body);
     case PS_MESSAGE_ANSWERED:
         return a->answered.status == b->answered.status &&
                a->answered.failed == b->answered.failed && a->answered.wrote == b->answered.wrote &&

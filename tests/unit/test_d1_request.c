@@ -1,6 +1,7 @@
 /* The JSON of a request, and bookmarks. */
 #include "node/d1/bookmark.h"
 #include "node/d1/request.h"
+#include "node/d1/statement.h"
 #include "replication/base/memory.h"
 #include "replication/base/random.h"
 
@@ -203,12 +204,51 @@ static void test_bookmark_order(void **state)
     assert_true(ps_bookmark_cmp(&last, &end) < 0 && ps_bookmark_cmp(&end, &next) < 0);
 }
 
+/* Which statements D1 would try again by itself. */
+static void test_only_reads(void **state)
+{
+    (void)state;
+
+    static const struct {
+        const char *sql;
+        bool reads;
+    } cases[] = {
+        {"SELECT 1", true},
+        {" -- a comment: UPDATE\n select /* DELETE */ 'INSERT', \"drop\", [create], `alter` from t",
+         true},
+        {"WITH n AS (SELECT 1) SELECT CASE WHEN 1 THEN 2 END FROM n; EXPLAIN SELECT 2;", true},
+        {"EXPLAIN QUERY PLAN SELECT updated FROM inserts", true},
+        {"WITH n AS (SELECT 1) INSERT INTO t SELECT * FROM n", false},
+        {"SELECT 1; UPDATE t SET a = 1", false},
+        {"SELECT replace(a, 'b', 'c') FROM t", false}, /* its rule is that simple */
+        {"PRAGMA table_info(t)", false},
+        {"VALUES (1)", false},
+        {"INSERT INTO t VALUES (1)", false},
+        {"", false},
+        {"-- SELECT", false},
+        {"'SELECT'", false},
+        {"/* SELECT", false},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        if (ps_d1_text_only_reads(ps_slice_of(cases[i].sql)) != cases[i].reads) {
+            fail_msg("%s", cases[i].sql);
+        }
+    }
+    assert_true(ps_d1_body_only_reads(PS_LIT("[{\"sql\":\"SELECT 1\"},{\"sql\":\"SELECT 2\"}]")));
+    assert_false(
+        ps_d1_body_only_reads(PS_LIT("[{\"sql\":\"SELECT 1\"},{\"sql\":\"DELETE FROM t\"}]")));
+    assert_false(ps_d1_body_only_reads(PS_LIT("[]")));
+    assert_false(ps_d1_body_only_reads(PS_LIT("no JSON")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forms),           cmocka_unit_test(test_wrong_forms),
         cmocka_unit_test(test_too_many),        cmocka_unit_test(test_bookmark_text),
         cmocka_unit_test(test_wrong_bookmarks), cmocka_unit_test(test_bookmark_order),
+        cmocka_unit_test(test_only_reads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,7 @@ static struct ps_message some_message(struct maker *maker, enum ps_message_kind 
         fill_token(maker, &message.query.token);
         message.query.flags = below(maker, PS_QUERY_FLAGS + 1);
         message.query.need_lsn = number(maker);
+        message.query.retries = below(maker, PS_QUERY_RETRIES_MAX + 1);
         message.query.body = some_bytes(maker, 0, sizeof maker->block);
         break;
     case PS_MESSAGE_ANSWERED:

@@ -1,13 +1,13 @@
-/* Load at a fixed rate: request k is due at start + k / rate, on connection k mod connections, and
- * its latency counts from that instant, also when the connection still waited for its last answer
- * or this process came late. So what a server keeps waiting is not left out ("coordinated
- * omission").
+/* Load at a fixed rate: request k is due at start + k / rate, on connection k mod connections. Its
+ * latency counts from the instant at which this process saw that, also when the connection still
+ * waited for its last answer: so what a server keeps waiting is not left out ("coordinated
+ * omission"). That this process saw it late is no server's doing, and is told apart.
  *
  *   bench_paced PORT PATH STORE RATE SECONDS CONNECTIONS
  *
  * GETs PATH from 127.0.0.1 with `popsim-store: STORE` and prints one JSON object: the requests,
- * those not answered with 200, quantiles of the latency in microseconds, and those of how late this
- * process itself saw that a request is due, which is no server's fault. */
+ * those not answered with 200, quantiles in microseconds of the latency, and of how late it was
+ * seen that a request is due. */
 #include "replication/base/histogram.h"
 #include "replication/base/memory.h"
 
@@ -58,6 +58,7 @@ static uint64_t failed;
 static int timer_fd;
 static struct ps_histogram latency;
 static struct ps_histogram lateness;
+static uint64_t *seen_ns; /* by request: since when it is known to be due; 0: it is not */
 
 static uint64_t mono_ns(void)
 {
@@ -84,11 +85,20 @@ static uint64_t next_number(uint64_t now_ns)
     return number < total ? number : total;
 }
 
+static void see(uint64_t number, uint64_t now_ns)
+{
+    if (seen_ns[number] == 0) {
+        seen_ns[number] = now_ns;
+        ps_histogram_record(&lateness, now_ns - due_ns(number), 1);
+    }
+}
+
 static void send_due(struct conn *conn, uint64_t now_ns)
 {
     if (conn->waits || conn->next >= total || due_ns(conn->next) > now_ns) {
         return;
     }
+    see(conn->next, now_ns);
     if (send(conn->io.fd, request, request_size, MSG_NOSIGNAL) != (ssize_t)request_size) {
         quit("a request could not be sent");
     }
@@ -98,7 +108,7 @@ static void send_due(struct conn *conn, uint64_t now_ns)
 static int on_message(llhttp_t *parser)
 {
     struct conn *conn = parser->data;
-    ps_histogram_record(&latency, mono_ns() - due_ns(conn->next), 1);
+    ps_histogram_record(&latency, mono_ns() - seen_ns[conn->next], 1);
     failed += parser->status_code != OK ? 1 : 0;
     answered++;
     conn->waits = false;
@@ -143,7 +153,7 @@ static void on_timer(struct ev_loop *loop, ev_io *io, int events)
     uint64_t now_ns = mono_ns();
     uint64_t end = next_number(now_ns);
     for (; seen < end; seen++) {
-        ps_histogram_record(&lateness, now_ns - due_ns(seen), 1);
+        see(seen, now_ns);
         send_due(&conns[seen % conn_count], now_ns);
     }
     if (seen < total) {
@@ -227,6 +237,7 @@ int main(int argc, char **argv)
         quit("usage: bench_paced PORT PATH STORE RATE SECONDS CONNECTIONS");
     }
     read_arguments(argv, &port);
+    seen_ns = PS_NEW_ARRAY(uint64_t, total);
     llhttp_settings_init(&settings);
     settings.on_message_complete = on_message;
     struct ev_loop *loop = ev_default_loop(EVFLAG_AUTO);
@@ -250,5 +261,6 @@ int main(int argc, char **argv)
     print_quantiles("", &latency);
     print_quantiles("late_", &lateness);
     (void)printf("}\n");
+    free(seen_ns);
     return 0;
 }

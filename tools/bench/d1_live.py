@@ -117,9 +117,9 @@ def keys_at_a_rate(stack, asked):
                                for how in ("idle", "busy")}, asked.paced_rounds)
     check_outlasted(taken)
     print(f"  KV reads at a PoP, {asked.rate:,} a second over {asked.connections} connections, latency from the instant at "
-          f"which each was due; idle and while a D1 query of {asked.query_seconds} s runs there. hello-world: idle and "
+          f"which the sender saw that it is due; idle and while a D1 query of {asked.query_seconds} s runs there. hello-world: idle and "
           "while a thread of it computes\n")
-    rounds.table(["server", "p50 us", "p99 us", "p99.9 us", "sender's own p99 us"], [
+    rounds.table(["server", "p50 us", "p99 us", "p99.9 us", "sender late, p99 us"], [
         [name, *(rounds.spread(figures[f"{which}_us"]) for which in (*PERCENTILES, "late_p99"))]
         for name, figures in taken.items()])
     rounds.table(["ratio", "p50", "p99", "p99.9"], [

@@ -237,7 +237,7 @@ def load(port, path, pids, seconds, connections, cpu=1, key=None, size=100, head
 
 
 def paced(port, path, rate, seconds, connections, store="CACHE"):
-    """A fixed rate against a server, each latency from the instant at which its request was due."""
+    """A fixed rate against a server, each latency from the instant at which its request was seen to be due."""
     command = [BUILD / "tools/bench/bench_paced", port, path, store, rate, seconds, connections]
     figures = json.loads(run(command))
     if figures["failed"]:
