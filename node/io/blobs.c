@@ -28,7 +28,7 @@ enum {
 struct hold {
     struct ps_r2_id id; /* the key */
     size_t count;
-    double until_s;
+    double until_s; /* 0: it is not new, or a record may refer to it */
     UT_hash_handle hh;
 };
 
@@ -794,9 +794,23 @@ void ps_blob_release(struct ps_blobs *blobs, const struct ps_r2_id *id)
 {
     struct hold *hold = find_hold(blobs, id);
     PS_ASSERT(hold != NULL && hold->count > 0);
+    hold->until_s = 0;
     if (--hold->count == 0) {
         drop_hold(blobs, hold);
     }
+}
+
+void ps_blob_discard(struct ps_blobs *blobs, const char *store, const struct ps_r2_id *id)
+{
+    struct hold *hold = find_hold(blobs, id);
+    PS_ASSERT(hold != NULL && hold->count > 0);
+    if (--hold->count > 0) {
+        return;
+    }
+    if (hold->until_s > 0) { /* it is new, and was not released */
+        ps_blob_delete(blobs, store, id, NULL, NULL);
+    }
+    drop_hold(blobs, hold);
 }
 
 /* Also forgets a hold that is over. */

@@ -95,6 +95,10 @@ void ps_blob_hold(struct ps_blobs *blobs, const struct ps_r2_id *id);
 /** The record is in the map, or will not be. */
 void ps_blob_release(struct ps_blobs *blobs, const struct ps_r2_id *id);
 
+/** The same of a record that was refused. When nobody else holds the blob, and nobody has released
+ * it since it was written, nothing refers to it nor will: it is deleted at once. */
+void ps_blob_discard(struct ps_blobs *blobs, const char *store, const struct ps_r2_id *id);
+
 /** Look at up to `budget` (at most PS_BLOB_SWEEP_MAX) more of a store's blobs; returns how many of
  *  them are candidates: nothing holds them. *ret_round: all of that store were looked at since the
  * last time it was true. One sweep at a time, of whichever store. */

@@ -134,12 +134,19 @@ static void on_done(struct ps_object_call *call)
     ps_exchange_complete(exchange);
 }
 
+/* Home has the body already: it shall refuse the request, and so throw it away. */
+static bool is_for_home(const struct ps_object_exchange *run)
+{
+    return run->request->body.blob_count > 0 && run->call.error.code == PS_R2_CODE_BAD_DIGEST;
+}
+
 void ps_object_exchange_run(struct ps_object_exchange *run)
 {
-    if (!ps_r2_request_check(run->request, &run->call.error)) {
+    if (!ps_r2_request_check(run->request, &run->call.error) && !is_for_home(run)) {
         complete_failed(run, PS_OK);
         return;
     }
+    run->call.error = (struct ps_r2_error){.code = PS_R2_CODE_NONE};
     start(run);
 }
 

@@ -18,6 +18,7 @@ struct ps_object_waiter {
     struct ps_reply_to from;
     struct ps_r2_id *held; /* blobs that it refers to */
     size_t held_count;
+    bool refused; /* no record refers to them, nor will */
     enum ps_status status;
     struct ps_buf bytes; /* the answer */
 };
@@ -59,16 +60,28 @@ static void on_answer(void *context, void *tag, const struct ps_r2_answer *answe
 {
     (void)context;
     struct ps_object_waiter *waiter = tag;
+    waiter->refused = ps_r2_is_refusal(answer->error.code);
     ps_r2_answer_encode(&waiter->bytes, answer);
     finish(waiter);
 }
 
+/* What was uploaded for a mutation that is refused goes at once, unless another try still refers to
+ * it: it will be refused as well. */
+static void release_blobs(struct ps_object_waiter *waiter)
+{
+    const struct ps_node_store *store = waiter->objects->store;
+    for (size_t i = 0; i < waiter->held_count; i++) {
+        if (waiter->refused) {
+            ps_blob_discard(store->node->blobs, store->config->name, &waiter->held[i]);
+        } else {
+            ps_blob_release(store->node->blobs, &waiter->held[i]);
+        }
+    }
+}
+
 static void destroy(struct ps_object_waiter *waiter)
 {
-    struct ps_blobs *blobs = waiter->objects->store->node->blobs;
-    for (size_t i = 0; i < waiter->held_count; i++) {
-        ps_blob_release(blobs, &waiter->held[i]);
-    }
+    release_blobs(waiter);
     *waiter->prev = waiter->next;
     if (waiter->next != NULL) {
         waiter->next->prev = waiter->prev;
@@ -220,16 +233,12 @@ static void submit(struct ps_object_waiter *waiter, const struct ps_token *token
         finish(waiter);
         return;
     }
-    if (hold_blobs(waiter, &request.body)) {
-        waiter->status = ps_r2_home_submit(waiter->objects->home, token, bytes, waiter);
-        if (waiter->status != PS_OK) {
-            finish(waiter);
-        }
-    } else {
-        struct ps_r2_answer answer = {.error = {.code = PS_R2_CODE_NONE}};
-        (void)ps_r2_fail_with(&answer.error, PS_R2_CODE_INTERNAL,
-                              "The body was uploaded but is not there any more. Please try again.");
-        on_answer(NULL, waiter, &answer);
+    struct ps_r2_home *home = waiter->objects->home;
+    waiter->status = hold_blobs(waiter, &request.body)
+                         ? ps_r2_home_submit(home, token, bytes, waiter)
+                         : ps_r2_home_submit_lost(home, token, bytes, waiter);
+    if (waiter->status != PS_OK) {
+        finish(waiter);
     }
     ps_r2_request_fini(&request);
 }

@@ -43,6 +43,12 @@ bool ps_r2_fail_with(struct ps_r2_error *err, enum ps_r2_code code, const char *
     return false;
 }
 
+bool ps_r2_is_refusal(enum ps_r2_code code)
+{
+    return code != PS_R2_CODE_NONE && code != PS_R2_CODE_INTERNAL &&
+           code != PS_R2_CODE_SERVICE_UNAVAILABLE && code != PS_R2_CODE_DISK_FULL;
+}
+
 enum ps_r2_code ps_r2_code_of(enum ps_status status)
 {
     static const struct {

@@ -124,6 +124,10 @@ bool ps_r2_fail(struct ps_r2_error *err, enum ps_r2_code code);
 bool ps_r2_fail_with(struct ps_r2_error *err, enum ps_r2_code code, const char *format, ...)
     PS_PRINTF(3, 4);
 
+/** Was a mutation refused for what it is or what it met, so that each try of it is refused? Not
+ * when popsim's own part failed, where it may have been done. */
+bool ps_r2_is_refusal(enum ps_r2_code code);
+
 /** The error that a client is told when popsim's own part failed so (PS_UNREACHABLE: home is away;
  *  PS_FULL, PS_IO, ...). PS_OK gives PS_R2_CODE_NONE. */
 enum ps_r2_code ps_r2_code_of(enum ps_status status);

@@ -241,8 +241,8 @@ static void join(struct ps_r2_mutation *mutation, void *tag)
     mutation->last = &waiting->next;
 }
 
-enum ps_status ps_r2_home_submit(struct ps_r2_home *home, const struct ps_token *token,
-                                 struct ps_slice request, void *tag)
+static enum ps_status submit(struct ps_r2_home *home, const struct ps_token *token,
+                             struct ps_slice request, bool lost, void *tag)
 {
     struct ps_r2_mutation *mutation = NULL;
     if (is_zero(token)) {
@@ -262,6 +262,7 @@ enum ps_status ps_r2_home_submit(struct ps_r2_home *home, const struct ps_token 
         return status;
     }
     mutation->token = *token;
+    mutation->lost = lost;
     mutation->commit.record.token = *token;
     mutation->first.tag = tag;
     mutation->last = &mutation->first.next;
@@ -271,6 +272,18 @@ enum ps_status ps_r2_home_submit(struct ps_r2_home *home, const struct ps_token 
     home->queue_end = &mutation->next;
     home->has_work = true;
     return PS_OK;
+}
+
+enum ps_status ps_r2_home_submit(struct ps_r2_home *home, const struct ps_token *token,
+                                 struct ps_slice request, void *tag)
+{
+    return submit(home, token, request, false, tag);
+}
+
+enum ps_status ps_r2_home_submit_lost(struct ps_r2_home *home, const struct ps_token *token,
+                                      struct ps_slice request, void *tag)
+{
+    return submit(home, token, request, true, tag);
 }
 
 /* ---- answers ---- */
@@ -340,13 +353,17 @@ static bool evaluate(struct ps_r2_home *home, struct ps_r2_mutation *mutation)
         return false;
     }
     mutation->answer.commit_ns = home->against.now_ns;
+    if (mutation->lost) {
+        return ps_r2_fail_with(&mutation->answer.error, PS_R2_CODE_INTERNAL,
+                               "The body was uploaded but is not there any more. Please try "
+                               "again.");
+    }
     ps_r2_evaluate(&home->against, mutation);
     if (mutation->commit.record.entry_count > 0) {
         return true;
     }
     enum ps_r2_code code = mutation->answer.error.code;
-    if (code != PS_R2_CODE_INTERNAL && code != PS_R2_CODE_SERVICE_UNAVAILABLE &&
-        code != PS_R2_CODE_DISK_FULL) {
+    if (code == PS_R2_CODE_NONE || ps_r2_is_refusal(code)) {
         keep_answer(home, mutation);
     }
     return false;

@@ -44,6 +44,12 @@ PS_MUST_CHECK enum ps_status ps_r2_home_submit(struct ps_r2_home *home,
                                                const struct ps_token *token,
                                                struct ps_slice request, void *tag);
 
+/** The same, of a mutation whose body was uploaded but is not there any more: it gets the answer of
+ *  its first try, if there was one, else PS_R2_CODE_INTERNAL. */
+PS_MUST_CHECK enum ps_status ps_r2_home_submit_lost(struct ps_r2_home *home,
+                                                    const struct ps_token *token,
+                                                    struct ps_slice request, void *tag);
+
 /** A record that is to be committed. `record` stays as it is until ps_r2_home_done. */
 struct ps_r2_commit {
     struct ps_record record; /* lsn and commit_ns are 0: the primary's to give */

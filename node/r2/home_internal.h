@@ -33,6 +33,7 @@ struct ps_r2_mutation {
     UT_hash_handle hh;           /* by token */
     struct ps_r2_mutation *next; /* in the queue */
     struct ps_token token;
+    bool lost;   /* its body is not there: it can only be recalled */
     char *bytes; /* that the request's slices point into */
     struct ps_r2_request request;
     struct ps_r2_waiting first; /* further tries hang behind it */

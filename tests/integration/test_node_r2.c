@@ -407,6 +407,55 @@ static void test_a_blob_that_is_lost(void **state)
     }
 }
 
+/* Sweeping would hide what is left. */
+static int set_up_unswept(void **state)
+{
+    (void)setenv(NODES_SWEEP_EVERY, "3600000", 1);
+    int bad = set_up(state);
+    (void)unsetenv(NODES_SWEEP_EVERY);
+    return bad;
+}
+
+/* What was uploaded for a put that is refused then goes at once; what is there stays. */
+static void test_a_refused_put_leaves_nothing(void **state)
+{
+    static const struct {
+        const char *json;
+        int status;
+    } cases[] = {{"{\"version\":1,\"method\":\"put\",\"object\":\"k\",\"onlyIf\":{\"etagMatches\":["
+                  "{\"value\":\"00000000000000000000000000000000\",\"type\":\"strong\"}]}}",
+                  412},
+                 {"{\"version\":1,\"method\":\"uploadPart\",\"object\":\"k\",\"partNumber\":1,"
+                  "\"uploadId\":\"00000000000000000000000000000000\"}",
+                  404},
+                 {"{\"version\":1,\"method\":\"put\",\"object\":\"k\",\"sha256\":"
+                  "\"0000000000000000000000000000000000000000000000000000000000000000\"}",
+                  400}};
+
+    const struct cluster *cluster = *state;
+    char version[33];
+    put(cluster, HOME, PUT("k"), "", LARGE, 'a', version);
+    struct ps_buf some = value_of_size(LARGE, 'b');
+    for (size_t pop = 0; pop < POPS; pop++) {
+        struct client client = client_open(cluster->ports[pop]);
+        for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+            char token[80]; /* each one twice */
+            (void)snprintf(token, sizeof token, "popsim-token: %032zx\r\n",
+                           100 * (pop + 1) + i / 2);
+            put_head(&client, cases[i / 2].json, token, LARGE);
+            client_send(&client, ps_buf_slice(&some));
+            client_read(&client);
+            assert_int_equal(client.status, cases[i / 2].status);
+            WAIT_FOR(blobs(cluster, false) == 1);
+        }
+        ask(&client, GET("k"));
+        client_read(&client);
+        assert_int_equal(client.status, 200);
+        client_close(&client);
+    }
+    ps_buf_fini(&some);
+}
+
 static void test_what_it_holds_is_told(void **state)
 {
     struct cluster *cluster = *state;
@@ -499,7 +548,10 @@ int main(int argc, char **argv)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, cluster_tear_down)
 #define TEST_AWAY(function)                                                                        \
     cmocka_unit_test_setup_teardown(function, set_up_away, cluster_tear_down)
-    const struct CMUnitTest tests[] = {TEST(test_a_client_that_goes_leaves_nothing),
+#define TEST_UNSWEPT(function)                                                                     \
+    cmocka_unit_test_setup_teardown(function, set_up_unswept, cluster_tear_down)
+    const struct CMUnitTest tests[] = {TEST_UNSWEPT(test_a_refused_put_leaves_nothing),
+                                       TEST(test_a_client_that_goes_leaves_nothing),
                                        TEST(test_bodies_in_chunks),
                                        TEST(test_errors_wait_for_the_body),
                                        TEST(test_a_body_shorter_than_its_metadata),

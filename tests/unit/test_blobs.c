@@ -414,6 +414,44 @@ static void test_sweeping(void **state)
     assert_files(bench, 0);
 }
 
+/* What was refused goes at once, when it is new, nobody else holds it, and no record may refer to
+ * it.
+ */
+static void test_discarding(void **state)
+{
+    struct bench *bench = *state;
+    for (uint64_t n = 1; n <= 4; n++) {
+        assert_int_equal(put(bench, n, PS_LIT("x")), PS_OK);
+    }
+    const struct ps_r2_id ids[] = {id_of(0), id_of(1), id_of(2), id_of(3), id_of(4)};
+    ps_blob_hold(bench->blobs, &ids[1]); /* two tries of one mutation */
+    ps_blob_hold(bench->blobs, &ids[1]);
+    ps_blob_discard(bench->blobs, "ASSETS", &ids[1]);
+    turn_until_idle(bench);
+    assert_true(holds(bench, 1, PS_LIT("x")));
+    ps_blob_discard(bench->blobs, "ASSETS", &ids[1]);
+    assert_false(holds(bench, 1, PS_LIT("x"))); /* at once */
+
+    ps_blob_hold(bench->blobs, &ids[2]); /* committed, and tried again */
+    ps_blob_release(bench->blobs, &ids[2]);
+    ps_blob_hold(bench->blobs, &ids[2]);
+    ps_blob_discard(bench->blobs, "ASSETS", &ids[2]);
+
+    ps_blob_hold(bench->blobs, &ids[3]); /* the same, both at once */
+    ps_blob_hold(bench->blobs, &ids[3]);
+    ps_blob_release(bench->blobs, &ids[3]);
+    ps_blob_discard(bench->blobs, "ASSETS", &ids[3]);
+    turn_until_idle(bench);
+    assert_files(bench, 3);
+
+    close_blobs(bench);
+    open_blobs(bench);
+    ps_blob_hold(bench->blobs, &ids[4]); /* of an earlier process: who knows? */
+    ps_blob_discard(bench->blobs, "ASSETS", &ids[4]);
+    turn_until_idle(bench);
+    assert_files(bench, 3);
+}
+
 /* A sweep that falls between a blob's name and the loop's learning of it. */
 static void test_a_new_name_is_not_swept(void **state)
 {
@@ -636,13 +674,19 @@ static void test_files_are_sent(void **state)
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
-    const struct CMUnitTest tests[] = {
-        TEST(test_pieces_become_a_file),    TEST(test_broken_off),
-        TEST(test_an_id_is_used_once),      TEST(test_a_full_disk_is_named),
-        TEST(test_a_start_tidies),          TEST(test_sweeping),
-        TEST(test_delete_while_it_is_read), TEST(test_stopped_under_way),
-        TEST(test_a_new_name_is_not_swept), TEST(test_what_is_swept_is_gone_at_once),
-        TEST(test_rounds_of_two_stores),    TEST(test_dropped_under_way),
-        TEST(test_files_are_sent)};
+    const struct CMUnitTest tests[] = {TEST(test_pieces_become_a_file),
+                                       TEST(test_broken_off),
+                                       TEST(test_an_id_is_used_once),
+                                       TEST(test_a_full_disk_is_named),
+                                       TEST(test_a_start_tidies),
+                                       TEST(test_sweeping),
+                                       TEST(test_discarding),
+                                       TEST(test_delete_while_it_is_read),
+                                       TEST(test_stopped_under_way),
+                                       TEST(test_a_new_name_is_not_swept),
+                                       TEST(test_what_is_swept_is_gone_at_once),
+                                       TEST(test_rounds_of_two_stores),
+                                       TEST(test_dropped_under_way),
+                                       TEST(test_files_are_sent)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

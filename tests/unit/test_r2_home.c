@@ -643,6 +643,54 @@ static void test_tries(void **state)
     r2_world_fini(&world);
 }
 
+static void submit_lost(struct r2_world *world, uint64_t token, const struct ps_r2_request *request,
+                        size_t tag)
+{
+    struct ps_token bytes = token_of(token);
+    struct ps_buf encoded = {.size = 0};
+    ps_r2_request_encode(&encoded, request);
+    assert_int_equal(
+        ps_r2_home_submit_lost(world->home, &bytes, ps_buf_slice(&encoded), tag_of(tag)), PS_OK);
+    ps_buf_fini(&encoded);
+}
+
+/* A try whose body is not there any more can be told what came of an earlier one, but not be done.
+ */
+static void test_tries_without_a_body(void **state)
+{
+    (void)state;
+    struct r2_world world;
+    r2_world_init(&world, 0, on_answer);
+    struct ps_r2_etag any = {PS_R2_ETAG_ANY, {NULL, 0}};
+    struct ps_r2_blob blob = {.size = 100000};
+    struct ps_r2_request put = {.op = PS_R2_PUT,
+                                .key = PS_LIT("k"),
+                                .computed = {.present = PS_R2_HASH_BIT(PS_R2_MD5)},
+                                .body = {.blobs = &blob, .blob_count = 1}};
+    struct ps_r2_request other = put;
+    other.condition =
+        (struct ps_r2_condition){.has_differs = true, .differs = &any, .differ_count = 1};
+    forget_answers();
+    submit(&world, 1, &put, 1);
+    submit(&world, 2, &other, 2);
+    r2_world_settle(&world);
+    assert_int_equal(answers[1].answer.error.code, PS_R2_CODE_NONE);
+    assert_int_equal(answers[2].answer.error.code, PS_R2_CODE_PRECONDITION_FAILED);
+    submit_lost(&world, 1, &put, 3);
+    submit_lost(&world, 2, &other, 4);
+    submit_lost(&world, 3, &put, 5);
+    r2_world_settle(&world);
+    assert_int_equal(answers[3].answer.lsn, answers[1].answer.lsn);
+    assert_int_equal(answers[4].answer.error.code, PS_R2_CODE_PRECONDITION_FAILED);
+    assert_int_equal(answers[5].answer.error.code, PS_R2_CODE_INTERNAL);
+    world.now_ns += PS_R2_ANSWERS_KEPT_NS;
+    submit_lost(&world, 2, &other, 6);
+    r2_world_settle(&world);
+    assert_int_equal(answers[6].answer.error.code, PS_R2_CODE_INTERNAL);
+    forget_answers();
+    r2_world_fini(&world);
+}
+
 static void test_bad_bytes(void **state)
 {
     (void)state;
@@ -846,6 +894,7 @@ int main(void)
         cmocka_unit_test(test_old_uploads),
         cmocka_unit_test(test_most_parts),
         cmocka_unit_test(test_tries),
+        cmocka_unit_test(test_tries_without_a_body),
         cmocka_unit_test(test_bad_bytes),
         cmocka_unit_test(test_failed_commit),
         cmocka_unit_test(test_who_waits),
