@@ -161,6 +161,9 @@ static void end_object(struct ps_s3_request *request)
     struct ps_r2_request *what = &request->call.request;
     if (ps_s3_body_finish(request->body, &what->declared, &what->computed,
                           &request->exchange->response)) {
+        if (what->op == PS_R2_PUT && what->meta.http.content_type.size == 0) {
+            what->meta.http.content_type = ps_r2_sniff(ps_s3_body_head(request->body));
+        }
         ps_object_exchange_end(&request->run);
     } else {
         refuse_body(request);

@@ -19,6 +19,8 @@ struct ps_s3_body {
     uint64_t size_declared;
     uint64_t size;
     enum ps_s3_chunked_event failure; /* NEED: none */
+    size_t head_size;
+    char head[PS_R2_SNIFF_SIZE];
 };
 
 /* The hashes that the trailer is to bring. */
@@ -73,6 +75,12 @@ void ps_s3_body_destroy(struct ps_s3_body *body)
 
 static enum ps_s3_body_event take(struct ps_s3_body *body, struct ps_slice data)
 {
+    size_t room = sizeof body->head - body->head_size;
+    size_t kept = data.size < room ? data.size : room;
+    if (kept > 0) {
+        memcpy(body->head + body->head_size, data.data, kept);
+        body->head_size += kept;
+    }
     ps_r2_digest_update(body->digest, data);
     body->size += data.size;
     return PS_S3_BODY_DATA;
@@ -105,6 +113,11 @@ enum ps_s3_body_event ps_s3_body_feed(struct ps_s3_body *body, struct ps_slice *
         return PS_S3_BODY_REFUSED;
     }
     return PS_S3_BODY_NEED;
+}
+
+struct ps_slice ps_s3_body_head(const struct ps_s3_body *body)
+{
+    return (struct ps_slice){body->head, body->head_size};
 }
 
 /* ---- the verdict ---- */

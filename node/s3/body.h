@@ -3,6 +3,7 @@
 #ifndef PS_NODE_S3_BODY_H
 #define PS_NODE_S3_BODY_H
 
+#include "node/r2/sniff.h"
 #include "node/s3/s3.h"
 
 struct ps_s3_body;
@@ -21,6 +22,9 @@ enum ps_s3_body_event {
 /** Take bytes off the front of *bytes up to the next event. *ret_data borrows from them. */
 enum ps_s3_body_event ps_s3_body_feed(struct ps_s3_body *body, struct ps_slice *bytes,
                                       struct ps_slice *ret_data);
+
+/** The first bytes of what was given out, at most PS_R2_SNIFF_SIZE. Borrowed. */
+struct ps_slice ps_s3_body_head(const struct ps_s3_body *body);
 
 /** All has come (or was refused). true: it is what the head said; *ret_computed are the hashes
  *  (call.hashes), and what the trailer declares is added to *ret_declared. false: the response is
