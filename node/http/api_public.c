@@ -135,7 +135,9 @@ static void put_validators(const struct ps_r2_object *object, struct ps_http_res
 static void put_representation(const struct ps_r2_object *object, struct ps_http_response *response)
 {
     const struct ps_r2_http *http = &object->meta.http;
-    put_given(response, "Content-Type", http->content_type);
+    bool typed = http->content_type.size > 0;
+    put_given(response, "Content-Type",
+              typed ? http->content_type : PS_LIT("application/octet-stream"));
     put_given(response, "Content-Language", http->content_language);
     put_given(response, "Content-Disposition", http->content_disposition);
     put_given(response, "Content-Encoding", http->content_encoding);

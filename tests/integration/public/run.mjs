@@ -212,6 +212,17 @@ async function bodies(pops) {
   same("at home", (await get(home, "big.bin")).bytes.equals(two), true);
 }
 
+// Who gives no type is given one, if the first bytes tell.
+async function types(pops) {
+  const [home, away] = pops;
+  const png = Buffer.concat([Buffer.from("89504e470d0a1a0a", "hex"), Buffer.alloc(50_000)]);
+  for (const [pop, size, type] of [[home, 100, "image/png"], [away, 50_000, "image/png"], [away, 4, "application/octet-stream"]]) {
+    const key = `typed-${size}.bin`;
+    await s3(pop, "PUT", pop.bucket, key, png.subarray(0, size));
+    same(`the type of ${size} bytes`, (await get(home, key)).headers.get("content-type"), type);
+  }
+}
+
 // Files of superseded bodies go in time.
 async function sweeps(pops) {
   const [home, away] = pops;
@@ -340,7 +351,7 @@ await run(popsim, ["up", file, "--detach", "--quiet", ...options, "--port", "0",
 try {
   const first = await status();
   const pops = first.nodes.map((node) => ({ ...node, keys: first.s3, token: "test", bucket: "assets", every: "everything" }));
-  for (const part of [lifetimes, answers, bodies, sweeps, updates, purges, faults, deaths, restarts]) {
+  for (const part of [lifetimes, answers, bodies, types, sweeps, updates, purges, faults, deaths, restarts]) {
     console.log(part.name);
     await part(pops);
   }
