@@ -315,6 +315,21 @@ void ps_blobs_drop(struct ps_blobs *blobs, const char *store)
     }
 }
 
+void ps_blobs_stores(const struct ps_blobs *blobs, void (*each)(void *context, const char *store),
+                     void *context)
+{
+    DIR *folder = opendir(blobs->path);
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        if (entry->d_name[0] != '.') {
+            each(context, entry->d_name);
+        }
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+}
+
 /* ---- open and close ---- */
 
 /* Temporary files of one store. */

@@ -89,6 +89,10 @@ void ps_blob_delete(struct ps_blobs *blobs, const char *store, const struct ps_r
  * taken. */
 void ps_blobs_drop(struct ps_blobs *blobs, const char *store);
 
+/** Each store that has blobs, or had some. `each` may drop it. */
+void ps_blobs_stores(const struct ps_blobs *blobs, void (*each)(void *context, const char *store),
+                     void *context);
+
 /** Keep it from being swept, from now on until as many calls of ps_blob_release. A record that
  * refers to it is on its way. */
 void ps_blob_hold(struct ps_blobs *blobs, const struct ps_r2_id *id);

@@ -20,6 +20,7 @@
  * twice among stores of one type, whoever asks. Who asked is answered when the change is durable,
  * and done at its own PoP.
  */
+#include "node/io/blobs.h"
 #include "node/io/server.h"
 #include "node/r2/bucket.h"
 #include "replication/base/assert.h"
@@ -337,18 +338,42 @@ static struct ps_node_store *next_made(struct ps_node_store **made)
 
 /* ---- at start ---- */
 
-static bool is_dropped(struct ps_node *node, const struct ps_store *config)
+/* Does the hidden store say so? Of one that it does not know it says nothing. */
+static bool is_dropped(struct ps_node *node, struct ps_slice id)
 {
     struct ps_bound bound = PS_BOUND_NEWEST;
     struct ps_version version;
     if (ps_map_read_begin(node->map) != PS_OK) {
         return false;
     }
-    bool dropped = ps_map_get(node->map, node->names->map_store, ps_slice_of(config->id), &bound,
-                              &version) == PS_OK &&
-                   !version.deleted && version.value.size == 0;
+    bool dropped = ps_map_get(node->map, node->names->map_store, id, &bound, &version) == PS_OK &&
+                   (version.deleted || version.value.size == 0);
     ps_map_read_end(node->map);
     return dropped;
+}
+
+static void drop_left(void *context, const char *name)
+{
+    struct ps_node *node = context;
+    const struct ps_cluster *cluster = &node->state.cluster;
+    struct ps_slice id = ps_slice_of(name); /* of one that was made at run time */
+    for (size_t i = 0; i < cluster->store_count; i++) {
+        id = strcmp(cluster->stores[i].name, name) == 0 ? ps_slice_of(cluster->stores[i].id) : id;
+    }
+    if (is_id(id) && is_dropped(node, id)) {
+        ps_node_log(node, PS_LOG_INFO, "blobs", "what was left of %s goes", name);
+        ps_blobs_drop(node->blobs, name);
+    }
+}
+
+/* A process that was killed behind a bucket's last record may have left its blobs. */
+static enum ps_status drop_left_blobs(struct ps_node *node, struct ps_error *err)
+{
+    enum ps_status status = ps_stores_open_blobs(node, err);
+    if (status == PS_OK && node->blobs != NULL) {
+        ps_blobs_stores(node->blobs, drop_left, node);
+    }
+    return status;
 }
 
 enum ps_status ps_namespaces_open(struct ps_node *node, struct ps_error *err)
@@ -360,7 +385,7 @@ enum ps_status ps_namespaces_open(struct ps_node *node, struct ps_error *err)
     node->names->hidden = true;
     enum ps_status status = ps_store_open(node->names, err);
     for (size_t i = 0; i < cluster->store_count && status == PS_OK; i++) {
-        if (!is_dropped(node, &cluster->stores[i])) {
+        if (!is_dropped(node, ps_slice_of(cluster->stores[i].id))) {
             status = ps_store_open(ps_store_create(node, &cluster->stores[i]), err);
         }
     }
@@ -374,7 +399,7 @@ enum ps_status ps_namespaces_open(struct ps_node *node, struct ps_error *err)
             ps_node_log(node, PS_LOG_ERROR, "node", "a store is not served: %s", reason.text);
         }
     }
-    return PS_OK;
+    return drop_left_blobs(node, err);
 }
 
 /* ---- at home ---- */

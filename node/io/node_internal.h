@@ -257,6 +257,8 @@ struct ps_node_store *ps_node_store_by_id(struct ps_node *node, struct ps_slice 
 struct ps_node_store *ps_store_create(struct ps_node *node, const struct ps_store *config);
 /** Open it now, while the writer thread has nothing to do. When that fails it is destroyed. */
 PS_MUST_CHECK enum ps_status ps_store_open(struct ps_node_store *store, struct ps_error *err);
+/** If there is a folder of blobs: buckets were here, and it may have to be tidied. */
+PS_MUST_CHECK enum ps_status ps_stores_open_blobs(struct ps_node *node, struct ps_error *err);
 /** Open it on the writer thread; ps_namespaces_opened tells of it. */
 void ps_store_open_later(struct ps_node_store *store);
 /** One that is being opened, or could not be; NULL: there is none. */

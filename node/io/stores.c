@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct ps_node_store *find(struct ps_node_store **stores, size_t count, struct ps_slice text,
                                   bool by_id)
@@ -121,6 +122,11 @@ static enum ps_status open_in_map(struct ps_node_store *store, struct ps_log_sta
     return status == PS_OK ? ps_map_log_state(map, store->map_store, ret_log) : status;
 }
 
+static void put_blobs_path(const struct ps_node *node, char ret[4224])
+{
+    (void)snprintf(ret, 4224, "%s/blobs", node->folder);
+}
+
 /* A bucket has its home here: so have its blobs. */
 static enum ps_status open_blobs(struct ps_node *node, struct ps_error *err)
 {
@@ -128,9 +134,16 @@ static enum ps_status open_blobs(struct ps_node *node, struct ps_error *err)
         return PS_OK;
     }
     char path[4224];
-    (void)snprintf(path, sizeof path, "%s/blobs", node->folder);
+    put_blobs_path(node, path);
     bool sync = node->state.cluster.durability == PS_DURABILITY_SYNC;
     return ps_blobs_open(node->loop, path, sync, node->blob_hold_s, &node->blobs, err);
+}
+
+enum ps_status ps_stores_open_blobs(struct ps_node *node, struct ps_error *err)
+{
+    char path[4224];
+    put_blobs_path(node, path);
+    return access(path, F_OK) == 0 ? open_blobs(node, err) : PS_OK;
 }
 
 /* The store is in the map: the loop's part. */

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -600,6 +601,22 @@ static void test_deleted_under_way(void **state)
     }
     (void)snprintf(path, sizeof path, "%s/pop-%s/blobs/%s", cluster->folder, codes[HOME], id);
     WAIT_FOR(access(path, F_OK) != 0);
+    /* Killed just before its blobs went: they go at the start, but none that nobody dropped. */
+    const char *const folders[] = {id, "FILES", "0123456789abcdef0123456789abcdef"};
+    kill_node(cluster, HOME);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/pop-%s/blobs/%s", cluster->folder, codes[HOME],
+                       folders[i]);
+        assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+    }
+    restart_node(cluster, HOME);
+    (void)snprintf(path, sizeof path, "%s/pop-%s/blobs/%s", cluster->folder, codes[HOME], id);
+    WAIT_FOR(access(path, F_OK) != 0);
+    for (size_t i = 1; i < sizeof folders / sizeof folders[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/pop-%s/blobs/%s", cluster->folder, codes[HOME],
+                       folders[i]);
+        assert_int_equal(access(path, F_OK), 0);
+    }
     /* Another one of that name is empty, and serves. */
     make_bucket(cluster, "photos", id);
     for (size_t pop = 0; pop < POPS; pop++) {
