@@ -46,12 +46,18 @@ static int set_up(void **state)
     return 0;
 }
 
-/* As set_up, but little time passes until what nothing refers to goes, or silence is noticed. */
-static int set_up_hasty(void **state)
+/* As set_up, but little time passes until what nothing refers to goes. */
+static int set_up_tidy(void **state)
 {
     (void)setenv(NODES_BLOB_HOLD, "2000", 1);
     (void)setenv(NODES_SWEEP_EVERY, "5", 1);
-    (void)setenv(NODES_PEER_SILENT, "300", 1);
+    return set_up(state);
+}
+
+/* ... or until silence is noticed. */
+static int set_up_hasty(void **state)
+{
+    (void)setenv(NODES_PEER_SILENT, "1500", 1);
     return set_up(state);
 }
 
@@ -277,6 +283,11 @@ static void assert_holds(const struct cluster *cluster, size_t pop, const char *
                          uint64_t number, size_t size)
 {
     struct reply reply = get(cluster, pop, key);
+    uint64_t end_ns = mono_ns() + DEADLINE_S * UINT64_C(1000000000);
+    while (reply.status == 503 && mono_ns() < end_ns) { /* on a busy machine home seems away */
+        reply_fini(&reply);
+        reply = get(cluster, pop, key);
+    }
     assert_int_equal(reply.status, number == 0 ? 404 : 200);
     if (number != 0) {
         struct ps_buf value = value_of(number, size);
@@ -871,13 +882,14 @@ int main(int argc, char **argv)
         cmocka_set_test_filter(argv[1]);
     }
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
+#define TEST_TIDY(function) cmocka_unit_test_setup_teardown(function, set_up_tidy, tear_down)
 #define TEST_HASTY(function) cmocka_unit_test_setup_teardown(function, set_up_hasty, tear_down)
-    const struct CMUnitTest tests[] = {TEST_HASTY(test_swept_under_load),
+    const struct CMUnitTest tests[] = {TEST_TIDY(test_swept_under_load),
                                        TEST(test_counted_in_steps),
                                        TEST(test_deleted_under_way),
                                        TEST_HASTY(test_silent_within_bodies),
                                        TEST(test_full_disk),
                                        TEST(test_full_disk_of_a_database),
-                                       TEST_HASTY(test_write_limit)};
+                                       TEST_TIDY(test_write_limit)};
     return cmocka_run_group_tests_name("node_r2_house", tests, NULL, NULL);
 }
