@@ -75,6 +75,7 @@ static void count(struct subject *subject, const struct ps_op *op)
         ret->purges++;
     } else {
         ret->writes++;
+        ret->deletes += ps_op_is_delete(op) ? 1 : 0;
     }
 }
 
@@ -304,6 +305,7 @@ static void walk_public(struct subject *subject, struct ps_visibility_sink *sink
         ps_visibility_finish(&walk.meters[key], sink, 0, ps_store_log_commits(&subject->log, key),
                              NULL);
     }
+    subject->ret->fetches += ps_public_cache_fetches(cache);
     ps_public_cache_destroy(cache);
     free(walk.meters);
 }

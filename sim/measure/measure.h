@@ -32,6 +32,8 @@ struct ps_store_measures {
     uint64_t writes; /* acknowledged */
     uint64_t reads;  /* answered gets */
     uint64_t lists;
+    uint64_t deletes;   /* of the writes */
+    uint64_t fetches;   /* of a public URL's caches, from the bucket */
     uint64_t purges;    /* of a public URL's caches, acknowledged */
     uint64_t errors;    /* operations that failed */
     uint64_t rows_read; /* d1: of what was answered, as the service bills them */

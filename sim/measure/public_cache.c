@@ -38,6 +38,7 @@ struct ps_public_cache {
     struct cached *keys; /* owned; by number */
     size_t key_count;
     struct purges all;
+    uint64_t fetches;
 };
 
 struct ps_public_cache *ps_public_cache_create(const struct ps_replica *replica,
@@ -214,6 +215,7 @@ enum ps_status ps_public_cache_decide(struct ps_public_cache *cache, uint32_t ke
         struct ps_view behind;
         give(entry, PS_R2_CACHE_UPDATING, t, ret);
         if (!cached->fetch.any && !is_cut(cache, t, &behind, &status)) {
+            cache->fetches++;
             cached->fetch =
                 (struct fetch){.any = true, .as_of_ns = behind.at_ns, .ready_ns = behind.ready_ns};
         }
@@ -227,6 +229,7 @@ enum ps_status ps_public_cache_decide(struct ps_public_cache *cache, uint32_t ke
         }
         return status;
     }
+    cache->fetches++;
     if (!ps_r2_cache_kind(name, cache->kinds)) {
         ret->state = PS_R2_CACHE_DYNAMIC;
         return PS_OK;
@@ -242,6 +245,11 @@ enum ps_status ps_public_cache_decide(struct ps_public_cache *cache, uint32_t ke
             .any = true, .as_of_ns = ret->view.at_ns, .ready_ns = ret->view.ready_ns};
     }
     return PS_OK;
+}
+
+uint64_t ps_public_cache_fetches(const struct ps_public_cache *cache)
+{
+    return cache->fetches;
 }
 
 enum ps_r2_cache_state ps_public_cache_state(const struct ps_public_view *view, uint64_t lsn,

@@ -51,6 +51,9 @@ PS_MUST_CHECK enum ps_status ps_public_cache_decide(struct ps_public_cache *cach
                                                     struct ps_slice name, ps_time_ns t,
                                                     struct ps_public_view *ret);
 
+/** How often the bucket was asked: by reads, and behind them. */
+uint64_t ps_public_cache_fetches(const struct ps_public_cache *cache);
+
 /** The state to tell of a read that was decided so and found version `lsn` (0: no object), which
  *  may stay in the cache so. */
 enum ps_r2_cache_state ps_public_cache_state(const struct ps_public_view *view, uint64_t lsn,

@@ -1,3 +1,4 @@
+#include "replication/base/assert.h"
 #include "sim/report/report.h"
 
 static const struct {
@@ -175,24 +176,43 @@ static uint64_t append_d1_cost(struct ps_buf *buf, const struct ps_store_measure
     return cost.rows_read_nano_usd + cost.rows_written_nano_usd;
 }
 
+static uint64_t append_r2_cost(struct ps_buf *buf, const struct ps_store_measures *store,
+                               const struct ps_store_measures *url)
+{
+    struct ps_r2_cost cost = ps_report_r2_cost(store, url);
+    ps_buf_append_text(buf, ":{\"class_a_usd\":");
+    ps_report_seconds(buf, cost.class_a_nano_usd);
+    ps_buf_append_text(buf, ",\"class_b_usd\":");
+    ps_report_seconds(buf, cost.class_b_nano_usd);
+    ps_buf_append_char(buf, '}');
+    return cost.class_a_nano_usd + cost.class_b_nano_usd;
+}
+
+static uint64_t append_store_cost(struct ps_buf *buf, const struct ps_measures *measures, size_t i,
+                                  enum ps_store_type type)
+{
+    switch (type) {
+    case PS_STORE_KV:
+        return append_kv_cost(buf, &measures->stores[i]);
+    case PS_STORE_D1:
+        return append_d1_cost(buf, &measures->stores[i]);
+    case PS_STORE_R2:
+        return append_r2_cost(buf, &measures->stores[i], &measures->publics[i]);
+    }
+    PS_NOT_REACHED();
+}
+
 static void append_cost(struct ps_buf *buf, const struct ps_report *report)
 {
     uint64_t total = 0;
     ps_buf_append_text(buf, "\"cost\":{\"prices\":");
     ps_buf_append_json(buf, ps_slice_of(ps_report_prices()));
     ps_buf_append_text(buf, ",\"stores\":{");
-    bool first = true;
     for (size_t i = 0; i < report->cluster->store_count; i++) {
         const struct ps_store *config = &report->cluster->stores[i];
-        if (config->type != PS_STORE_KV && config->type != PS_STORE_D1) {
-            continue;
-        }
-        const struct ps_store_measures *store = &report->measures->stores[i];
-        ps_buf_append_text(buf, first ? "" : ",");
-        first = false;
+        ps_buf_append_text(buf, i == 0 ? "" : ",");
         ps_buf_append_json(buf, ps_slice_of(config->name));
-        total +=
-            config->type == PS_STORE_KV ? append_kv_cost(buf, store) : append_d1_cost(buf, store);
+        total += append_store_cost(buf, report->measures, i, config->type);
     }
     ps_buf_append_text(buf, "},\"total_usd\":");
     ps_report_seconds(buf, total);

@@ -72,6 +72,15 @@ struct ps_d1_cost {
     uint64_t rows_written_nano_usd;
 };
 struct ps_d1_cost ps_report_d1_cost(const struct ps_store_measures *store);
+
+/** The same of a bucket, of Standard storage. A delete, and what a public URL's caches answer
+ * themselves, is free. */
+struct ps_r2_cost {
+    uint64_t class_a_nano_usd; /* puts, also those whose condition does not hold, and lists */
+    uint64_t class_b_nano_usd; /* gets, heads, and what public caches ask for */
+};
+struct ps_r2_cost ps_report_r2_cost(const struct ps_store_measures *store,
+                                    const struct ps_store_measures *url);
 /** The month and places the prices were read. */
 const char *ps_report_prices(void);
 

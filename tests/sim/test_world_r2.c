@@ -404,6 +404,7 @@ static void test_public_url(void **state)
     assert_int_equal(public->reads, 10);
     assert_int_equal(public->stale_reads, 3);
     assert_int_equal(public->purges, 1);
+    assert_int_equal(public->fetches, 5); /* all but the hits */
     assert_int_equal(measures->stores[0].reads, 1);
     assert_int_equal(measures->stores[0].writes, 2);
     /* The second version: until the purge, which takes 150 ms to be seen. */
@@ -436,6 +437,7 @@ static void test_public_updating(void **state)
     assert_verifies(history, yaml);
     struct ps_measures *measures = measures_of(history);
     assert_int_equal(measures->publics[0].stale_reads, 2);
+    assert_int_equal(measures->publics[0].fetches, 3); /* the first, one behind a read, the last */
     /* The second version: until the fetch behind the read at 25 s comes back. */
     assert_in_range(measures->publics[0].visibility_by_pop[1]->max, 5 * PS_SECOND,
                     5 * PS_SECOND + 500 * PS_MS);
