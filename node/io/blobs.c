@@ -191,6 +191,7 @@ static void drop_candidate(struct candidate **list, const struct ps_r2_id *id)
 {
     struct candidate *candidate = find_candidate(*list, id);
     if (candidate != NULL) {
+        PS_ASSERT(*list != NULL && (*list)->hh.tbl != NULL);
         HASH_DEL(*list, candidate);
         free(candidate);
     }
