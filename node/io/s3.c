@@ -2,6 +2,7 @@
 #include "node/io/conn.h"
 #include "node/io/s3_internal.h"
 #include "node/s3/cors.h"
+#include "node/s3/lifecycle.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -43,6 +44,7 @@ static void free_request(void *pointer)
     ps_s3_body_destroy(request->body);
     ps_buf_fini(&request->document);
     ps_buf_fini(&request->cors);
+    ps_buf_fini(&request->lifecycle);
     ps_s3_call_fini(&request->call);
     free(request);
 }
@@ -88,6 +90,31 @@ void ps_s3_complete_failed(struct ps_s3_request *request, enum ps_status status)
     ps_s3_complete(request);
 }
 
+/* Is an object what the answer is about? */
+static bool shows_object(enum ps_s3_op op)
+{
+    return op == PS_S3_GET_OBJECT || op == PS_S3_HEAD_OBJECT || op == PS_S3_PUT_OBJECT ||
+           op == PS_S3_COPY_OBJECT || op == PS_S3_COMPLETE;
+}
+
+static void add_expiration(struct ps_s3_request *request)
+{
+    const struct ps_object_call *call = &request->run.call;
+    bool reads = request->call.op == PS_S3_GET_OBJECT || request->call.op == PS_S3_HEAD_OBJECT;
+    const struct ps_r2_object *object = reads ? &call->object : &call->answer.object;
+    struct ps_http_response *response = &request->exchange->response;
+    struct ps_s3_lifecycle rules = {0};
+    struct ps_buf text = {0};
+    bool shown = response->status < 300 && shows_object(request->call.op);
+    if (shown && request->lifecycle.size > 0 &&
+        ps_s3_lifecycle_read(ps_buf_slice(&request->lifecycle), &rules) == PS_OK &&
+        ps_s3_lifecycle_expiration(&rules, request->call.request.key, object->uploaded_ms, &text)) {
+        ps_http_response_header(response, "x-amz-expiration", ps_buf_slice(&text));
+    }
+    ps_buf_fini(&text);
+    ps_s3_lifecycle_fini(&rules);
+}
+
 /* ---- a bucket's request ---- */
 
 static void fill_object(struct ps_s3_request *request)
@@ -121,6 +148,7 @@ static void fill(struct ps_object_exchange *run)
     } else {
         ps_s3_answer(&request->call, &call->answer, response);
     }
+    add_expiration(request);
     add_cors(request);
 }
 
@@ -286,6 +314,9 @@ static void on_found(struct ps_s3_request *request)
 {
     if (request->store != NULL && ps_http_header(request->call.head, "origin") != NULL) {
         ps_namespace_setting(request->store, "cors", &request->cors);
+    }
+    if (request->store != NULL && shows_object(request->call.op)) {
+        ps_namespace_setting(request->store, "lifecycle", &request->lifecycle);
     }
     if (request->call.op == PS_S3_PREFLIGHT) {
         preflight(request);

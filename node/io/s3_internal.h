@@ -41,7 +41,8 @@ struct ps_s3_request {
     void (*on_made)(struct ps_s3_request *request);
     enum ps_status make_status;
     char region[8];
-    struct ps_buf cors; /* the bucket's, for a request with an Origin */
+    struct ps_buf cors;      /* the bucket's, for a request with an Origin */
+    struct ps_buf lifecycle; /* the bucket's, for an answer that shows an object */
     struct ps_alarm alarm;
     void (*next)(struct ps_s3_request *request); /* behind the alarm */
 };

@@ -13,7 +13,12 @@
  *  `now_unix_ms`. false: none are. */
 bool ps_s3_lifecycle_expires(const struct ps_s3_lifecycle *lifecycle, struct ps_slice key,
                              int64_t now_unix_ms, int64_t *ret_before_ms);
-/** The same of uploads for this key, by when they were begun. */
+/** Append when an object of this key that was uploaded then will be due, as x-amz-expiration has
+ * it: expiry-date="Sun, 06 Nov 1994 08:49:37 GMT", rule-id="..." of the rule that comes first.
+ * false: none does. */
+bool ps_s3_lifecycle_expiration(const struct ps_s3_lifecycle *lifecycle, struct ps_slice key,
+                                int64_t uploaded_ms, struct ps_buf *into);
+/** As ps_s3_lifecycle_expires, of uploads for this key, by when they were begun. */
 bool ps_s3_lifecycle_aborts(const struct ps_s3_lifecycle *lifecycle, struct ps_slice key,
                             int64_t now_unix_ms, int64_t *ret_before_ms);
 

@@ -326,6 +326,26 @@ static void lifecycle_is_due(void **state)
     assert_true(ps_s3_lifecycle_expires(rules, PS_LIT("logs/1"), DAY_MS, &before_ms));
     assert_int_equal(before_ms, 0);
 
+    /* The rule that comes first. */
+    struct ps_buf text = {0};
+    assert_true(ps_s3_lifecycle_expiration(rules, PS_LIT("logs/1"), now_ms, &text));
+    assert_string_equal(ps_buf_text(&text),
+                        "expiry-date=\"Fri, 04 Jan 2030 00:00:00 GMT\", rule-id=\"r%26s\"");
+    assert_false(ps_s3_lifecycle_expiration(rules, PS_LIT("other"), now_ms, &text));
+    text.size = 0;
+    rules = read_rules(
+        "<LifecycleConfiguration><Rule><ID>a</ID><Prefix/><Status>Enabled</Status><Expiration>"
+        "<Days>9</Days></Expiration></Rule><Rule><ID>b</ID><Prefix/><Status>Enabled</Status>"
+        "<Expiration><Date>2030-01-05</Date></Expiration></Rule></LifecycleConfiguration>");
+    assert_true(ps_s3_lifecycle_expiration(rules, PS_LIT("other"), now_ms, &text));
+    assert_string_equal(ps_buf_text(&text),
+                        "expiry-date=\"Sat, 05 Jan 2030 00:00:00 GMT\", rule-id=\"b\"");
+    text.size = 0;
+    rules = read_rules(RULE("<Status>Enabled</Status><Expiration><Days>4000000000</Days>"
+                            "</Expiration>"));
+    assert_false(ps_s3_lifecycle_expiration(rules, PS_LIT("other"), now_ms, &text));
+    ps_buf_fini(&text);
+
     static const char *const dates[] = {"2030-01-01", "2030-01-01T00:00:00Z",
                                         "2030-01-01T00:00:00.000Z"};
     for (size_t i = 0; i < sizeof dates / sizeof dates[0]; i++) {

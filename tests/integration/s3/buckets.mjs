@@ -29,6 +29,18 @@ async function settings({ s3 }, Bucket) {
     ["logs", "logs/", 7, undefined],
     ["uploads", "", undefined, 3],
   ]);
+  const expiry = (answer) => {
+    const [, date, rule] = /^expiry-date="(.*)", rule-id="(.*)"$/.exec(answer.Expiration ?? "") ?? [];
+    return [Date.parse(date), rule];
+  };
+  const due = async (Key) => (await s3.headObject({ Bucket, Key })).LastModified.getTime() + 7 * 86_400_000;
+  const written = await s3.putObject({ Bucket, Key: "logs/due", Body: "x" });
+  same("a put tells when it expires", expiry(written), [await due("logs/due"), "logs"]);
+  same("and a get", expiry(await s3.getObject({ Bucket, Key: "logs/due" })), [await due("logs/due"), "logs"]);
+  const copied = await s3.copyObject({ Bucket, Key: "logs/copy", CopySource: `${Bucket}/logs/due` });
+  same("and a copy", expiry(copied), [await due("logs/copy"), "logs"]);
+  same("others do not expire", (await s3.putObject({ Bucket, Key: "kept", Body: "x" })).Expiration, undefined);
+  for (const Key of ["logs/due", "logs/copy", "kept"]) await s3.deleteObject({ Bucket, Key });
   await s3.deleteBucketLifecycle({ Bucket });
   await refused("lifecycle is deleted", () => s3.getBucketLifecycleConfiguration({ Bucket }), 404, "NoSuchLifecycleConfiguration");
 }
