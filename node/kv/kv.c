@@ -189,6 +189,9 @@ void ps_kv_error_of(enum ps_status status, struct ps_kv_error *err)
     } else if (status == PS_UNREACHABLE || status == PS_TIMEOUT || status == PS_BEHIND ||
                status == PS_BUSY) {
         (void)refuse(err, 503, 10000, "Service Unavailable");
+    } else if (status == PS_FULL) {
+        (void)refuse(err, 507, 10000,
+                     "Insufficient Storage: the disk of the namespace's home has no room left");
     } else {
         (void)refuse(err, 500, 10000, "Internal Server Error");
     }

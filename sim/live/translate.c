@@ -260,6 +260,8 @@ static enum ps_status error_of(int http_status)
         return PS_UNREACHABLE;
     case 524:
         return PS_TIMEOUT;
+    case 507:
+        return PS_FULL;
     default:
         return PS_CORRUPT;
     }

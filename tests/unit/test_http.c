@@ -917,10 +917,11 @@ static void write_answers(void **state)
         enum ps_status status;
         int http_status;
         const char *phrase;
-    } cases[] = {{PS_RATE_LIMITED, 429, "Too Many Requests"},
-                 {PS_UNREACHABLE, 503, "Service Unavailable"},
-                 {PS_TIMEOUT, 503, "Service Unavailable"},
-                 {PS_FULL, 500, "Internal Server Error"}};
+    } cases[] = {
+        {PS_RATE_LIMITED, 429, "Too Many Requests"},
+        {PS_UNREACHABLE, 503, "Service Unavailable"},
+        {PS_TIMEOUT, 503, "Service Unavailable"},
+        {PS_FULL, 507, "Insufficient Storage: the disk of the namespace's home has no room left"}};
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         result.status = cases[i].status;

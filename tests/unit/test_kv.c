@@ -290,7 +290,8 @@ static void test_errors_of_statuses(void **state)
         {PS_TIMEOUT, 503, 10000, "Service Unavailable"},
         {PS_BEHIND, 503, 10000, "Service Unavailable"},
         {PS_BUSY, 503, 10000, "Service Unavailable"},
-        {PS_FULL, 500, 10000, "Internal Server Error"},
+        {PS_FULL, 507, 10000,
+         "Insufficient Storage: the disk of the namespace's home has no room left"},
         {PS_IO, 500, 10000, "Internal Server Error"},
         {PS_CORRUPT, 500, 10000, "Internal Server Error"},
     };

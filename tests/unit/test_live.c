@@ -428,6 +428,8 @@ static void test_r2_answers(void **state)
     op = object_answer(PS_OP_R2_PUT, 429, "", "", PS_OK);
     assert_int_equal(op.error, PS_RATE_LIMITED);
     assert_int_equal(op.http_status, 429);
+    op = object_answer(PS_OP_R2_PUT, 507, "", "", PS_OK);
+    assert_int_equal(op.error, PS_FULL);
     op = object_answer(PS_OP_R2_GET, 200, "{\"name\":\"k\"}", "", PS_CORRUPT);
     assert_int_equal(op.error, PS_CORRUPT);
     (void)object_answer(PS_OP_R2_LIST, 200, "[]", "", PS_CORRUPT);

@@ -100,7 +100,7 @@ static uint64_t try_write(struct load *load, struct writer *writer, const struct
     if (reply.status != 200 && reply.status < 500) {
         chaos_fail("a write at %s is refused: %s", chaos_pops[pop], reply.head);
     }
-    load->refused += reply.status == 500;
+    load->refused += reply.status == 507;
     int64_t lsn = reply.status == 200 ? reply_number(&reply, "popsim-lsn") : 0;
     if (reply.status == 200 && lsn <= 0) {
         chaos_fail("an acknowledgement of %s without an LSN: %s", chaos_pops[pop], reply.head);
