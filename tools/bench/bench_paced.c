@@ -252,7 +252,7 @@ int main(int argc, char **argv)
     ev_io_init(&timer, on_timer, timer_fd, EV_READ);
     ev_io_start(loop, &timer);
     ev_timer grace;
-    ev_timer_init(&grace, on_grace, (double)(total / rate) + GRACE_S, 0);
+    ev_timer_init(&grace, on_grace, (double)total / (double)rate + GRACE_S, 0);
     ev_timer_start(loop, &grace);
     start_ns = mono_ns();
     set_timer(0);
