@@ -432,10 +432,15 @@ static ps_time_ns visible_from(const struct ps_query *query)
 static void fail_in_vain(struct ps_query *query)
 {
     struct ps_buf text = {0};
-    ps_buf_printf(&text,
-                  "The bookmark was not reached in time: it is of LSN %" PRIu64
-                  ", and at %s LSN %" PRIu64 " is the newest that has come.",
-                  query->need_lsn, query->node->code, query->store->have_lsn);
+    ps_buf_printf(&text, "The bookmark was not reached in time: it is of LSN %" PRIu64 ", ",
+                  query->need_lsn);
+    if (query->need_lsn <= query->store->have_lsn) {
+        ps_buf_printf(&text, "which the policy and the link do not show at %s yet.",
+                      query->node->code);
+    } else {
+        ps_buf_printf(&text, "and at %s LSN %" PRIu64 " is the newest that has come.",
+                      query->node->code, query->store->have_lsn);
+    }
     fail(query, PS_TIMEOUT, ps_buf_text(&text));
     ps_buf_fini(&text);
 }
