@@ -3,7 +3,7 @@
 #include "node/http/api.h"
 #include "node/http/http1.h"
 #include "node/io/exchange.h"
-#include "node/io/s3.h"
+#include "node/io/s3/s3.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

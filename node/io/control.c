@@ -1,8 +1,8 @@
 /* /popsim/...: what a node tells of itself, and faults that are injected into it. */
 #include "node/d1/page.h"
-#include "node/io/d1_thread.h"
+#include "node/io/d1/d1_thread.h"
 #include "node/io/exchange.h"
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 #include "node/r2/object.h"
 #include "replication/base/memory.h"
 

@@ -3,13 +3,13 @@
 
 #include "node/d1/pages.h"
 #include "node/http/api.h"
-#include "node/io/buckets.h"
-#include "node/io/buckets_rest.h"
 #include "node/io/conn.h"
-#include "node/io/databases.h"
+#include "node/io/d1/databases.h"
+#include "node/io/d1/queries.h"
 #include "node/io/execute.h"
-#include "node/io/public.h"
-#include "node/io/queries.h"
+#include "node/io/r2/buckets.h"
+#include "node/io/r2/buckets_rest.h"
+#include "node/io/r2/public.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

@@ -7,7 +7,7 @@
 #include "node/d1/delta.h"
 #include "node/d1/pages.h"
 #include "node/io/node_internal.h"
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

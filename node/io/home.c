@@ -1,9 +1,9 @@
 /* What home does for its stores: group commit, publishing, heartbeats, and answers to other nodes.
  */
 #include "node/d1/pages.h"
-#include "node/io/d1_thread.h"
+#include "node/io/d1/d1_thread.h"
 #include "node/io/node_internal.h"
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

@@ -1,7 +1,7 @@
 /* House-keeping: entries whose life is over, and versions that no read can reach any more. A little
  * at a time, in turns, store by store. */
+#include "node/io/d1/travel.h"
 #include "node/io/node_internal.h"
-#include "node/io/travel.h"
 #include "replication/base/memory.h"
 
 enum { HOUSE_MS = 1000, SWEEP_BUDGET = 4096, FORGET_BUDGET = 1024, PUBLIC_BUDGET = 1024 };

@@ -1,6 +1,6 @@
 #include "node/io/metrics.h"
 
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 #include "node/io/server.h"
 
 #include <inttypes.h>

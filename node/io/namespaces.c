@@ -20,7 +20,7 @@
  * twice among stores of one type, whoever asks. Who asked is answered when the change is durable,
  * and done at its own PoP.
  */
-#include "node/io/blobs.h"
+#include "node/io/r2/blobs.h"
 #include "node/io/server.h"
 #include "node/r2/bucket.h"
 #include "replication/base/assert.h"

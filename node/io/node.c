@@ -1,11 +1,11 @@
 /* The node's life: start, the loop's turn, stop. */
 #include "node/io/node.h"
 
-#include "node/io/blobs.h"
-#include "node/io/d1_thread.h"
-#include "node/io/databases.h"
-#include "node/io/objects.h"
+#include "node/io/d1/d1_thread.h"
+#include "node/io/d1/databases.h"
 #include "node/io/peer.h"
+#include "node/io/r2/blobs.h"
+#include "node/io/r2/objects.h"
 #include "node/io/server.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"

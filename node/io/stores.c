@@ -3,11 +3,11 @@
  * A store that is dropped takes no more requests. It goes when nothing of it is under way, and what
  * the map holds of it is thrown away; the little that is left stays until the process ends, since
  * calls that wait for their emulated latency still look at it. */
-#include "node/io/blobs.h"
-#include "node/io/d1_thread.h"
-#include "node/io/lifecycle.h"
+#include "node/io/d1/d1_thread.h"
 #include "node/io/node_internal.h"
-#include "node/io/objects.h"
+#include "node/io/r2/blobs.h"
+#include "node/io/r2/lifecycle.h"
+#include "node/io/r2/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

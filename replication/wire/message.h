@@ -55,7 +55,7 @@ enum ps_query_flag {
      * empty (the newest), 'b' and its bookmark, or 't' and an instant in nanoseconds since 1970. */
     PS_QUERY_BOOKMARK = 8,
     PS_QUERY_RESTORE = 16,
-    /* Export and import; `body` says to or from which file (node/io/d1_files.h). */
+    /* Export and import; `body` says to or from which file (node/io/d1/d1_files.h). */
     PS_QUERY_EXPORT = 32,
     PS_QUERY_IMPORT = 64,
     PS_QUERY_FLAGS = 127

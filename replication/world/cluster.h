@@ -48,7 +48,7 @@ struct ps_cluster {
 /** A live node keeps each version readable for this long after it was superseded, in cluster time
  * and also on the wall: long enough for any read under way, a follower that was down for a while,
  * and a person who wants to know what was there. A D1 database's home keeps its states for longer
- * (node/io/travel.h). */
+ * (node/io/d1/travel.h). */
 #define PS_RETENTION_NS PS_HOUR
 
 enum {

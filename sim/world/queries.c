@@ -1,4 +1,5 @@
-/* D1 requests. The order of decisions is that of node/io/queries.c; a statement takes no time. */
+/* D1 requests. The order of decisions is that of node/io/d1/queries.c; a statement takes no time.
+ */
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 #include "sim/world/world_internal.h"

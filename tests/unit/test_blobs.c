@@ -1,6 +1,6 @@
 /* Blobs: files that are whole or not there, whatever is broken off, full or swept. The loop is
  * turned by hand. */
-#include "node/io/blobs.h"
+#include "node/io/r2/blobs.h"
 #include "node/io/tail.h"
 #include "replication/base/memory.h"
 #include "replication/base/random.h"

@@ -1,5 +1,5 @@
 /* A database's thread and its queue: how many may wait, and for how long. */
-#include "node/io/d1_thread.h"
+#include "node/io/d1/d1_thread.h"
 #include "replication/base/memory.h"
 #include "tests/support/d1_base.h"
 

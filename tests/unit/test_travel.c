@@ -1,5 +1,5 @@
 /* Time Travel at home: which state an instant names, what is kept, and for how long. */
-#include "node/io/travel.h"
+#include "node/io/d1/travel.h"
 #include "replication/base/random.h"
 #include "tests/support/d1_base.h"
 

@@ -1,10 +1,11 @@
 # ps_add_library(NAME [DEPS own...] [EXTERNAL libs...])
-#   A static library of every *.c file in the current source folder. DEPS are the libraries of ours
+#   A static library of every *.c file in the current source folder and the folders in it. DEPS are the libraries of ours
 #   it may use (and so the folders it may include, which tools/lint checks); EXTERNAL ones stay
 #   private, so that no header of theirs leaks upwards.
 function(ps_add_library name)
   cmake_parse_arguments(ARG "" "SUBDIR" "DEPS;EXTERNAL" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SUBDIR}/*.c")
+  file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SUBDIR}/*.c"
+                                      "${CMAKE_CURRENT_SOURCE_DIR}/${ARG_SUBDIR}/*/*.c")
   if(NOT sources)
     add_library(${name} INTERFACE)
     target_link_libraries(${name} INTERFACE ${ARG_DEPS})

@@ -1,4 +1,4 @@
-#include "node/io/blobs.h"
+#include "node/io/r2/blobs.h"
 
 #include "node/io/worker.h"
 #include "replication/base/assert.h"

@@ -1,4 +1,4 @@
-#include "node/io/object_exchange.h"
+#include "node/io/r2/object_exchange.h"
 
 #include "node/http/api.h"
 #include "node/io/conn.h"

@@ -9,7 +9,7 @@
 #ifndef PS_NODE_IO_BUCKET_DROP_H
 #define PS_NODE_IO_BUCKET_DROP_H
 
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 
 enum {
     PS_BUCKET_GOES_ON_S = 15, /* home waits so long for whoever closed it */

@@ -11,7 +11,7 @@
 
 #include "node/d1/bookmark.h"
 #include "node/d1/pages.h"
-#include "node/io/d1_thread.h"
+#include "node/io/d1/d1_thread.h"
 
 /** How long home keeps the former states of a database, in cluster time (D1: 30 days); and of how
  *  many commits at most, so that one that is written to for days does not fill the disk. What

@@ -4,7 +4,7 @@
 #define PS_NODE_IO_QUERIES_H
 
 #include "node/d1/bookmark.h"
-#include "node/io/d1_thread.h"
+#include "node/io/d1/d1_thread.h"
 #include "replication/base/hash.h"
 
 /** One request. Who starts it owns it, and its slices, until `done`; then it calls

@@ -1,4 +1,4 @@
-#include "node/io/d1_files.h"
+#include "node/io/d1/d1_files.h"
 
 #include "node/d1/dump.h"
 #include "replication/base/memory.h"

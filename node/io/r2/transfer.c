@@ -1,4 +1,4 @@
-#include "node/io/transfer.h"
+#include "node/io/r2/transfer.h"
 
 #include "node/io/peer.h"
 #include "replication/base/assert.h"

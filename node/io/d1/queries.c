@@ -1,7 +1,7 @@
-#include "node/io/queries.h"
+#include "node/io/d1/queries.h"
 
-#include "node/io/d1_files.h"
-#include "node/io/travel.h"
+#include "node/io/d1/d1_files.h"
+#include "node/io/d1/travel.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

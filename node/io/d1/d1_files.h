@@ -7,7 +7,7 @@
 #define PS_NODE_IO_D1_FILES_H
 
 #include "node/d1/database.h"
-#include "node/io/d1_thread.h"
+#include "node/io/d1/d1_thread.h"
 
 enum {
     PS_D1_FILES_S = 600,       /* one export or import, on the wall */

@@ -1,6 +1,6 @@
 /* Home's part of D1 requests made at other PoPs: each is run once, however often it is asked for.
  */
-#include "node/io/queries.h"
+#include "node/io/d1/queries.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

@@ -1,7 +1,7 @@
 /* Home's part of a bucket: mutations from here and from other PoPs, one after the other per key,
  * into the store's primary. */
-#include "node/io/bucket_drop.h"
-#include "node/io/objects.h"
+#include "node/io/r2/bucket_drop.h"
+#include "node/io/r2/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

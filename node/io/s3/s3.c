@@ -1,6 +1,6 @@
 #include "node/http/api.h"
 #include "node/io/conn.h"
-#include "node/io/s3_internal.h"
+#include "node/io/s3/s3_internal.h"
 #include "node/s3/cors.h"
 #include "node/s3/lifecycle.h"
 #include "replication/base/assert.h"

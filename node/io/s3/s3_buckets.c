@@ -1,4 +1,4 @@
-#include "node/io/s3_internal.h"
+#include "node/io/s3/s3_internal.h"
 #include "node/r2/bucket.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"

@@ -8,7 +8,7 @@
 #ifndef PS_NODE_IO_OBJECTS_H
 #define PS_NODE_IO_OBJECTS_H
 
-#include "node/io/transfer.h"
+#include "node/io/r2/transfer.h"
 #include "node/r2/home.h"
 #include "node/r2/list.h"
 #include "replication/base/hash.h"

@@ -1,8 +1,8 @@
-#include "node/io/databases.h"
+#include "node/io/d1/databases.h"
 
 #include "node/io/conn.h"
-#include "node/io/d1_files.h"
-#include "node/io/queries.h"
+#include "node/io/d1/d1_files.h"
+#include "node/io/d1/queries.h"
 #include "node/r2/digest.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"

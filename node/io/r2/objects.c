@@ -1,5 +1,5 @@
 /* Requests to buckets at the PoP they came to. */
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"

@@ -2,7 +2,7 @@
  * out (with Range), DELETE deletes it. Other nodes ask home for it; at another PoP it goes to home
  * and comes from there, as the bodies of that PoP's clients do. */
 #include "node/io/exchange.h"
-#include "node/io/transfer.h"
+#include "node/io/r2/transfer.h"
 #include "replication/base/memory.h"
 
 #include <inttypes.h>

@@ -1,4 +1,4 @@
-#include "node/io/bucket_drop.h"
+#include "node/io/r2/bucket_drop.h"
 
 #include "replication/base/memory.h"
 

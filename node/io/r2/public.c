@@ -1,7 +1,7 @@
-#include "node/io/public.h"
+#include "node/io/r2/public.h"
 
 #include "node/io/conn.h"
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

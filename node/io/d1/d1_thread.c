@@ -1,8 +1,8 @@
-#include "node/io/d1_thread.h"
+#include "node/io/d1/d1_thread.h"
 
 #include "node/d1/database.h"
-#include "node/io/d1_files.h"
-#include "node/io/travel.h"
+#include "node/io/d1/d1_files.h"
+#include "node/io/d1/travel.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

@@ -6,10 +6,10 @@
 #ifndef PS_NODE_IO_S3_INTERNAL_H
 #define PS_NODE_IO_S3_INTERNAL_H
 
-#include "node/io/bucket_drop.h"
 #include "node/io/exchange.h"
-#include "node/io/object_exchange.h"
-#include "node/io/s3.h"
+#include "node/io/r2/bucket_drop.h"
+#include "node/io/r2/object_exchange.h"
+#include "node/io/s3/s3.h"
 #include "node/s3/body.h"
 #include "node/s3/error.h"
 

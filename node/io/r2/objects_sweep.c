@@ -4,7 +4,7 @@
  * of it. So a sweep looks at the log first, up to the end that it had when it began, and then at
  * that state; what is committed meanwhile it is told of. When the log loses records that it has not
  * looked at it begins anew, later. */
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

@@ -1,6 +1,6 @@
 /* How much a bucket holds: its objects are counted a step at a time, and again once it has changed.
  * The larger it is the more seldom. */
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 #include "replication/base/memory.h"
 
 enum {

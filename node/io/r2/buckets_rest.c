@@ -1,10 +1,10 @@
-#include "node/io/buckets_rest.h"
+#include "node/io/r2/buckets_rest.h"
 
 #include "node/http/api_r2.h"
 #include "node/http/api_r2_rest.h"
-#include "node/io/bucket_drop.h"
 #include "node/io/conn.h"
-#include "node/io/object_exchange.h"
+#include "node/io/r2/bucket_drop.h"
+#include "node/io/r2/object_exchange.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 

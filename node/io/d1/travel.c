@@ -1,4 +1,4 @@
-#include "node/io/travel.h"
+#include "node/io/d1/travel.h"
 
 #include <inttypes.h>
 #include <string.h>

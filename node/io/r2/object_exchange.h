@@ -17,7 +17,7 @@
 #define PS_NODE_IO_OBJECT_EXCHANGE_H
 
 #include "node/io/exchange.h"
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 
 /** Part of what the protocol keeps for the exchange (exchange->calls), which owns it. Zero it
  *  first, and ps_object_exchange_fini before the request goes. Not to be moved once it is begun. */

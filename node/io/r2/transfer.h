@@ -4,8 +4,8 @@
 #ifndef PS_NODE_IO_TRANSFER_H
 #define PS_NODE_IO_TRANSFER_H
 
-#include "node/io/blobs.h"
 #include "node/io/node_internal.h"
+#include "node/io/r2/blobs.h"
 #include "node/io/tail.h"
 
 struct ps_upload;

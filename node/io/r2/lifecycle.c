@@ -1,6 +1,6 @@
-#include "node/io/lifecycle.h"
+#include "node/io/r2/lifecycle.h"
 
-#include "node/io/objects.h"
+#include "node/io/r2/objects.h"
 #include "node/s3/lifecycle.h"
 #include "replication/base/memory.h"
 

@@ -1,8 +1,8 @@
-#include "node/io/buckets.h"
+#include "node/io/r2/buckets.h"
 
 #include "node/http/api_r2.h"
 #include "node/io/conn.h"
-#include "node/io/object_exchange.h"
+#include "node/io/r2/object_exchange.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
