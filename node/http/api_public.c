@@ -69,7 +69,8 @@ void ps_api_parse_public(struct ps_api_parser *parser)
 {
     struct ps_api_call *call = parser->call;
     call->kind = PS_API_ANSWERED;
-    if (call->method != PS_HTTP_GET && call->method != PS_HTTP_HEAD) {
+    bool preflight = call->method == PS_HTTP_OPTIONS; /* what a browser asks before */
+    if (call->method != PS_HTTP_GET && call->method != PS_HTTP_HEAD && !preflight) {
         parser->response->status = 405;
         ps_http_response_header(parser->response, "Allow", PS_LIT("GET, HEAD"));
         put_page(parser->response, "Method not allowed", "Public buckets answer GET and HEAD.");

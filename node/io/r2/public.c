@@ -2,6 +2,7 @@
 
 #include "node/io/conn.h"
 #include "node/io/r2/objects.h"
+#include "node/s3/cors.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
 
@@ -20,6 +21,7 @@ struct public_call {
     struct ps_alarm alarm;
     struct ps_download *download;
     struct ps_buf bytes; /* what the object points into */
+    struct ps_buf cors;  /* the bucket's configuration, for a request with an Origin */
     int tries;
 };
 
@@ -46,13 +48,21 @@ static void free_call(void *pointer)
     ps_node_alarm_stop(node, &call->alarm);
     ps_node_alarm_stop(node, &call->read.alarm);
     forget_object(call);
+    ps_buf_fini(&call->cors);
     free(call);
 }
 
+/* By the bucket's CORS rules, as on the S3 port: answers from the cache, too. */
 static void answer(struct public_call *call)
 {
     struct ps_exchange *exchange = call->exchange;
+    struct ps_s3_cors cors = {0};
+    PS_ASSERT(exchange != NULL);
     ps_api_answer_public(&exchange->node->server->api, &call->result, &exchange->response);
+    if (call->cors.size > 0 && ps_s3_cors_read(ps_buf_slice(&call->cors), &cors) == PS_OK) {
+        ps_s3_cors_headers(&cors, &exchange->request, &exchange->response);
+    }
+    ps_s3_cors_fini(&cors);
 }
 
 static void finish(struct public_call *call, enum ps_status status)
@@ -218,7 +228,23 @@ static void start_read(struct ps_exchange *exchange, const struct ps_api_call *a
     call->read.store = exchange->node->server->stores[api->ns];
     call->object.store = call->read.store;
     call->key.key = api->title;
+    if (ps_http_header(&exchange->request, "origin") != NULL) {
+        ps_namespace_setting(call->read.store, "cors", &call->cors);
+    }
     start(call);
+}
+
+static void answer_preflight(struct ps_exchange *exchange, const struct ps_api_call *api)
+{
+    struct ps_node_store *store = exchange->node->server->stores[api->ns];
+    struct ps_s3_cors cors = {0};
+    struct ps_buf text = {0};
+    ps_namespace_setting(store, "cors", &text);
+    bool has = text.size > 0 && ps_s3_cors_read(ps_buf_slice(&text), &cors) == PS_OK;
+    ps_s3_preflight(has ? &cors : NULL, &exchange->request, &exchange->response);
+    ps_s3_cors_fini(&cors);
+    ps_buf_fini(&text);
+    ps_exchange_complete(exchange);
 }
 
 /* ---- purges ---- */
@@ -292,7 +318,9 @@ static void start_purges(struct ps_exchange *exchange, const struct ps_api_call 
 void ps_public_start(struct ps_exchange *exchange, const struct ps_api_call *call)
 {
     PS_ASSERT(call->kind == PS_API_PUBLIC || call->kind == PS_API_PURGE);
-    if (call->kind == PS_API_PUBLIC) {
+    if (call->kind == PS_API_PUBLIC && call->method == PS_HTTP_OPTIONS) {
+        answer_preflight(exchange, call);
+    } else if (call->kind == PS_API_PUBLIC) {
         start_read(exchange, call);
     } else {
         start_purges(exchange, call);

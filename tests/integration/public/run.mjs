@@ -42,19 +42,19 @@ const sha = (data) => createHash("sha256").update(data).digest("hex");
 const mac = (key, data) => createHmac("sha256", key).update(data).digest();
 
 // A signed request of S3's.
-async function s3(pop, method, bucket, key, body = "", headers = {}) {
+async function s3(pop, method, bucket, key, body = "", headers = {}, query = "") {
   const host = `127.0.0.1:${pop.s3_port}`;
   const date = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
   const all = { host, "x-amz-content-sha256": sha(body), "x-amz-date": date, ...headers };
   const names = Object.keys(all).sort();
-  const canonical = [method, `/${bucket}/${key}`, "", ...names.map((name) => `${name}:${all[name]}`), "", names.join(";"), sha(body)].join("\n");
+  const canonical = [method, `/${bucket}/${key}`, query, ...names.map((name) => `${name}:${all[name]}`), "", names.join(";"), sha(body)].join("\n");
   const scope = `${date.slice(0, 8)}/auto/s3/aws4_request`;
   let secret = `AWS4${pop.keys.secret_access_key}`;
   for (const part of scope.split("/")) secret = mac(secret, part);
   const signature = mac(secret, ["AWS4-HMAC-SHA256", date, scope, sha(canonical)].join("\n")).toString("hex");
   const authorization = `AWS4-HMAC-SHA256 Credential=${pop.keys.access_key_id}/${scope}, SignedHeaders=${names.join(";")}, Signature=${signature}`;
   delete all.host;
-  const answer = await fetch(`http://${host}/${bucket}/${key}`, { method, body: method === "PUT" ? body : undefined, headers: { ...all, authorization } });
+  const answer = await fetch(`http://${host}/${bucket}/${key}${query && "?"}${query}`, { method, body: method === "PUT" ? body : undefined, headers: { ...all, authorization } });
   if (!answer.ok) throw new Error(`${method} ${key}: ${answer.status} ${await answer.text()}`);
 }
 
@@ -223,6 +223,27 @@ async function types(pops) {
   }
 }
 
+// What a browser may be given is up to the bucket's CORS rules.
+async function origins(pops) {
+  const [home, away] = pops;
+  const origin = "https://app.example";
+  await put(home, "shared.css", "shared", LONG);
+  const ask = async (method, headers) => (await get(away, "shared.css", { method, headers })).headers.get("access-control-allow-origin");
+  const preflight = (headers) => get(away, "shared.css", { method: "OPTIONS", headers });
+  const wish = { origin, "access-control-request-method": "GET" };
+  same("no rules", [await ask("GET", { origin }), (await preflight(wish)).status], [null, 403]);
+  const rule = `<AllowedMethod>GET</AllowedMethod><AllowedOrigin>${origin}</AllowedOrigin><ExposeHeader>ETag</ExposeHeader>`;
+  await s3(home, "PUT", home.bucket, "", `<CORSConfiguration><CORSRule>${rule}</CORSRule></CORSConfiguration>`, {}, "cors=");
+  const allowed = await until("its rules are known", async () => {
+    const got = await preflight(wish);
+    return got.status === 204 ? got : null;
+  });
+  same("what it allows", ["origin", "methods"].map((name) => allowed.headers.get(`access-control-allow-${name}`)), [origin, "GET"]);
+  await until("it is kept", async () => (await get(away, "shared.css")).cache === "HIT");
+  same("who may have it, also from the cache", [await ask("GET", { origin }), await ask("GET", { origin: "https://other.example" }), await ask("GET", {})], [origin, null, null]);
+  same("no origin", (await preflight({})).status, 400);
+}
+
 // Files of superseded bodies go in time.
 async function sweeps(pops) {
   const [home, away] = pops;
@@ -351,7 +372,7 @@ await run(popsim, ["up", file, "--detach", "--quiet", ...options, "--port", "0",
 try {
   const first = await status();
   const pops = first.nodes.map((node) => ({ ...node, keys: first.s3, token: "test", bucket: "assets", every: "everything" }));
-  for (const part of [lifetimes, answers, bodies, types, sweeps, updates, purges, faults, deaths, restarts]) {
+  for (const part of [lifetimes, answers, bodies, types, origins, sweeps, updates, purges, faults, deaths, restarts]) {
     console.log(part.name);
     await part(pops);
   }
