@@ -1,8 +1,8 @@
 /* A bucket's home and PoPs are killed at random moments while clients upload, overwrite, copy, read
- * and delete. After each round the load rests, and then: what each client saw of each key is
- * linearizable, with what was acknowledged in it and without what was refused or broken off; no
- * body is mixed with another's; and when home has been killed once more and started, its files are
- * those that its map refers to.
+ * and delete, some of them with a token until they have an answer. After each round the load rests,
+ * and then: what each client saw of each key is linearizable, with what was acknowledged in it and
+ * without what was refused or broken off; no body is mixed with another's; and when home has been
+ * killed once more and started, its files are those that its map refers to.
  *
  *   PS_CHAOS_ROUNDS   rounds (7; the long form: 200)
  *   PS_CHAOS_SEED     the schedule's seed (the moments within a round are the machine's) */
@@ -168,6 +168,7 @@ static void report(const struct chaos *chaos, size_t rounds, uint64_t began_ns)
 {
     uint64_t unknown = 0;
     uint64_t refused = 0;
+    uint64_t again = 0;
     printf("rounds %zu, seed %" PRIu64 ", %.1f s\n", rounds, chaos_where.seed,
            (double)(chaos_now_ns() - began_ns) / 1e9);
     for (size_t kind = 0; objects_kind_name(kind) != NULL; kind++) {
@@ -180,13 +181,15 @@ static void report(const struct chaos *chaos, size_t rounds, uint64_t began_ns)
     for (size_t i = 0; i < OBJECT_CLIENTS; i++) {
         unknown += chaos->load.clients[i].unknown;
         refused += chaos->load.clients[i].refused;
+        again += chaos->load.clients[i].tried_again;
     }
     printf("mutations: %" PRIu64 " acknowledged, %" PRIu64 " refused by their condition, %" PRIu64
-           " of unknown outcome, %" PRIu64 " for want of room; %" PRIu64 " uploads aborted\n"
+           " of unknown outcome, %" PRIu64 " for want of room, %" PRIu64
+           " tries with the same token; %" PRIu64 " uploads aborted\n"
            "%" PRIu64 " operations on %d keys are linearizable\n"
            "kill -9: %" PRIu64 "; starts: %" PRIu64 "; clock put forward: %" PRIu64 "\n"
            "blobs: %" PRIu64 " referred to, all there; %" PRIu64 " orphans, all swept\n",
-           (uint64_t)chaos->load.acked, refused, unknown, (uint64_t)chaos->load.full,
+           (uint64_t)chaos->load.acked, refused, unknown, (uint64_t)chaos->load.full, again,
            chaos->aborted, chaos->check.operations, OBJECT_KEYS, chaos->cluster.kills,
            chaos->cluster.starts, chaos->jumps, chaos->check.blobs, chaos->check.orphans);
 }

@@ -1,6 +1,7 @@
 /* Chaos of a bucket: clients put, copy, read and delete objects through all PoPs by S3 while
- * processes are killed, and afterwards what they were told is held against a register per key, and
- * home's files against what refers to them.
+ * processes are killed, some by the binding, with tokens, until they have an answer; and afterwards
+ * what they were told is held against a register per key, and home's files against what refers to
+ * them.
  *
  *   objects_body.c   an object's bytes and ETag as a function of its number
  *   objects_load.c   the clients, and the history of each key
@@ -53,6 +54,7 @@ struct object_client {
     uint64_t counts[16];                      /* by kind */
     uint64_t unknown;
     uint64_t refused;
+    uint64_t tried_again;
 };
 
 struct objects_load {

@@ -9,7 +9,14 @@
 #include <string.h>
 #include <time.h>
 
-enum { CALL_MS = 8000, GIVE_UP_MS = 30, GIVES_UP_OF = 40, EXPIRES_S = 3600 };
+enum {
+    CALL_MS = 8000,
+    GIVE_UP_MS = 30,
+    GIVES_UP_OF = 40,
+    EXPIRES_S = 3600,
+    TRIES_MS = 4000, /* of one mutation, with one token */
+    HOT_KEYS = 2     /* half of all is done with these */
+};
 
 /* ---- calls ---- */
 
@@ -186,6 +193,80 @@ static void put(struct objects_load *load, struct object_client *client, size_t 
         chaos_fail("a put's ETag is not its body's: %s", reply.head);
     }
     ps_buf_fini(&headers);
+    ps_buf_fini(&body);
+}
+
+/* As put_condition, in the binding's words. */
+static void put_only_if(struct object_client *client, size_t key, struct linear_op *op,
+                        struct ps_buf *json)
+{
+    uint64_t way = ps_rng_below(&client->rng, 4);
+    if (way == 0) {
+        op->condition = LINEAR_IF;
+        ps_buf_append_text(json, ",\"onlyIf\":{\"etagDoesNotMatch\":[{\"type\":\"wildcard\"}]}");
+    } else if (way == 1 && client->etags[key][0] != '\0') {
+        op->condition = LINEAR_IF;
+        op->expected = object_value(ps_slice_of(client->etags[key]));
+        ps_buf_printf(json,
+                      ",\"onlyIf\":{\"etagMatches\":[{\"value\":\"%s\",\"type\":\"strong\"}]}",
+                      client->etags[key]);
+    }
+}
+
+/* With one token, until there is an answer. Some tries are given up at once, and the next one finds
+ * the first under way or done. One that took its whole time is the last: it may come yet. */
+static int call_until_answered(struct objects_load *load, struct object_client *client,
+                               const char *headers, struct ps_slice body)
+{
+    struct reply reply;
+    size_t pop = some_pop(client); /* each try goes the way of the one before, and so behind it */
+    uint64_t until_ns = chaos_now_ns() + TRIES_MS * PS_MS;
+    while (chaos_now_ns() < until_ns) {
+        bool hasty = ps_rng_below(&client->rng, 3) == 0;
+        uint64_t limit_ms = hasty ? ps_rng_below(&client->rng, 5) : CALL_MS;
+        uint64_t began_ns = chaos_now_ns();
+        bool came = client_call(&client->client, load->cluster->ports[pop], "PUT", "/", headers,
+                                body, limit_ms, &reply);
+        if (came && (reply.status < 500 || reply.status == 507)) {
+            load->full += reply.status == 507;
+            return reply.status;
+        }
+        if (!hasty && !came && chaos_now_ns() >= began_ns + CALL_MS * PS_MS) {
+            break;
+        }
+        client->tried_again++;
+        chaos_pause_ms(ps_rng_below(&client->rng, 20));
+    }
+    return 0;
+}
+
+/* By the binding, whose mutations have tokens: it is done once, however often it is tried. */
+static void put_once(struct objects_load *load, struct object_client *client, size_t key)
+{
+    struct ps_buf body = {0};
+    struct ps_buf all = {0};
+    char headers[256];
+    uint64_t number = new_number(client, false);
+    object_body(&body, number);
+    struct linear_op op = value_op(ps_buf_slice(&body), number, 0);
+    ps_buf_printf(&all,
+                  "{\"version\":1,\"method\":\"put\",\"object\":\"object-%zu\",\"customFields\":"
+                  "[{\"k\":\"number\",\"v\":\"%016" PRIx64 "\"}]",
+                  key, number);
+    put_only_if(client, key, &op, &all);
+    ps_buf_append_char(&all, '}');
+    (void)snprintf(headers, sizeof headers,
+                   "popsim-store: " BUCKET "\r\nCF-R2-Metadata-Size: %zu\r\n"
+                   "popsim-token: %032" PRIx64 "\r\n",
+                   all.size, number);
+    ps_buf_append_slice(&all, ps_buf_slice(&body));
+    op.invoke_ns = chaos_now_ns();
+    int status = call_until_answered(load, client, headers, ps_buf_slice(&all));
+    if (status >= 400 && status != 412 && status != 507) {
+        chaos_fail("a put by the binding is refused: %d", status);
+    }
+    note_write(load, client, key, op, status);
+    ps_buf_fini(&all);
     ps_buf_fini(&body);
 }
 
@@ -492,7 +573,8 @@ static const struct kind {
     unsigned weight;
     void (*run)(struct objects_load *load, struct object_client *client, size_t key);
 } kinds[] = {
-    {"put", 30, put},
+    {"put", 18, put},
+    {"put once", 12, put_once},
     {"put in vain", 6, put_in_vain},
     {"multipart", 2, put_parts},
     {"copy", 6, copy},
@@ -519,7 +601,8 @@ static void operate(struct objects_load *load, struct object_client *client)
         kind++;
     }
     client->counts[kind]++;
-    kinds[kind].run(load, client, ps_rng_below(&client->rng, OBJECT_KEYS));
+    bool hot = ps_rng_below(&client->rng, 2) == 0;
+    kinds[kind].run(load, client, ps_rng_below(&client->rng, hot ? HOT_KEYS : OBJECT_KEYS));
 }
 
 struct client_of {
