@@ -57,7 +57,6 @@ static void answer(struct public_call *call)
 {
     struct ps_exchange *exchange = call->exchange;
     struct ps_s3_cors cors = {0};
-    PS_ASSERT(exchange != NULL);
     ps_api_answer_public(&exchange->node->server->api, &call->result, &exchange->response);
     if (call->cors.size > 0 && ps_s3_cors_read(ps_buf_slice(&call->cors), &cors) == PS_OK) {
         ps_s3_cors_headers(&cors, &exchange->request, &exchange->response);
@@ -67,10 +66,12 @@ static void answer(struct public_call *call)
 
 static void finish(struct public_call *call, enum ps_status status)
 {
+    struct ps_exchange *exchange = call->exchange;
+    PS_ASSERT(exchange != NULL);
     call->result.status = status;
-    call->result.staleness.boot = call->exchange->node->boot;
+    call->result.staleness.boot = exchange->node->boot;
     answer(call);
-    ps_exchange_complete(call->exchange);
+    ps_exchange_complete(exchange);
 }
 
 static void start(struct public_call *call);
