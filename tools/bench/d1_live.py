@@ -1,6 +1,7 @@
 """D1 on a running cluster: what a query of seconds does to keys, what catching up does, miniflare's D1. See README.md."""
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import time
 import rounds
 
 SERVER_CPU, LOAD_CPU = 0, 1
+KEPT = "/user:1?cache_ttl=86400"  # so that no round trip to home falls into a round
 ANYWHERE = {"x-cf-d1-session-commit-token": "first-unconstrained"}
 COUNT_TO = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {}) SELECT count(*) AS n FROM n"
 SCHEMA = "CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT, body TEXT); CREATE INDEX by_name ON t(name)"
@@ -80,7 +82,7 @@ def start_cluster(stack, cpu=None):
     return cluster
 
 
-# ---- ... at a fixed rate, processes where the machine puts them ----
+# ---- ... at a fixed rate, processes where the machine puts them, or all servers on one CPU ----
 
 PERCENTILES = ("p50", "p99", "p999")
 
@@ -88,10 +90,11 @@ PERCENTILES = ("p50", "p99", "p999")
 class Hello:
     """A hello-world with and without a thread that computes; the one that does is stopped when nobody looks."""
 
-    def __init__(self, stack, read):
-        hello = rounds.BUILD / "tools/bench/bench_hello"
+    def __init__(self, stack, read, cpu):
+        commands = [[rounds.BUILD / "tools/bench/bench_hello", *how] for how in ([], ["busy"])]
+        commands = commands if cpu is None else [rounds.pinned(cpu, command) for command in commands]
         self.read = read
-        (self.port, self.busy_port), (_, self.pid) = rounds.start_all(stack, [[hello], [hello, "busy"]], new_session=True)
+        (self.port, self.busy_port), (_, self.pid) = rounds.start_all(stack, commands, new_session=True)
         os.kill(self.pid, signal.SIGSTOP)
         stack.callback(os.kill, self.pid, signal.SIGCONT)
 
@@ -106,19 +109,20 @@ class Hello:
             os.kill(self.pid, signal.SIGSTOP)
 
 
-def keys_at_a_rate(stack, asked):
+def keys_at_a_rate(stack, asked, cpu=None):
     def read(node):
-        return rounds.paced(node["api_port"], "/user:1", asked.rate, asked.paced_seconds, asked.connections)
+        return rounds.paced(node["api_port"], KEPT, asked.rate, asked.paced_seconds, asked.connections,
+                            cpu=None if cpu is None else LOAD_CPU)
 
-    cluster = start_cluster(stack)
-    servers = {"hello-world": Hello(stack, read), "home": Keys(cluster, 0, asked, read),
+    cluster = start_cluster(stack, cpu)
+    servers = {"hello-world": Hello(stack, read, cpu), "home": Keys(cluster, 0, asked, read),
                "replica": Keys(cluster, 1, asked, read)}
     taken = rounds.take_turns({f"{name}, {how}": getattr(server, how) for name, server in servers.items()
                                for how in ("idle", "busy")}, asked.paced_rounds)
     check_outlasted(taken)
     print(f"  KV reads at a PoP, {asked.rate:,} a second over {asked.connections} connections, latency from the instant at "
           f"which the sender saw that it is due; idle and while a D1 query of {asked.query_seconds} s runs there. hello-world: idle and "
-          "while a thread of it computes\n")
+          f"while a thread of it computes. {'Processes where the machine puts them' if cpu is None else f'All servers on CPU {cpu}'}\n")
     rounds.table(["server", "p50 us", "p99 us", "p99.9 us", "sender late, p99 us"], [
         [name, *(rounds.spread(figures[f"{which}_us"]) for which in (*PERCENTILES, "late_p99"))]
         for name, figures in taken.items()])
@@ -166,7 +170,7 @@ class CatchingUp:
 
 def keys_on_one_cpu(stack, asked):
     def read(node):
-        return rounds.load(node["api_port"], "/user:1", [node["pid"]], asked.seconds, asked.connections, LOAD_CPU)
+        return rounds.load(node["api_port"], KEPT, [node["pid"]], asked.seconds, asked.connections, LOAD_CPU)
 
     cluster = start_cluster(stack, SERVER_CPU)
     pops = {"home": Keys(cluster, 0, asked, read), "replica": Keys(cluster, 1, asked, read)}
@@ -217,7 +221,7 @@ def beside_miniflare(stack, asked):
 
 
 def main(asked):
-    for part in (keys_at_a_rate, keys_on_one_cpu):
+    for part in (keys_at_a_rate, functools.partial(keys_at_a_rate, cpu=SERVER_CPU), keys_on_one_cpu):
         with contextlib.ExitStack() as stack:
             part(stack, asked)
     if asked.only == "keys":

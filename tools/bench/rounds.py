@@ -236,10 +236,10 @@ def load(port, path, pids, seconds, connections, cpu=1, key=None, size=100, head
             "p50_ms": figures["p50_ms"], "p99_ms": figures["p99_ms"]}
 
 
-def paced(port, path, rate, seconds, connections, store="CACHE"):
+def paced(port, path, rate, seconds, connections, store="CACHE", cpu=None):
     """A fixed rate against a server, each latency from the instant at which its request was seen to be due."""
     command = [BUILD / "tools/bench/bench_paced", port, path, store, rate, seconds, connections]
-    figures = json.loads(run(command))
+    figures = json.loads(run(command if cpu is None else pinned(cpu, command)))
     if figures["failed"]:
         sys.exit(f"{' '.join(map(str, command))}: not all was answered well: {figures}")
     return figures
