@@ -12,6 +12,7 @@
 #include "node/http/http1_answer.h"
 #include "node/http/multipart.h"
 #include "replication/wire/message.h"
+#include "tests/support/api_ask.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -363,31 +364,10 @@ static const struct ps_api_config usual = {
     .namespaces = namespaces, .namespace_count = 5, .pop = "fra"};
 static struct ps_api_config config;
 
-struct asked {
-    struct ps_http_request request;
-    struct ps_http_header headers[4];
-    struct ps_api_call call;
-    struct ps_http_response response;
-};
-
-/* Headers: pairs of names and values, ended by NULL. */
 static void ask(struct asked *ret, enum ps_http_method method, const char *target,
                 const char *const *headers, const char *body)
 {
-    *ret = (struct asked){.request = {.method = method, .target = ps_slice_of(target)}};
-    ret->request.headers = ret->headers;
-    for (size_t i = 0; headers != NULL && headers[i] != NULL; i += 2) {
-        ret->headers[ret->request.header_count++] =
-            (struct ps_http_header){ps_slice_of(headers[i]), ps_slice_of(headers[i + 1])};
-    }
-    ret->request.body = ps_slice_of(body);
-    ps_api_parse(&config, &ret->request, 1000, &ret->call, &ret->response);
-}
-
-static void asked_fini(struct asked *asked)
-{
-    ps_api_call_fini(&asked->call);
-    ps_http_response_fini(&asked->response);
+    ask_api(&config, method, target, headers, body, ret);
 }
 
 static const char *body_of(struct asked *asked)
