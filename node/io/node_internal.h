@@ -27,6 +27,7 @@
  *   buckets_rest.c     the REST API of R2: buckets, and objects
  *   databases.c        exports and imports of D1 databases that were begun here
  *   d1_files.c         ... home's part: between a database and a file
+ *   jobs.c             what its threads share: queues, how they are started
  *   house.c            sweeping and forgetting
  *   stores.c           stores: opened, dropped, closed
  *   namespaces.c       the hidden store that says which stores there are

@@ -5,13 +5,7 @@
 #include <ev.h>
 
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
-
-struct queue {
-    struct ps_job *head;
-    struct ps_job **tail;
-};
 
 struct ps_worker {
     struct ev_loop *loop;
@@ -19,49 +13,24 @@ struct ps_worker {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct queue todo; /* guarded by mutex, as are the next two */
-    struct queue finished;
+    struct ps_queue todo; /* guarded by mutex, as are the next two */
+    struct ps_queue finished;
     bool stop;
     size_t submitted; /* the loop's own */
     size_t done;
 };
-
-static void queue_clear(struct queue *queue)
-{
-    queue->head = NULL;
-    queue->tail = &queue->head;
-}
-
-static void queue_push(struct queue *queue, struct ps_job *job)
-{
-    job->next = NULL;
-    *queue->tail = job;
-    queue->tail = &job->next;
-}
-
-static struct ps_job *queue_pop(struct queue *queue)
-{
-    struct ps_job *job = queue->head;
-    if (job != NULL) {
-        queue->head = job->next;
-        if (queue->head == NULL) {
-            queue->tail = &queue->head;
-        }
-    }
-    return job;
-}
 
 static void *work(void *argument)
 {
     struct ps_worker *worker = argument;
     (void)pthread_mutex_lock(&worker->mutex);
     for (;;) {
-        struct ps_job *job = queue_pop(&worker->todo);
+        struct ps_job *job = ps_queue_pop(&worker->todo);
         if (job != NULL) {
             (void)pthread_mutex_unlock(&worker->mutex);
             job->run(job);
             (void)pthread_mutex_lock(&worker->mutex);
-            queue_push(&worker->finished, job);
+            ps_queue_push(&worker->finished, &job->queued);
             ev_async_send(worker->loop, &worker->wake);
         } else if (worker->stop) {
             break;
@@ -77,7 +46,7 @@ static void deliver(struct ps_worker *worker)
 {
     for (;;) {
         (void)pthread_mutex_lock(&worker->mutex);
-        struct ps_job *job = queue_pop(&worker->finished);
+        struct ps_job *job = ps_queue_pop(&worker->finished);
         (void)pthread_mutex_unlock(&worker->mutex);
         if (job == NULL) {
             return;
@@ -98,20 +67,14 @@ enum ps_status ps_worker_create(struct ev_loop *loop, struct ps_worker **ret, st
 {
     struct ps_worker *worker = PS_NEW(struct ps_worker);
     worker->loop = loop;
-    queue_clear(&worker->todo);
-    queue_clear(&worker->finished);
+    ps_queue_clear(&worker->todo);
+    ps_queue_clear(&worker->finished);
     (void)pthread_mutex_init(&worker->mutex, NULL);
     (void)pthread_cond_init(&worker->changed, NULL);
     ev_async_init(&worker->wake, on_wake);
     worker->wake.data = worker;
     ev_async_start(loop, &worker->wake);
-    /* Signals are the loop's. */
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&worker->thread, NULL, work, worker);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = ps_thread_start(&worker->thread, work, worker);
     if (failed != 0) {
         ev_async_stop(loop, &worker->wake);
         (void)pthread_cond_destroy(&worker->changed);
@@ -143,7 +106,7 @@ void ps_worker_destroy(struct ps_worker *worker)
 void ps_worker_submit(struct ps_worker *worker, struct ps_job *job)
 {
     (void)pthread_mutex_lock(&worker->mutex);
-    queue_push(&worker->todo, job);
+    ps_queue_push(&worker->todo, &job->queued);
     (void)pthread_cond_signal(&worker->changed);
     (void)pthread_mutex_unlock(&worker->mutex);
     worker->submitted++;

@@ -6,6 +6,7 @@
 #ifndef PS_NODE_IO_WORKER_H
 #define PS_NODE_IO_WORKER_H
 
+#include "node/io/jobs.h"
 #include "replication/base/status.h"
 
 #include <stdbool.h>
@@ -16,7 +17,7 @@ struct ps_worker;
 /** Embedded in a job. `run` is called on the thread, `done` on the loop afterwards; `done`
  *  owns the job again. */
 struct ps_job {
-    struct ps_job *next;
+    struct ps_queued queued; /* first member */
     void (*run)(struct ps_job *job);
     void (*done)(struct ps_job *job);
     enum ps_status status; /* for run to fill in */

@@ -7,15 +7,9 @@
 #include "replication/base/memory.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-
-struct queue {
-    struct ps_d1_job *head;
-    struct ps_d1_job **tail;
-};
 
 enum commit_state { COMMIT_NONE, COMMIT_ASKED, COMMIT_UNDER_WAY, COMMIT_ENDED };
 
@@ -25,8 +19,8 @@ struct ps_d1_thread {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
-    struct queue todo; /* guarded by mutex, as all down to `writer` */
-    struct queue finished;
+    struct ps_queue todo; /* guarded by mutex, as all down to `writer` */
+    struct ps_queue finished;
     bool stop;
     struct ps_d1_job *running;
     enum commit_state commit_state;
@@ -45,31 +39,6 @@ struct ps_d1_thread {
     char region[8];
     char colo[8];
 };
-
-static void queue_clear(struct queue *queue)
-{
-    queue->head = NULL;
-    queue->tail = &queue->head;
-}
-
-static void queue_push(struct queue *queue, struct ps_d1_job *job)
-{
-    job->next = NULL;
-    *queue->tail = job;
-    queue->tail = &job->next;
-}
-
-static struct ps_d1_job *queue_pop(struct queue *queue)
-{
-    struct ps_d1_job *job = queue->head;
-    if (job != NULL) {
-        queue->head = job->next;
-        if (queue->head == NULL) {
-            queue->tail = &queue->head;
-        }
-    }
-    return job;
-}
 
 void ps_d1_job_fini(struct ps_d1_job *job)
 {
@@ -315,7 +284,7 @@ static void *work(void *argument)
     struct ps_d1_thread *thread = argument;
     (void)pthread_mutex_lock(&thread->mutex);
     while (!thread->stop) {
-        struct ps_d1_job *job = queue_pop(&thread->todo);
+        struct ps_d1_job *job = ps_queue_pop(&thread->todo);
         if (job == NULL) {
             (void)pthread_cond_wait(&thread->changed, &thread->mutex);
             continue;
@@ -326,7 +295,7 @@ static void *work(void *argument)
         run(thread, job);
         (void)pthread_mutex_lock(&thread->mutex);
         thread->running = NULL;
-        queue_push(&thread->finished, job);
+        ps_queue_push(&thread->finished, &job->queued);
         ev_async_send(thread->store->node->loop, &thread->wake);
     }
     (void)pthread_mutex_unlock(&thread->mutex);
@@ -371,7 +340,7 @@ static void on_wake(struct ev_loop *loop, ev_async *watcher, int events)
     begin_commit(thread);
     for (;;) {
         (void)pthread_mutex_lock(&thread->mutex);
-        struct ps_d1_job *job = queue_pop(&thread->finished);
+        struct ps_d1_job *job = ps_queue_pop(&thread->finished);
         (void)pthread_mutex_unlock(&thread->mutex);
         if (job == NULL) {
             return;
@@ -398,20 +367,14 @@ enum ps_status ps_d1_thread_create(struct ps_node_store *store, struct ps_d1_thr
     thread->store = store;
     upper(thread->region, node->state.cluster.pops[node->pop]->region);
     upper(thread->colo, node->code);
-    queue_clear(&thread->todo);
-    queue_clear(&thread->finished);
+    ps_queue_clear(&thread->todo);
+    ps_queue_clear(&thread->finished);
     (void)pthread_mutex_init(&thread->mutex, NULL);
     (void)pthread_cond_init(&thread->changed, NULL);
     ev_async_init(&thread->wake, on_wake);
     thread->wake.data = thread;
     ev_async_start(node->loop, &thread->wake);
-    /* Signals are the loop's. */
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = pthread_create(&thread->thread, NULL, work, thread);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int failed = ps_thread_start(&thread->thread, work, thread);
     if (failed != 0) {
         ev_async_stop(node->loop, &thread->wake);
         (void)pthread_cond_destroy(&thread->changed);
@@ -445,16 +408,18 @@ void ps_d1_thread_destroy(struct ps_d1_thread *thread)
 /* Time Travel's own requests are none of the database. */
 static void cancel_all(struct ps_d1_thread *thread)
 {
-    struct ps_d1_job *job = thread->todo.head;
-    queue_clear(&thread->todo);
-    while (job != NULL) {
-        struct ps_d1_job *next = job->next;
+    struct ps_queue stay;
+    struct ps_d1_job *job;
+    ps_queue_clear(&stay);
+    while ((job = ps_queue_pop(&thread->todo)) != NULL) {
         bool stays = ps_travel_is(job);
         if (!stays) {
             cancel(job);
         }
-        queue_push(stays ? &thread->todo : &thread->finished, job);
-        job = next;
+        ps_queue_push(stays ? &stay : &thread->finished, &job->queued);
+    }
+    while ((job = ps_queue_pop(&stay)) != NULL) {
+        ps_queue_push(&thread->todo, &job->queued);
     }
     if (thread->running != NULL && !ps_travel_is(thread->running)) {
         atomic_store(&thread->cancel, true);
@@ -476,7 +441,7 @@ enum ps_status ps_d1_thread_submit(struct ps_d1_thread *thread, struct ps_d1_job
     if (restores) {
         cancel_all(thread);
     }
-    queue_push(&thread->todo, job);
+    ps_queue_push(&thread->todo, &job->queued);
     (void)pthread_cond_broadcast(&thread->changed);
     (void)pthread_mutex_unlock(&thread->mutex);
     return PS_OK;

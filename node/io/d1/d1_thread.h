@@ -7,6 +7,7 @@
 #define PS_NODE_IO_D1_THREAD_H
 
 #include "node/d1/delta.h"
+#include "node/io/jobs.h"
 #include "node/io/node_internal.h"
 
 enum {
@@ -19,7 +20,7 @@ struct ps_d1_thread;
 
 /** One request. Who starts it owns it, and its body, until `done`. Zero it first. */
 struct ps_d1_job {
-    struct ps_d1_job *next;
+    struct ps_queued queued; /* first member */
     struct ps_slice body;
     unsigned flags;          /* enum ps_query_flag */
     bool classify;           /* only find out whether it writes */
