@@ -5,33 +5,47 @@
  *
  *   server.c, conn.c   sockets and HTTP/1.1 connections
  *   exchange.c         one request: which call it makes, and its answer
+ *   tail.c             the part of an answer that is sent as it is read
  *   execute.c          a KV request of any number of keys, as one call with one result
  *   reads.c            reads: decided, waiting for the log or for the time, resolved
  *   writes.c           writes: at home into the primary, elsewhere forwarded; their answers' time
- *   queries.c          requests to D1 databases: here or at home, and when clients learn of it
- *   d1_thread.c        the thread that runs the SQL of one D1 database
  *   home.c             home's part: group commit, publishing, heartbeats, others' requests
  *   feed_glue.c        a follower's part: batches and snapshots into the map, what to ask next
- *   s3.c               the S3 port; s3_buckets.c: its buckets, s3_copy.c: copies that pass through
- *   objects.c          requests to buckets: reads here, mutations at home
- *   objects_home.c     home's part of that; objects_sweep.c: blobs that nothing refers to
- *   bucket_drop.c      a bucket is closed at home, then dropped
- *   lifecycle.c        what buckets' lifecycles make expire
- *   blobs.c            large bodies as files, at home
- *   transfer.c         bodies on their way: into files and out of them, here or at home
+ *   catch_up.c         home's answers to who has missed records
  *   peer.c             HTTP to another node
- *   public.c           GET and HEAD of public buckets; purges of their caches
- *   control.c          /popsim/..., of it /popsim/blobs/... in blob_routes.c
- *   travel.c           Time Travel: bookmarks of instants, restores
+ *   control.c          /popsim/...
  *   metrics.c          /metrics
- *   buckets_rest.c     the REST API of R2: buckets, and objects
- *   databases.c        exports and imports of D1 databases that were begun here
- *   d1_files.c         ... home's part: between a database and a file
- *   jobs.c             what its threads share: queues, how they are started
+ *   log.c              what the node says
+ *   jobs.c, worker.c   threads that are handed jobs
+ *   heap.c             what waits, by its instant
  *   house.c            sweeping and forgetting
  *   stores.c           stores: opened, dropped, closed
  *   namespaces.c       the hidden store that says which stores there are
- *   node.c             start, the loop's turn, stop */
+ *   node.c             start, the loop's turn, stop
+ *
+ * d1/
+ *   queries.c          requests to D1 databases: here or at home, and when clients learn of it
+ *   queries_home.c     home's part of that
+ *   d1_thread.c        the thread that runs the SQL of one D1 database
+ *   travel.c           Time Travel: bookmarks of instants, restores
+ *   databases.c        exports and imports of D1 databases that were begun here
+ *   d1_files.c         ... home's part: between a database and a file
+ *
+ * r2/
+ *   object_exchange.c  a request to a bucket over an exchange, whichever protocol it came in
+ *   buckets.c          the binding; buckets_rest.c: the REST API of buckets and objects
+ *   public.c           GET and HEAD of public buckets; purges of their caches
+ *   objects.c          requests to buckets: reads here, mutations at home
+ *   objects_home.c     home's part of that
+ *   objects_census.c, objects_sweep.c  which blobs are referred to; the others go
+ *   bucket_drop.c      a bucket is closed at home, then dropped
+ *   lifecycle.c        what buckets' lifecycles make expire
+ *   blobs.c            large bodies as files, at home; blob_routes.c: /popsim/blobs/...
+ *   transfer.c         bodies on their way: into files and out of them, here or at home
+ *
+ * s3/
+ *   s3.c               the S3 port; s3_buckets.c: its buckets, s3_copy.c: copies that pass through
+ */
 #ifndef PS_NODE_IO_NODE_INTERNAL_H
 #define PS_NODE_IO_NODE_INTERNAL_H
 
