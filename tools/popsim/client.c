@@ -30,6 +30,21 @@ error_t client_parse(int key, char *argument, struct argp_state *state)
     return 0;
 }
 
+size_t client_verb(const struct client_args *args, const char *verb)
+{
+    for (size_t count = 0; count < args->word_count; count++) {
+        size_t size = strcspn(verb, " ");
+        if (strlen(args->words[count]) != size || memcmp(args->words[count], verb, size) != 0) {
+            return 0;
+        }
+        if (verb[size] == '\0') {
+            return count + 1;
+        }
+        verb += size + 1;
+    }
+    return 0;
+}
+
 int client_init(struct client *client, const struct client_args *args,
                 const struct ps_cluster_state *state)
 {

@@ -21,6 +21,9 @@ struct client_args {
 /** argp's parser for a `struct client_args`. */
 error_t client_parse(int key, char *argument, struct argp_state *state);
 
+/** How many words the verb has ("bulk put": 2), if the command's words begin with them; else 0. */
+size_t client_verb(const struct client_args *args, const char *verb);
+
 #define CLIENT_POP_OPTION                                                                          \
     {                                                                                              \
         "pop", CLI_OPTION + CLIENT_POP, "CODE", 0, "The PoP to talk to (default: the first)", 0    \

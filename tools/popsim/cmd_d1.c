@@ -435,26 +435,22 @@ enum verb {
 static enum verb verb_of(const struct client_args *args)
 {
     static const struct {
-        const char *words[2];
+        const char *words;
         enum verb verb;
-    } known[] = {{{"create", NULL}, VERB_CREATE},
-                 {{"delete", NULL}, VERB_DELETE},
-                 {{"list", NULL}, VERB_LIST},
-                 {{"info", NULL}, VERB_INFO},
-                 {{"export", NULL}, VERB_EXPORT},
-                 {{"execute", NULL}, VERB_EXECUTE},
-                 {{"migrations", "apply"}, VERB_MIGRATE},
-                 {{"time-travel", "info"}, VERB_BOOKMARK},
-                 {{"time-travel", "restore"}, VERB_RESTORE}};
+    } known[] = {{"create", VERB_CREATE},
+                 {"delete", VERB_DELETE},
+                 {"list", VERB_LIST},
+                 {"info", VERB_INFO},
+                 {"export", VERB_EXPORT},
+                 {"execute", VERB_EXECUTE},
+                 {"migrations apply", VERB_MIGRATE},
+                 {"time-travel info", VERB_BOOKMARK},
+                 {"time-travel restore", VERB_RESTORE}};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        size_t count = known[i].words[1] == NULL ? 1 : 2;
+        size_t count = client_verb(args, known[i].words);
         size_t names = known[i].verb == VERB_LIST ? 0 : 1;
-        bool same = args->word_count == count + names;
-        for (size_t word = 0; word < count && same; word++) {
-            same = strcmp(args->words[word], known[i].words[word]) == 0;
-        }
-        if (same) {
+        if (count > 0 && args->word_count == count + names) {
             return known[i].verb;
         }
     }

@@ -369,7 +369,7 @@ static int prepare(const struct client_args *args, struct call *call)
 static int run(const struct client_args *args, const char *verb,
                const struct ps_cluster_state *state)
 {
-    const char *name = args->words[strncmp(verb, "bulk ", 5) == 0 ? 2 : 1];
+    const char *name = args->words[client_verb(args, verb)];
     struct call call = {.verb = verb};
     int code = client_init(&call.client, args, state);
     if (code == CLI_OK) {
@@ -390,15 +390,10 @@ static const char *verb_of(const struct client_args *args)
 {
     static const char *const verbs[] = {"put",      "get",      "delete",     "list",
                                         "bulk put", "bulk get", "bulk delete"};
-    char asked[64];
-    bool bulk = args->word_count >= 2 && strcmp(args->words[0], "bulk") == 0;
-    if (args->word_count < (bulk ? 3 : 2)) {
-        return NULL;
-    }
-    (void)snprintf(asked, sizeof asked, "%.16s%s%.16s", args->words[0], bulk ? " " : "",
-                   bulk ? args->words[1] : "");
+
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (strcmp(asked, verbs[i]) == 0) {
+        size_t count = client_verb(args, verbs[i]);
+        if (count > 0 && args->word_count > count) {
             return verbs[i];
         }
     }

@@ -302,28 +302,25 @@ static int run(const struct client *client, const struct client_args *args)
 static bool is_known(const struct client_args *args)
 {
     static const struct {
-        const char *words[3];
-        size_t count; /* of all words */
-    } known[] = {{{"bucket", "create", NULL}, 3},
-                 {{"bucket", "list", NULL}, 2},
-                 {{"bucket", "info", NULL}, 3},
-                 {{"bucket", "delete", NULL}, 3},
-                 {{"bucket", "update", "storage-class"}, 4},
-                 {{"object", "put", NULL}, 3},
-                 {{"object", "get", NULL}, 3},
-                 {{"object", "head", NULL}, 3},
-                 {{"object", "delete", NULL}, 3},
-                 {{"object", "list", NULL}, 3}};
+        const char *words;
+        size_t names; /* that follow */
+    } known[] = {{"bucket create", 1},
+                 {"bucket list", 0},
+                 {"bucket info", 1},
+                 {"bucket delete", 1},
+                 {"bucket update storage-class", 1},
+                 {"object put", 1},
+                 {"object get", 1},
+                 {"object head", 1},
+                 {"object delete", 1},
+                 {"object list", 1}};
 
     if (is(args, 0, "purge")) {
         return args->word_count >= 2 && args->word_count <= 2 + (size_t)R2_PURGE_MAX;
     }
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        bool same = args->word_count == known[i].count;
-        for (size_t word = 0; word < 3 && same && known[i].words[word] != NULL; word++) {
-            same = is(args, word, known[i].words[word]);
-        }
-        if (same) {
+        size_t count = client_verb(args, known[i].words);
+        if (count > 0 && args->word_count == count + known[i].names) {
             return true;
         }
     }
