@@ -1,7 +1,6 @@
 #include "node/d1/database.h"
 
 #include "node/d1/database_internal.h"
-#include "node/d1/dump.h"
 #include "node/d1/statement.h"
 #include "replication/base/assert.h"
 #include "replication/base/memory.h"
@@ -279,15 +278,6 @@ static bool run_for_effect(struct run *run, struct sqlite3_stmt *statement)
 
 /* --- a text of statements --- */
 
-static struct ps_slice skip_blanks(struct ps_slice text)
-{
-    while (text.size > 0 && memchr(" \t\n\r\v\f", text.data[0], 6) != NULL) {
-        text.data++;
-        text.size--;
-    }
-    return text;
-}
-
 /* The next statement of *text, which moves behind it; it is given back, whatever becomes of it.
  * False: an error. A statement of NULL: only comments. */
 static bool prepare_next(struct run *run, struct ps_slice *text, struct ps_d1_prepared *ret)
@@ -296,7 +286,7 @@ static bool prepare_next(struct run *run, struct ps_slice *text, struct ps_d1_pr
     if (ps_d1_prepare(run->database, *text, ret) != SQLITE_OK) {
         return fail_sqlite(run);
     }
-    *text = skip_blanks((struct ps_slice){text->data + ret->used, text->size - ret->used});
+    *text = ps_d1_skip_blanks((struct ps_slice){text->data + ret->used, text->size - ret->used});
     return true;
 }
 
@@ -381,7 +371,7 @@ static bool run_script(struct run *run, struct ps_slice text)
     if (text.size > 0 && memchr(text.data, 0, text.size) != NULL) {
         return fail(run, "The file holds a NUL byte, so it is no text of SQL.");
     }
-    for (text = skip_blanks(text); text.size > 0; text = skip_blanks(text)) {
+    for (text = ps_d1_skip_blanks(text); text.size > 0; text = ps_d1_skip_blanks(text)) {
         size_t size = ps_d1_statement_size(text);
         if (size > INT_MAX) {
             return fail(run, "statement too long: SQLITE_TOOBIG");
@@ -417,7 +407,8 @@ static bool text_writes(struct ps_d1_database *database, struct ps_slice text)
         }
         writes = !sqlite3_stmt_readonly(prepared.statement) &&
                  !sqlite3_stmt_isexplain(prepared.statement);
-        text = skip_blanks((struct ps_slice){text.data + prepared.used, text.size - prepared.used});
+        text = ps_d1_skip_blanks(
+            (struct ps_slice){text.data + prepared.used, text.size - prepared.used});
         ps_d1_give_back(database, &prepared);
     }
     return writes;
@@ -444,7 +435,7 @@ static int look_at_time(void *context)
 
 static bool is_blank(const struct ps_d1_statement *statement)
 {
-    return skip_blanks(statement->sql).size == 0;
+    return ps_d1_skip_blanks(statement->sql).size == 0;
 }
 
 static bool run_all(struct run *run)
@@ -513,71 +504,16 @@ void ps_d1_call_end(struct ps_d1_database *database)
     database->call = NULL;
 }
 
-/* --- a dump, asked for in SQL --- */
-
-static bool is_export(const struct ps_d1_request *request)
-{
-    return request->count == 1 && !request->script &&
-           ps_slice_starts(skip_blanks(request->statements[0].sql), PS_LIT(PS_D1_EXPORT_PRAGMA));
-}
-
-struct lines {
-    struct ps_buf *out;
-    bool any;
-};
-
-static bool take_line(void *context, struct ps_slice text)
-{
-    struct lines *lines = context;
-    ps_buf_append_text(lines->out, lines->any ? "," : "[[");
-    lines->any = true;
-    ps_buf_append_json(lines->out, text);
-    return lines->out->size <= PS_D1_RESULTS_SIZE_MAX;
-}
-
-static bool is_true(const struct ps_d1_statement *statement, size_t i)
-{
-    return i < statement->param_count && statement->params[i].kind == PS_D1_NUMBER &&
-           (statement->params[i].number > 0 || statement->params[i].number < 0);
-}
-
-static void run_export(struct run *run, const struct ps_d1_call *call)
-{
-    const struct ps_d1_statement *statement = &run->request->statements[0];
-    size_t count = statement->param_count;
-    struct ps_slice *tables = PS_NEW_ARRAY(struct ps_slice, count);
-    struct lines lines = {.out = &(struct ps_buf){0}};
-    struct ps_d1_dump dump = {.no_schema = is_true(statement, 0),
-                              .no_data = is_true(statement, 1),
-                              .tables = tables,
-                              .line = take_line,
-                              .context = &lines};
-    for (size_t i = 2; i < count; i++) {
-        if (statement->params[i].kind == PS_D1_TEXT) {
-            tables[dump.table_count++] = statement->params[i].bytes;
-        }
-    }
-    ps_d1_database_dump(run->database, &dump, call, run->answer);
-    if (run->answer->outcome == PS_D1_DONE) {
-        ps_buf_append_text(lines.out, "]]");
-        add_result(run)->rows = *lines.out;
-    } else {
-        ps_buf_fini(lines.out);
-    }
-    free(tables);
-}
-
 void ps_d1_database_run(struct ps_d1_database *database, const struct ps_d1_request *request,
                         const struct ps_d1_call *call, struct ps_d1_answer *ret)
 {
     *ret = (struct ps_d1_answer){.outcome = PS_D1_DONE};
-    struct run run = {.database = database, .request = request, .answer = ret};
-    ps_d1_call_begin(database, call);
-    if (is_export(request)) {
-        ps_d1_call_end(database);
-        run_export(&run, call);
+    if (ps_d1_asks_for_dump(request)) {
+        ps_d1_run_dump(database, request, call, ret);
         return;
     }
+    struct run run = {.database = database, .request = request, .answer = ret};
+    ps_d1_call_begin(database, call);
     (void)run_all(&run);
     ps_d1_call_end(database);
     if (ret->outcome != PS_D1_DONE) {

@@ -5,7 +5,8 @@
  *   database_error.c   D1's words for SQLite's errors
  *   database_cache.c   statements that were prepared before
  *   database_rows.c    rows and answers as JSON
- *   dump.c             a database as SQL */
+ *   dump.c             a database as SQL
+ *   dump_request.c     ... that is asked for in SQL */
 #ifndef PS_NODE_D1_DATABASE_INTERNAL_H
 #define PS_NODE_D1_DATABASE_INTERNAL_H
 
@@ -50,6 +51,14 @@ void ps_d1_call_end(struct ps_d1_database *database);
 int ps_d1_run_own(struct ps_d1_database *database, struct sqlite3_stmt *statement);
 /** The connection's last error as an answer. */
 void ps_d1_fail_sqlite(struct ps_d1_database *database, struct ps_d1_answer *answer);
+
+/* dump_request.c */
+
+/** Is the request a binding's for a dump (PS_D1_EXPORT_PRAGMA)? */
+bool ps_d1_asks_for_dump(const struct ps_d1_request *request);
+/** Answer it, as ps_d1_database_run does others. */
+void ps_d1_run_dump(struct ps_d1_database *database, const struct ps_d1_request *request,
+                    const struct ps_d1_call *call, struct ps_d1_answer *ret);
 
 /* database_policy.c */
 

@@ -153,6 +153,15 @@ static bool is_of_a_write(struct ps_slice word)
     return is_one_of(word, words, sizeof words / sizeof words[0]);
 }
 
+struct ps_slice ps_d1_skip_blanks(struct ps_slice text)
+{
+    while (text.size > 0 && memchr(" \t\n\r\v\f", text.data[0], 6) != NULL) {
+        text.data++;
+        text.size--;
+    }
+    return text;
+}
+
 bool ps_d1_text_only_reads(struct ps_slice text)
 {
     bool begun = false;

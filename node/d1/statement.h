@@ -7,6 +7,9 @@
 
 #include <stdbool.h>
 
+/** The text behind the blanks that it begins with. */
+struct ps_slice ps_d1_skip_blanks(struct ps_slice text);
+
 /** Bytes of the first statement of `text`, its semicolon included; all of it where none ends. The
  *  rule is sqlite3_complete's: semicolons in strings, quoted names and comments do not count, and
  *  CREATE TRIGGER ends at "; END ;". */
