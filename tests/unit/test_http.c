@@ -911,6 +911,18 @@ static void write_answers(void **state)
         assert_string_equal(asked.response.phrase, cases[i].phrase);
         asked_fini(&asked);
     }
+
+    /* The REST API says it in the body. */
+    result.status = PS_FULL;
+    ask(&asked, PS_HTTP_PUT, REST "/" ID "/values/k", NULL, "v");
+    ps_api_answer(&config, &asked.call, &result, &asked.response);
+    assert_int_equal(asked.response.status, 507);
+    assert_string_equal(
+        body_of(&asked),
+        "{\"success\":false,\"errors\":[{\"code\":10000,\"message\":\"put: 'Insufficient "
+        "Storage: the disk of the namespace's home has no room left'\"}],"
+        "\"messages\":[],\"result\":null}");
+    asked_fini(&asked);
 }
 
 static void list_answers(void **state)
