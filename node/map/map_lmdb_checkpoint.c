@@ -55,27 +55,6 @@ static const char *file_path(const struct ps_lmdb_map *map, const char *file, st
     return ps_buf_text(buf);
 }
 
-static int sync_folder(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return errno;
-    }
-    int rc = fsync(fd) != 0 ? errno : 0;
-    close(fd);
-    return rc;
-}
-
-int ps_lmdb_sync_folder_of(const char *file)
-{
-    const char *slash = strrchr(file, '/');
-    PS_ASSERT(slash != NULL);
-    char *folder = ps_strndup(file, (size_t)(slash - file));
-    int rc = sync_folder(folder);
-    free(folder);
-    return rc;
-}
-
 /* --- the file `checkpoint` --- */
 
 static void slot_encode(struct ps_buf *buf, const struct ps_lmdb_saved *saved)
@@ -170,7 +149,7 @@ static int slot_write(struct ps_lmdb_map *map, const struct ps_lmdb_saved *saved
         rc = errno;
     }
     if (rc == 0 && made) {
-        rc = sync_folder(map->path);
+        rc = ps_journal_sync_folder(map->path);
     }
     return rc;
 }
@@ -207,7 +186,7 @@ static int prepare_new(struct ps_lmdb_map *map)
     struct ps_lmdb_saved *saved = &map->checkpoints.saved;
     *saved = (struct ps_lmdb_saved){.number = 1, .generation = 1};
     int rc = slot_write(map, saved);
-    return rc != 0 ? rc : ps_lmdb_sync_folder_of(map->path);
+    return rc != 0 ? rc : ps_journal_sync_folder_of(map->path);
 }
 
 static int restore_metas(struct ps_lmdb_map *map, const char *path)

@@ -388,9 +388,6 @@ enum ps_status ps_lmdb_meta_put(struct ps_map *base, struct ps_slice name, struc
 
 /* map_lmdb_checkpoint.c */
 
-/** Make the folder's entry of a file durable. errno. */
-PS_MUST_CHECK int ps_lmdb_sync_folder_of(const char *file);
-
 /** Before LMDB opens its file: read what was saved, and put the meta pages back if the file may be
  *  torn. Errors: PS_IO, PS_CORRUPT, PS_FULL. */
 PS_MUST_CHECK enum ps_status ps_lmdb_checkpoint_prepare(struct ps_lmdb_map *map,

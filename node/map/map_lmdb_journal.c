@@ -21,6 +21,27 @@ enum {
 /* A file that held large entries is cut back to this when it starts anew. */
 static const off_t KEEP_SIZE = 8 << 20;
 
+int ps_journal_sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno;
+    }
+    int rc = fsync(fd) != 0 ? errno : 0;
+    close(fd);
+    return rc;
+}
+
+int ps_journal_sync_folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    PS_ASSERT(slash != NULL);
+    char *folder = ps_strndup(file, (size_t)(slash - file));
+    int rc = ps_journal_sync_folder(folder);
+    free(folder);
+    return rc;
+}
+
 int ps_journal_init(struct ps_journal *journal, const char *folder)
 {
     for (int i = 0; i < 2; i++) {
@@ -183,7 +204,7 @@ static int file_of(struct ps_journal *journal, size_t file)
     if (fd < 0) {
         return errno;
     }
-    int rc = ps_lmdb_sync_folder_of(journal->paths[file]);
+    int rc = ps_journal_sync_folder_of(journal->paths[file]);
     if (rc != 0) {
         close(fd);
         return rc;

@@ -82,6 +82,10 @@ struct ps_journal {
 PS_MUST_CHECK int ps_journal_init(struct ps_journal *journal, const char *folder);
 void ps_journal_fini(struct ps_journal *journal); /* zeroed: allowed */
 
+/** Make the names in a folder durable; those in the folder that a file lies in. errno. */
+PS_MUST_CHECK int ps_journal_sync_folder(const char *path);
+PS_MUST_CHECK int ps_journal_sync_folder_of(const char *file);
+
 /** What the first entry of a generation stands behind. */
 uint64_t ps_journal_chain(uint64_t generation, uint64_t chain_before);
 
