@@ -76,7 +76,7 @@ async function sessions(SLOW) {
   same("plain queries go to home", await SLOW.prepare("SELECT count(*) AS n FROM t").first("n"), 2);
   await failure("a bookmark that does not come in time",
     () => SLOW.withSession(bookmark).prepare("SELECT count(*) FROM t").first(),
-    "D1_ERROR: The bookmark was not reached in time: it is of LSN 2, and at sin LSN 3 is the newest that has come.");
+    "D1_ERROR: The bookmark was not reached in time: it is of LSN 2, which the policy and the link do not show at sin yet.");
 }
 
 async function ownWrites(DB) {
