@@ -34,21 +34,18 @@
 #include "replication/base/histogram.h"
 #include "replication/base/memory.h"
 #include "replication/wire/message.h"
+#include "tools/bench/clock.h"
 
 #include <inttypes.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum { EXIT_BAD_INPUT = 2, EXIT_FAILED = 3, BATCH = 100, BODY_SIZE = 100, PATH_SIZE = 4096 };
 
 #define READ_SQL "SELECT id, name, body FROM t WHERE id = ?1"
 #define INSERT_SQL "INSERT INTO t(name, body) VALUES(?1, ?2)"
-
-#define NS_PER_S 1e9
 
 struct side {
     const char *name;
@@ -375,21 +372,6 @@ static void close_side(struct side *side)
 }
 
 /* ---- taking turns ---- */
-
-static double wall_s(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / NS_PER_S;
-}
-
-static double cpu_s(void)
-{
-    struct rusage usage;
-    (void)getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
 
 static void print_wire(const struct side *side)
 {

@@ -4,6 +4,7 @@
  *
  *   bench_files FOLDER SECONDS THREADS SIZE write|rename     FOLDER exists and is empty */
 #include "replication/base/memory.h"
+#include "tools/bench/clock.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -13,13 +14,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { EXIT_BAD_INPUT = 2, EXIT_FAILED = 3, THREADS_MAX = 256, SIZE_MAX_ALLOWED = 1 << 20 };
-
-#define NS_PER_S 1e9
 
 struct bench {
     int folder;
@@ -36,21 +33,6 @@ struct thread {
     struct bench *bench;
     int index;
 };
-
-static double wall_s(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / NS_PER_S;
-}
-
-static double cpu_s(void)
-{
-    struct rusage usage;
-    (void)getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
 
 static bool write_one(const struct bench *bench, int index, uint64_t number)
 {

@@ -3,6 +3,7 @@
  *
  *   bench_lmdb FOLDER SECONDS BATCH SIZE       FOLDER exists and is empty */
 #include "replication/base/memory.h"
+#include "tools/bench/clock.h"
 
 #include <lmdb.h>
 
@@ -10,28 +11,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <time.h>
 
 enum { EXIT_BAD_INPUT = 2, EXIT_FAILED = 3, SIZE_MAX_ALLOWED = 1 << 20 };
 
 #define MAP_SIZE ((size_t)8 << 30)
-#define NS_PER_S 1e9
-
-static double wall_s(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / NS_PER_S;
-}
-
-static double cpu_s(void)
-{
-    struct rusage usage;
-    (void)getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
 
 /* One group commit; returns LMDB's code. */
 static int commit_batch(MDB_env *env, MDB_dbi dbi, uint64_t *number, long batch, MDB_val value)

@@ -1,16 +1,18 @@
 -- wrk's figures as one line of JSON. With KEY=prefix in the environment each request puts a key of its own, so that
 -- no two writes meet. With BODY in the environment each request posts it: COUNT in it is a number of its own, ROW one from 1
 -- to ROWS. With OBJECT=prefix each request puts an object of SIZE bytes of its own, in the R2 binding's protocol.
+local threads = 0
+
+-- Each of wrk's threads runs this file in a state of its own, and is told its number.
+function setup(thread)
+    thread:set("number", threads)
+    threads = threads + 1
+end
+
 local posted = os.getenv("BODY")
 
 if posted then
     local rows = tonumber(os.getenv("ROWS"))
-    local threads = 0
-
-    function setup(thread)
-        thread:set("number", threads)
-        threads = threads + 1
-    end
 
     function init()
         local count = 0
@@ -26,12 +28,6 @@ local prefix = os.getenv("KEY")
 
 if prefix then
     local body = string.rep("x", tonumber(os.getenv("SIZE")))
-    local threads = 0
-
-    function setup(thread)
-        thread:set("number", threads)
-        threads = threads + 1
-    end
 
     function init()
         local count = 0
@@ -47,12 +43,6 @@ local object = os.getenv("OBJECT")
 
 if object then
     local body = string.rep("x", tonumber(os.getenv("SIZE")))
-    local threads = 0
-
-    function setup(thread)
-        thread:set("number", threads)
-        threads = threads + 1
-    end
 
     function init()
         local count = 0
