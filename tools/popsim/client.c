@@ -87,6 +87,12 @@ int client_read_file(const char *path, size_t size_max, struct ps_buf *ret)
     return failed ? cli_usage("%s: it cannot be read", path) : CLI_OK;
 }
 
+const char *client_text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text == NULL ? "?" : text;
+}
+
 void client_put_coded(struct ps_buf *buf, const char *text)
 {
     for (const char *at = text; *at != '\0'; at++) {

@@ -55,6 +55,9 @@ int client_rest(const struct client *client, const char *method, struct ps_slice
 /** A GET of it whose answer has more than its result: *ret is all of it. */
 int client_rest_page(const struct client *client, struct ps_slice target, json_t **ret);
 
+/** A member's text, for a table; "?" if it has none. Borrowed from `object`. */
+const char *client_text_of(const json_t *object, const char *name);
+
 struct http_reply;
 /** Print why a call of the REST API was refused. Returns an exit code. */
 int client_refusal(const struct client *client, const struct http_reply *reply);

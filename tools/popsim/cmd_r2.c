@@ -86,12 +86,6 @@ static int call_bucket(const struct client *client, const char *method, const ch
     return code;
 }
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text == NULL ? "?" : text;
-}
-
 static void put_member(struct ps_buf *body, const char *name, const char *value)
 {
     if (value != NULL) {
@@ -114,7 +108,7 @@ static int create(const struct client *client, const struct client_args *args, c
         r2_print_json(made);
     } else if (code == CLI_OK) {
         (void)printf("%s is made, in region %s, with storage class %s\n", name,
-                     text_of(made, "location"), text_of(made, "storage_class"));
+                     client_text_of(made, "location"), client_text_of(made, "storage_class"));
     }
     json_decref(made);
     ps_buf_fini(&body);
@@ -165,9 +159,9 @@ static int list(const struct client *client, bool json)
         const json_t *one;
         json_array_foreach(buckets, index, one)
         {
-            const char *const cells[] = {text_of(one, "name"), text_of(one, "location"),
-                                         text_of(one, "storage_class"),
-                                         text_of(one, "creation_date")};
+            const char *const cells[] = {
+                client_text_of(one, "name"), client_text_of(one, "location"),
+                client_text_of(one, "storage_class"), client_text_of(one, "creation_date")};
             tables_row(table, cells, 4);
         }
         tables_print(table);
@@ -183,10 +177,10 @@ static int info(const struct client *client, const char *name, bool json)
     if (code == CLI_OK && json) {
         r2_print_json(bucket);
     } else if (code == CLI_OK) {
-        (void)printf("name           %s\n", text_of(bucket, "name"));
-        (void)printf("created        %s\n", text_of(bucket, "creation_date"));
-        (void)printf("location       %s\n", text_of(bucket, "location"));
-        (void)printf("storage class  %s\n", text_of(bucket, "storage_class"));
+        (void)printf("name           %s\n", client_text_of(bucket, "name"));
+        (void)printf("created        %s\n", client_text_of(bucket, "creation_date"));
+        (void)printf("location       %s\n", client_text_of(bucket, "location"));
+        (void)printf("storage class  %s\n", client_text_of(bucket, "storage_class"));
     }
     json_decref(bucket);
     return code;

@@ -28,12 +28,6 @@ static int rest(const struct client *client, const char *method, const char *nam
     return code;
 }
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text == NULL ? "?" : text;
-}
-
 static void print_json(const json_t *json)
 {
     (void)json_dumpf(json, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -57,8 +51,8 @@ int d1_create(const struct client *client, const char *name, const char *locatio
     if (code == CLI_OK && json) {
         print_json(made);
     } else if (code == CLI_OK) {
-        (void)printf("%s is made, in region %s: %s\n", name, text_of(made, "created_in_region"),
-                     text_of(made, "uuid"));
+        (void)printf("%s is made, in region %s: %s\n", name,
+                     client_text_of(made, "created_in_region"), client_text_of(made, "uuid"));
     }
     json_decref(made);
     ps_buf_fini(&body);
@@ -89,8 +83,8 @@ int d1_list(const struct client *client, bool json)
         const json_t *one;
         json_array_foreach(databases, index, one)
         {
-            const char *const cells[] = {text_of(one, "name"), text_of(one, "uuid"),
-                                         text_of(one, "created_at")};
+            const char *const cells[] = {client_text_of(one, "name"), client_text_of(one, "uuid"),
+                                         client_text_of(one, "created_at")};
             tables_row(table, cells, 3);
         }
         tables_print(table);
@@ -106,14 +100,14 @@ int d1_info(const struct client *client, const char *name, bool json)
     if (code == CLI_OK && json) {
         print_json(database);
     } else if (code == CLI_OK) {
-        (void)printf("name              %s\n", text_of(database, "name"));
-        (void)printf("uuid              %s\n", text_of(database, "uuid"));
-        (void)printf("created           %s\n", text_of(database, "created_at"));
-        (void)printf("region            %s\n", text_of(database, "running_in_region"));
+        (void)printf("name              %s\n", client_text_of(database, "name"));
+        (void)printf("uuid              %s\n", client_text_of(database, "uuid"));
+        (void)printf("created           %s\n", client_text_of(database, "created_at"));
+        (void)printf("region            %s\n", client_text_of(database, "running_in_region"));
         (void)printf("bytes             %" JSON_INTEGER_FORMAT "\n",
                      json_integer_value(json_object_get(database, "file_size")));
         (void)printf("read replication  %s\n",
-                     text_of(json_object_get(database, "read_replication"), "mode"));
+                     client_text_of(json_object_get(database, "read_replication"), "mode"));
     }
     json_decref(database);
     return code;
@@ -125,7 +119,7 @@ int d1_find(const struct client *client, const char *name, char ret[33])
     int code = rest(client, "GET", name, "", (struct ps_slice){0}, &database);
     if (code == CLI_OK) {
         size_t size = 0;
-        for (const char *at = text_of(database, "uuid"); *at != '\0' && size < 32; at++) {
+        for (const char *at = client_text_of(database, "uuid"); *at != '\0' && size < 32; at++) {
             if (*at != '-') {
                 ret[size++] = *at;
             }
@@ -140,7 +134,7 @@ int d1_find(const struct client *client, const char *name, char ret[33])
 
 static bool has_status(const json_t *transfer, const char *status)
 {
-    return strcmp(text_of(transfer, "status"), status) == 0;
+    return strcmp(client_text_of(transfer, "status"), status) == 0;
 }
 
 /* Ask until it is over; `body` is the first question, which goes on as `again` and the bookmark.
@@ -154,7 +148,7 @@ static int transfer(const struct client *client, const char *name, const char *b
     while (code == CLI_OK && has_status(told, "active")) {
         question.size = 0;
         ps_buf_printf(&question, "{%s,\"current_bookmark\":\"%s\"}", again,
-                      text_of(told, "at_bookmark"));
+                      client_text_of(told, "at_bookmark"));
         json_decref(told);
         told = NULL;
         code = rest(client, "POST", name, below, ps_buf_slice(&question), &told);
@@ -162,7 +156,8 @@ static int transfer(const struct client *client, const char *name, const char *b
     if (code == CLI_OK && has_status(told, "complete")) {
         *ret = json_incref(json_object_get(told, "result"));
     } else if (code == CLI_OK) {
-        (void)fprintf(stderr, "popsim: %s: %s\n", client_code(client), text_of(told, "error"));
+        (void)fprintf(stderr, "popsim: %s: %s\n", client_code(client),
+                      client_text_of(told, "error"));
         code = CLI_BAD_INPUT;
     }
     json_decref(told);
@@ -240,7 +235,7 @@ int d1_export(const struct client *client, const char *name, const struct d1_exp
                         "\"output_format\":\"polling\"", &result);
     }
     if (code == CLI_OK) {
-        code = download(client, text_of(result, "signed_url"), options->output);
+        code = download(client, client_text_of(result, "signed_url"), options->output);
     }
     json_decref(result);
     ps_buf_fini(&body);
@@ -277,12 +272,12 @@ int d1_import(const struct client *client, const char *name, struct ps_slice sql
     ps_buf_printf(&body, "{\"action\":\"init\",\"etag\":\"%s\"}", etag);
     int code = rest(client, "POST", name, "/import", ps_buf_slice(&body), &place);
     if (code == CLI_OK) {
-        code = upload(client, text_of(place, "upload_url"), sql);
+        code = upload(client, client_text_of(place, "upload_url"), sql);
     }
     if (code == CLI_OK) {
         body.size = 0;
         ps_buf_printf(&body, "{\"action\":\"ingest\",\"etag\":\"%s\",\"filename\":\"%s\"}", etag,
-                      text_of(place, "filename"));
+                      client_text_of(place, "filename"));
         code = transfer(client, name, "/import", ps_buf_slice(&body), "\"action\":\"poll\"", ret);
     }
     json_decref(place);
@@ -305,5 +300,5 @@ void d1_print_import(const struct client *client, const json_t *result, bool jso
     }
     (void)fflush(stdout);
     (void)fprintf(stderr, "%s: bookmark %s\n", client_code(client),
-                  text_of(result, "final_bookmark"));
+                  client_text_of(result, "final_bookmark"));
 }

@@ -91,12 +91,6 @@ void r2_print_json(const json_t *json)
     (void)fputc('\n', stdout);
 }
 
-static const char *text_of(const json_t *object, const char *name)
-{
-    const char *text = json_string_value(json_object_get(object, name));
-    return text == NULL ? "?" : text;
-}
-
 /* Returns an exit code; of an answer, whatever it is, CLI_OK. */
 static int pass_to(const struct client *client, const char *method, struct ps_slice target,
                    const char *more, struct http_stream *stream, struct http_reply *ret)
@@ -196,7 +190,8 @@ static int print_put(const struct client *client, const struct r2_object *object
         r2_print_json(result);
     }
     (void)fprintf(stderr, "%s: %s bytes, etag %s, committed at LSN %.*s\n", client_code(client),
-                  text_of(result, "size"), text_of(result, "etag"), (int)lsn.size, lsn.data);
+                  client_text_of(result, "size"), client_text_of(result, "etag"), (int)lsn.size,
+                  lsn.data);
     json_decref(json);
     return CLI_OK;
 }
@@ -430,8 +425,9 @@ static void print_page(const json_t *page)
     {
         char size[32];
         (void)snprintf(size, sizeof size, "%" JSON_INTEGER_FORMAT, size_of(one));
-        const char *const cells[] = {text_of(one, "key"), size, text_of(one, "last_modified"),
-                                     text_of(one, "etag"), text_of(one, "storage_class")};
+        const char *const cells[] = {
+            client_text_of(one, "key"), size, client_text_of(one, "last_modified"),
+            client_text_of(one, "etag"), client_text_of(one, "storage_class")};
         tables_row(table, cells, 5);
     }
     json_array_foreach(json_object_get(json_object_get(page, "result_info"), "delimited"), index,
@@ -502,7 +498,7 @@ int r2_head(const struct client *client, const struct r2_object *object)
     json_t *page = NULL;
     int code = ask_page(client, &list, &page);
     const json_t *first = json_array_get(json_object_get(page, "result"), 0);
-    if (code == CLI_OK && strcmp(text_of(first, "key"), object->key) != 0) {
+    if (code == CLI_OK && strcmp(client_text_of(first, "key"), object->key) != 0) {
         code = not_found(client);
     } else if (code == CLI_OK && object->json) {
         r2_print_json(first);
