@@ -64,16 +64,12 @@ PS_MUST_CHECK enum ps_status ps_log_state_follow(struct ps_log_state *state,
 
 bool ps_token_is_zero(const struct ps_token *token);
 
-/** ps_map_open_lmdb with the first size of the memory map given, so that tests reach its end.
- *  size_bytes: 0 = as ps_map_open_lmdb. */
-PS_MUST_CHECK enum ps_status ps_map_open_lmdb_sized(const char *path, bool sync, size_t size_bytes,
-                                                    struct ps_map **ret, struct ps_error *err);
-
 /** What a test may turn of the LMDB end's durability (map_lmdb_journal.h). */
 enum ps_lmdb_phase { PS_LMDB_PINNED, PS_LMDB_SYNCED, PS_LMDB_NAMED }; /* steps 1, 2, 3 are done */
 
 struct ps_lmdb_tuning {
-    size_t size_bytes;   /* as above */
+    size_t
+        size_bytes; /* first size of the memory map, so that tests reach its end; 0 = the usual */
     size_t recent_max;   /* cost of recent records that are settled (map_lmdb.c); 0 = the usual */
     const char *boot_id; /* NULL = the system's */
     bool by_hand;        /* checkpoints only where they must be, and by ps_map_checkpoint_lmdb */

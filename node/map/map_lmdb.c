@@ -292,15 +292,8 @@ enum ps_status ps_map_open_lmdb_tuned(const char *path, bool sync,
     return PS_OK;
 }
 
-enum ps_status ps_map_open_lmdb_sized(const char *path, bool sync, size_t size_bytes,
-                                      struct ps_map **ret, struct ps_error *err)
-{
-    const struct ps_lmdb_tuning tuning = {.size_bytes = size_bytes};
-    return ps_map_open_lmdb_tuned(path, sync, &tuning, ret, err);
-}
-
 enum ps_status ps_map_open_lmdb(const char *path, bool sync, struct ps_map **ret,
                                 struct ps_error *err)
 {
-    return ps_map_open_lmdb_sized(path, sync, 0, ret, err);
+    return ps_map_open_lmdb_tuned(path, sync, &(struct ps_lmdb_tuning){0}, ret, err);
 }

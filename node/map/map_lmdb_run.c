@@ -85,9 +85,7 @@ static struct ps_lmdb_reader *gate_enter(struct ps_lmdb_map *map, bool within,
         reader->reading = true;
     }
     *ret_recent = map->recent;
-    if (map->recent != NULL) {
-        map->recent->users++;
-    }
+    map->recent->users++;
     pthread_mutex_unlock(&map->mutex);
     return reader;
 }
@@ -301,7 +299,7 @@ static int begin_read(struct ps_lmdb_map *map, bool within, struct ps_lmdb_txn *
         struct ps_lmdb_reader *reader = gate_enter(map, within, &recent);
         struct ps_lmdb_txn *txn = within ? helper : &reader->txn;
         int rc = txn->txn == NULL ? read_txn_begin(map, &txn->txn) : mdb_txn_renew(txn->txn);
-        bool fits = rc == 0 && (recent == NULL || mdb_txn_id(txn->txn) == recent->base_txn);
+        bool fits = rc == 0 && mdb_txn_id(txn->txn) == recent->base_txn;
         txn->recent = recent;
         txn->limit_count = 0;
         *ret = reader;

@@ -38,8 +38,7 @@ static void check(const struct world *world, bool holds, const char *expression,
 static void open_lmdb(struct world *world)
 {
     struct ps_error err = {0};
-    enum ps_status status =
-        ps_map_open_lmdb_sized(world->folder.path, false, 0, &world->ends[LMDB], &err);
+    enum ps_status status = ps_map_open_lmdb(world->folder.path, false, &world->ends[LMDB], &err);
     if (status != PS_OK) {
         fail_msg("%s", err.text);
     }
